@@ -1,0 +1,149 @@
+/* The table of compressors, and what all of them share: options. */
+#include "compressors/methods.h"
+
+#include "core/config.h"
+#include "core/text.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct compressor *const compressors[] = {
+    &compressor_none, &compressor_dyntok, &compressor_pool, &compressor_uniform, &compressor_random,
+};
+
+enum { N_COMPRESSORS = sizeof compressors / sizeof *compressors };
+
+const struct compressor *compressor_at(int i)
+{
+    return i >= 0 && i < N_COMPRESSORS ? compressors[i] : NULL;
+}
+
+const struct compressor *compressor_find(const char *name)
+{
+    for (int i = 0; i < N_COMPRESSORS; i++)
+        if (!strcmp(compressors[i]->name, name))
+            return compressors[i];
+    return NULL;
+}
+
+int compressor_option(const struct compressor *compressor, const char *name)
+{
+    for (int i = 0; i < compressor->n_options; i++)
+        if (!strcmp(compressor->options[i].name, name))
+            return i;
+    return -1;
+}
+
+static int unknown_option(const struct compressor *compressor, const char *name, struct err *err)
+{
+    const char *known[COMPRESSOR_MOST_OPTIONS + 1] = {0};
+    for (int i = 0; i < compressor->n_options; i++)
+        known[i] = compressor->options[i].name;
+    const char *near = nearest_word(name, known);
+    if (near)
+        return err_set(err, ERR_CONFIG, "compressor %s has no option '%s'; did you mean '%s'?", compressor->name, name, near);
+    return err_set(err, ERR_CONFIG, "compressor %s has no option '%s'; see 'toksweep list compressors'", compressor->name, name);
+}
+
+static int bad_choice(const struct compressor *compressor, const struct option *option, struct err *err)
+{
+    struct text words = {0};
+    for (const char *const *choice = option->choices; *choice; choice++)
+        text_printf(&words, "%s%s", choice == option->choices ? "" : ", ", *choice);
+    int rc = err_set(err, ERR_CONFIG, "compressor %s: option '%s' should be one of %s", compressor->name, option->name,
+                     words.bytes ? words.bytes : "its choices");
+    text_free(&words);
+    return rc;
+}
+
+static int resolve_value(const struct compressor *compressor, const struct option *option, const struct json *json, double *out,
+                         struct err *err)
+{
+    switch (option->type) {
+    case OPTION_FLAG:
+        if (json_type(json) != JSON_BOOL)
+            return err_set(err, ERR_CONFIG, "compressor %s: option '%s' should be true or false, it is %s", compressor->name, option->name,
+                           json_type_name(json));
+        *out = json_bool(json);
+        return 0;
+    case OPTION_CHOICE:
+        for (int i = 0; option->choices[i]; i++)
+            if (json_type(json) == JSON_STRING && !strcmp(json_string(json), option->choices[i])) {
+                *out = i;
+                return 0;
+            }
+        return bad_choice(compressor, option, err);
+    case OPTION_REAL:
+    case OPTION_INT:
+        break;
+    }
+    double value = json_number(json);
+    bool number = json_type(json) == JSON_NUMBER && (option->type == OPTION_REAL || value == floor(value));
+    if (!number || value < option->least || value > option->most)
+        return err_set(err, ERR_CONFIG, "compressor %s: option '%s' should be a %s from %g to %g%s%s", compressor->name, option->name,
+                       option->type == OPTION_INT ? "whole number" : "number", option->least, option->most,
+                       number ? "" : ", it is ", number ? "" : json_type_name(json));
+    *out = value;
+    return 0;
+}
+
+int compressor_resolve(const struct compressor *compressor, const struct json *object, const char *ignore, double *values, struct err *err)
+{
+    for (int i = 0; i < compressor->n_options; i++)
+        values[i] = compressor->options[i].otherwise;
+    for (const struct json *member = json_first(object); member; member = json_next(member)) {
+        if (ignore && !strcmp(json_key(member), ignore))
+            continue;
+        int i = compressor_option(compressor, json_key(member));
+        if (i < 0)
+            return unknown_option(compressor, json_key(member), err);
+        int rc = resolve_value(compressor, &compressor->options[i], member, &values[i], err);
+        if (rc)
+            return rc;
+    }
+    return compressor->check ? compressor->check(values, err) : 0;
+}
+
+static struct json *value_json(const struct option *option, double value)
+{
+    return option->type == OPTION_CHOICE ? json_new_string(option->choices[(int)value])
+           : option->type == OPTION_FLAG ? json_new_bool(value != 0)
+                                         : json_new_number(value);
+}
+
+struct json *compressor_params(const struct compressor *compressor, const double *values)
+{
+    struct json *object = json_new(JSON_OBJECT);
+    for (int i = 0; i < compressor->n_options && object; i++) {
+        if (isnan(values[i]))
+            continue;
+        if (!json_add(object, compressor->options[i].name, value_json(&compressor->options[i], values[i]))) {
+            json_free(object);
+            object = NULL;
+        }
+    }
+    return object;
+}
+
+const char *compressor_label(const struct compressor *compressor, const double *values, struct arena *arena)
+{
+    struct text label = {0};
+    text_put(&label, compressor->name);
+    bool target = compressor_option(compressor, "target_ratio") >= 0 && !isnan(values[compressor_option(compressor, "target_ratio")]);
+    for (int i = 0; i < compressor->n_options; i++) {
+        const struct option *option = &compressor->options[i];
+        bool main_option = i == 0 && !target; /* the first option is the one a sweep is about */
+        if (isnan(values[i]) || (!main_option && values[i] == option->otherwise) || (i == 0 && target))
+            continue;
+        if (option->type == OPTION_CHOICE)
+            text_printf(&label, " %s=%s", option->name, option->choices[(int)values[i]]);
+        else if (option->type == OPTION_FLAG)
+            text_printf(&label, " %s=%s", option->name, values[i] != 0 ? "true" : "false");
+        else
+            text_printf(&label, " %s=%g", option->name, values[i]);
+    }
+    const char *out = label.failed ? NULL : arena_strdup(arena, label.bytes);
+    text_free(&label);
+    return out;
+}

@@ -1,0 +1,15 @@
+/* Answer: names. */
+#include "core/answer.h"
+
+const char *answer_status_name(enum answer_status status)
+{
+    static const char *const names[ANSWER_STATUSES] = {"ok",       "no_answer",     "ambiguous",     "decode_failed", "missing_video",
+                                                       "too_long", "out_of_memory", "runner_failed", "timeout"};
+    return names[status];
+}
+
+const char *stage_name(enum stage stage)
+{
+    static const char *const names[STAGES] = {"open", "decode", "resize", "vision", "compress", "prefill", "generate"};
+    return names[stage];
+}

@@ -1,0 +1,45 @@
+/* Number formats of weights, features and caches, and the exact conversions between them. */
+#ifndef TOKSWEEP_CORE_DTYPE_H
+#define TOKSWEEP_CORE_DTYPE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16 };
+
+static inline size_t dtype_size(enum dtype dtype)
+{
+    return dtype == DTYPE_F32 ? 4 : 2;
+}
+
+static inline const char *dtype_name(enum dtype dtype)
+{
+    return dtype == DTYPE_F32 ? "f32" : dtype == DTYPE_BF16 ? "bf16" : "f16";
+}
+
+static inline float f32_from_bf16(uint16_t bits)
+{
+    uint32_t wide = (uint32_t)bits << 16;
+    float value;
+    memcpy(&value, &wide, sizeof value);
+    return value;
+}
+
+/* Round to nearest, ties to even; NaN stays a quiet NaN; infinity stays. */
+static inline uint16_t bf16_from_f32(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    if ((bits & 0x7fffffffu) > 0x7f800000u)
+        return (uint16_t)((bits >> 16) | 0x40u);
+    return (uint16_t)((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+/* Exact, subnormals included. */
+float f32_from_f16(uint16_t bits);
+
+/* dst[i] = src[i] converted; the buffers do not overlap. To f16 is not offered: nothing here computes in it. */
+void dtype_convert(void *dst, enum dtype to, const void *src, enum dtype from, size_t n);
+
+#endif

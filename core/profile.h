@@ -1,0 +1,49 @@
+/* Profiles: named evaluation protocols. A profile fixes how a question is put, how a letter is found in the
+ * reply and how letters become a score, so that a number can be compared with published ones. Facts: benchmarks.md, section 1. */
+#ifndef TOKSWEEP_CORE_PROFILE_H
+#define TOKSWEEP_CORE_PROFILE_H
+
+#include <stdbool.h>
+
+/* How frame indices are chosen from a video of N frames at `fps`, at most M wanted. Source: lmms_eval/models/simple/. */
+enum frame_rule {
+    FRAMES_UNIFORM, /* linspace_int(0, N-1, M): always M, short videos repeat (llava_onevision) */
+    FRAMES_1FPS,    /* every round(fps)-th frame; uniform when there are more than M (llava_vid) */
+    FRAMES_CENTRE,  /* centres of M equal segments (MVBench's own scripts, honours clip bounds) */
+};
+
+/* How a letter is found in a reply. Rules: benchmarks.md, section 11. */
+enum extractor {
+    EXTRACT_MCQ,         /* 11.1 shared multiple-choice extractor */
+    EXTRACT_LEGACY,      /* 11.2 first capital letter after known prefixes are deleted */
+    EXTRACT_PARENTHESIS, /* 11.3 the character before the first ')' */
+    EXTRACT_MVBENCH,     /* 11.7 */
+};
+
+/* Which adapter's words go round a question where a benchmark has several. */
+enum prompt_form { PROMPT_DEFAULT, PROMPT_LLAVA_VID };
+
+struct protocol { /* one benchmark under one profile */
+    const char *benchmark;
+    enum extractor extractor;
+    bool drop_empty;      /* empty replies leave the denominator (MVBench upstream) */
+    bool macro;           /* headline is the mean over task types, not over questions */
+    int max_new_tokens;
+};
+
+struct profile {
+    const char *name;     /* "lmms-0.3.4" */
+    const char *summary;  /* one line for `list profiles` */
+    bool clip_bounds;     /* honours start and end of a sample */
+    const struct protocol *protocols;
+    int n_protocols;
+};
+
+const struct profile *profile_find(const char *name); /* NULL if there is none */
+const struct profile *profile_at(int i);              /* NULL past the end */
+const struct protocol *profile_protocol(const struct profile *profile, const char *benchmark); /* NULL if it has none */
+
+const char *frame_rule_name(enum frame_rule rule);    /* "uniform", "1fps", "centre" */
+int frame_rule_find(const char *name);                /* a frame_rule, or -1 */
+
+#endif

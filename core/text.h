@@ -1,0 +1,22 @@
+/* Text: a growing string. Failure to grow is remembered, so that a run of additions needs one check at its end. */
+#ifndef TOKSWEEP_CORE_TEXT_H
+#define TOKSWEEP_CORE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct text { /* zero-initialise: struct text t = {0}; */
+    char *bytes;     /* NUL-terminated once something was added; malloc'ed */
+    size_t length, capacity;
+    bool failed;     /* memory ran out: bytes holds what came before */
+};
+
+void text_add(struct text *text, const char *bytes, size_t n);
+void text_put(struct text *text, const char *string);
+void text_printf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The string, now the caller's to free; NULL when an addition failed. An untouched text gives "". Empties `text`. */
+char *text_take(struct text *text);
+void text_free(struct text *text);
+
+#endif

@@ -1,0 +1,23 @@
+/* Plots: from the store to a figure, through gnuplot. The figure's data (.dat) and script (.gp) are left beside it. */
+#ifndef TOKSWEEP_PLOTS_PLOT_H
+#define TOKSWEEP_PLOTS_PLOT_H
+
+#include "core/err.h"
+#include "results/store.h"
+
+struct plot_options {
+    const char *out;    /* path of the figure; its ending picks the format: .svg, .png, .pdf */
+    const char *where;  /* restricts the cells, as in store_each_cell; NULL for all */
+    const char *title;  /* NULL: made from what is plotted */
+};
+
+struct figure {
+    const char *name;     /* "ratio-accuracy" */
+    const char *summary;  /* one line for `list figures` */
+    int (*draw)(struct store *store, const struct plot_options *options, struct err *err);
+};
+
+const struct figure *figure_find(const char *name); /* NULL if there is none */
+const struct figure *figure_at(int i);              /* NULL past the end */
+
+#endif

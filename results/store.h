@@ -1,0 +1,99 @@
+/* Store: one SQLite file with every answer of every run, safe against kill -9, full disks and a second process.
+ *
+ * Schema and views are in schema.sql and views.sql beside this header (embedded at build time); `PRAGMA user_version` numbers
+ * them. WAL, foreign keys on, one transaction per answer. All functions are called by one thread: the writer during a run.
+ * ERR_IO carries SQLite's own words and the path; a store of a newer version, or a file that is no store, is ERR_DATA. After an
+ * ERR_IO from a full disk the store stays openable and holds every answer committed before. */
+#ifndef TOKSWEEP_RESULTS_STORE_H
+#define TOKSWEEP_RESULTS_STORE_H
+
+#include "core/answer.h"
+#include "core/cell.h"
+#include "core/err.h"
+#include "core/sample.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct store;
+
+enum store_mode { STORE_READ, STORE_WRITE }; /* WRITE creates and migrates */
+
+int store_open(struct store **out, const char *path, enum store_mode mode, struct err *err);
+void store_close(struct store *store); /* NULL is fine */
+
+/* ---- writing ------------------------------------------------------------------------------------------------------------- */
+
+struct run_facts {
+    const char *command;       /* argv joined */
+    const char *sweep_name;
+    const char *config;        /* resolved, canonical JSON */
+    const char *revision;      /* of the source tree, "" if not known */
+    const char *build_digest;
+    const char *libraries;     /* JSON object: name -> version */
+    const char *host, *device; /* "cpu: <model name>, 2 threads" */
+};
+
+/* Starts a run; *run is its number. Its start is now; its end stays NULL until store_end_run. */
+int store_begin_run(struct store *store, const struct run_facts *facts, int64_t *run, struct err *err);
+int store_end_run(struct store *store, int64_t run, const char *outcome, struct err *err); /* "done", "stopped", "failed" */
+
+/* Writes what is not there yet of a benchmark's manifest (benchmark, videos, samples). */
+int store_put_manifest(struct store *store, const struct manifest *manifest, struct err *err);
+
+/* Writes the cell if it is not there; *id is its row. `protocol` gives how its headline number is made. */
+int store_put_cell(struct store *store, const struct cell *cell, const struct protocol *protocol, int64_t *id, struct err *err);
+
+/* For each sample of `manifest`: done[i] = the cell has an answer for it. With `retry_failed`, answers whose status is not ok,
+ * no_answer or ambiguous do not count. */
+int store_answered(struct store *store, int64_t cell, const struct manifest *manifest, bool retry_failed, bool *done, struct err *err);
+
+/* Takes the work (cell, video) for this run, so that a second process leaves it alone. *taken is false when another live process
+ * holds it. A claim dies with its process (same host: the process is gone; other host: not renewed for 10 minutes). */
+int store_claim(struct store *store, int64_t run, int64_t cell, const char *benchmark, const char *video_id, bool *taken, struct err *err);
+int store_release(struct store *store, int64_t run, int64_t cell, const char *benchmark, const char *video_id, struct err *err);
+int store_renew_claims(struct store *store, int64_t run, struct err *err); /* call about once a minute */
+
+/* Commits one answer (with its cost); replaces an earlier answer of the same cell and sample only if that one failed. */
+int store_put_answer(struct store *store, int64_t run, int64_t cell, const struct manifest *manifest, size_t sample,
+                     const struct answer *answer, struct err *err);
+
+/* Thresholds that target_ratio was resolved to: key is a digest of what the search depended on. */
+struct calibration { double target_ratio, threshold, achieved_ratio; int n_videos; };
+int store_put_calibration(struct store *store, const char *key, const struct calibration *calibration, struct err *err);
+int store_get_calibration(struct store *store, const char *key, struct calibration *out, bool *found, struct err *err);
+
+/* ---- reading ------------------------------------------------------------------------------------------------------------- */
+
+/* One row of view cell_accuracy. Strings are valid during the callback. Ratios are 0..1, accuracies 0..1, NaN when n is 0. */
+struct cell_row {
+    int64_t id;
+    const char *digest, *model, *benchmark, *profile, *compressor, *params, *label, *dtype, *sampling;
+    int frames;
+    int64_t n_samples;        /* of the manifest */
+    int64_t n_answered, n_ok, n_correct, n_failed; /* answered: rows; ok: status ok; failed: neither ok, no_answer nor ambiguous */
+    double accuracy;          /* headline by the cell's protocol: micro or macro, over answered rows that are not failures */
+    double accuracy_micro;    /* correct / (answered - failed) */
+    double wilson_low, wilson_high; /* 95 % of accuracy_micro */
+    double tokens_before, tokens_visual, tokens_marker, tokens_text, tokens_generated; /* means per answer */
+    double ratio;             /* (visual + marker) / before: the papers' number, summed over answers */
+    double ratio_content;     /* visual / (before - markers before) */
+    double alone_ms[STAGES], paid_ms[STAGES]; /* means per answer */
+};
+
+/* Calls `each` per cell in the order benchmark, model, frames, first seen; `each` returns nonzero to stop. `where` selects by
+ * label, params or columns: an SQL condition over view cell_accuracy, or NULL (trusted: from our own code or the user's command line,
+ * the connection being read-only). */
+int store_each_cell(struct store *store, const char *where, int (*each)(const struct cell_row *row, void *context), void *context,
+                    struct err *err);
+
+/* One row of view task_accuracy: a cell's accuracy on one task type. */
+struct task_row { int64_t cell; const char *label, *task_type; int frames; int64_t n, n_correct; double accuracy, wilson_low, wilson_high; };
+int store_each_task(struct store *store, const char *where, int (*each)(const struct task_row *row, void *context), void *context,
+                    struct err *err);
+
+/* How many answers of each status the store holds, all cells. */
+int store_statuses(struct store *store, int64_t count[ANSWER_STATUSES], struct err *err);
+
+#endif
