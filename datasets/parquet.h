@@ -41,8 +41,9 @@ struct parquet_table {
     size_t n_columns;
 };
 
-/* Everything the file holds, in `arena`. Columns of kinds this reader does not know (structs, maps, deeper lists) are skipped.
- * ERR_DATA names the file, the column and the page. */
+/* Everything the file holds, in `arena`. Columns of kinds this reader does not know (structs, maps, deeper lists, decimals, unsigned
+ * 64-bit numbers, other physical types) are skipped; a null list is an empty one. ERR_DATA names the file, the column, the row group
+ * and the page, both counted from 0; what was read until then stays in `arena`. */
 int parquet_load(struct parquet_table *out, const char *path, struct arena *arena, struct err *err);
 int parquet_parse(struct parquet_table *out, const void *bytes, size_t length, const char *name, struct arena *arena, struct err *err);
 

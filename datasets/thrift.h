@@ -46,6 +46,9 @@ void thrift_skip(struct thrift *thrift, uint8_t type);
 /* Enters a list of `element`s and gives their number, at most the bytes left: the caller reads so many. */
 size_t thrift_list(struct thrift *thrift, const struct thrift_field *field, uint8_t element);
 
+/* An unsigned varint (ULEB128), outside of any field: the runs inside Parquet's pages begin with one. */
+uint64_t thrift_varint(struct thrift *thrift);
+
 /* Enters a struct in a field; the caller then loops with a fresh thrift_field. List elements that are structs need no entering. */
 bool thrift_struct(struct thrift *thrift, const struct thrift_field *field);
 

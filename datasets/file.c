@@ -1,0 +1,57 @@
+/* Reading a file whole. */
+#include "datasets/file.h"
+
+#include <fcntl.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static int descriptor_check(int fd, const char *path, size_t most, size_t *size, struct err *err)
+{
+    struct stat stat;
+    if (fstat(fd, &stat))
+        return err_errno(err, "read", path);
+    if (!S_ISREG(stat.st_mode))
+        return err_set(err, ERR_IO, "'%s' is not a file", path);
+    if ((uint64_t)stat.st_size > most)
+        return err_set(err, ERR_DATA, "'%s' has %lld bytes, more than the %zu that are accepted for such a file", path,
+                       (long long)stat.st_size, most);
+    *size = (size_t)stat.st_size;
+    return 0;
+}
+
+static int descriptor_read(int fd, const char *path, char *bytes, size_t size, size_t *length, struct err *err)
+{
+    for (*length = 0; *length < size;) {
+        ssize_t n = read(fd, bytes + *length, size - *length);
+        if (n < 0)
+            return err_errno(err, "read", path);
+        if (n == 0)
+            break;
+        *length += (size_t)n;
+    }
+    bytes[*length] = 0;
+    return 0;
+}
+
+int file_load(char **bytes, size_t *length, const char *path, size_t most, struct err *err)
+{
+    *bytes = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(err, "open", path);
+    size_t size = 0;
+    char *buffer = NULL;
+    int rc = descriptor_check(fd, path, most, &size, err);
+    if (!rc && !(buffer = malloc(size + 1)))
+        rc = err_no_memory(err, path);
+    if (!rc)
+        rc = descriptor_read(fd, path, buffer, size, length, err);
+    close(fd);
+    if (rc)
+        free(buffer);
+    else
+        *bytes = buffer;
+    return rc;
+}
