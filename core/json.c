@@ -2,16 +2,14 @@
  * grammar or the users of this header do not, so nothing reaches it unchecked. */
 #include "core/json.h"
 
+#include "core/file.h"
 #include "core/text.h"
 
 #include <cjson/cJSON.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 enum { MOST_DEPTH = 64 };
 
@@ -37,24 +35,6 @@ static void scan_blank(struct scan *scan)
 {
     while (scan->at < scan->end && (*scan->at == ' ' || *scan->at == '\n' || *scan->at == '\r' || *scan->at == '\t'))
         scan->at++;
-}
-
-/* Length of the well-formed UTF-8 sequence at p (Unicode table 3-7), 0 if there is none. */
-static size_t utf8_length(const unsigned char *p, size_t left)
-{
-    if (p[0] < 0x80)
-        return 1;
-    size_t n = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;
-    if (n == 0 || n > left)
-        return 0;
-    unsigned char low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
-    unsigned char high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
-    if (p[1] < low || p[1] > high)
-        return 0;
-    for (size_t i = 2; i < n; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    return n;
 }
 
 static int hex4(const char *p, const char *end)
@@ -109,7 +89,7 @@ static int scan_string(struct scan *scan)
                 return rc;
             continue;
         }
-        size_t n = utf8_length((const unsigned char *)scan->at, (size_t)(scan->end - scan->at));
+        size_t n = utf8_length(scan->at, (size_t)(scan->end - scan->at));
         if (!n)
             return scan_fail(scan, "invalid UTF-8 inside a string");
         scan->at += n;
@@ -288,46 +268,14 @@ int json_parse(struct json **out, const char *text, size_t length, const char *n
 
 int json_load(struct json **out, const char *path, size_t most, struct err *err)
 {
-    int rc = 0;
-    char *text = NULL;
-    struct stat stat;
+    char *text;
+    size_t length;
     *out = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_errno(err, "open", path);
-    if (fstat(fd, &stat)) {
-        rc = err_errno(err, "read", path);
-        goto done;
-    }
-    if (!S_ISREG(stat.st_mode)) {
-        rc = err_set(err, ERR_IO, "'%s' is not a file; give the path of a JSON file", path);
-        goto done;
-    }
-    if ((uint64_t)stat.st_size > most) {
-        rc = err_set(err, ERR_DATA, "'%s' has %lld bytes, more than the %zu that are accepted for such a file", path,
-                     (long long)stat.st_size, most);
-        goto done;
-    }
-    size_t size = (size_t)stat.st_size, have = 0;
-    text = malloc(size + 1);
-    if (!text) {
-        rc = err_no_memory(err, path);
-        goto done;
-    }
-    while (have < size) {
-        ssize_t n = read(fd, text + have, size - have);
-        if (n < 0) {
-            rc = err_errno(err, "read", path);
-            goto done;
-        }
-        if (n == 0)
-            break;
-        have += (size_t)n;
-    }
-    rc = json_parse(out, text, have, path, err);
-done:
+    int rc = file_load(&text, &length, path, most, err);
+    if (rc)
+        return rc;
+    rc = json_parse(out, text, length, path, err);
     free(text);
-    close(fd);
     return rc;
 }
 

@@ -1,4 +1,4 @@
-/* Text: a growing string. Failure to grow is remembered, so that a run of additions needs one check at its end. */
+/* Text: a growing string, and what UTF-8 is. Failure to grow is remembered, so that a run of additions needs one check at its end. */
 #ifndef TOKSWEEP_CORE_TEXT_H
 #define TOKSWEEP_CORE_TEXT_H
 
@@ -18,5 +18,8 @@ void text_printf(struct text *text, const char *format, ...) __attribute__((form
 /* The string, now the caller's to free; NULL when an addition failed. An untouched text gives "". Empties `text`. */
 char *text_take(struct text *text);
 void text_free(struct text *text);
+
+/* Length of the well-formed UTF-8 sequence at `at`, of which `left` >= 1 bytes are left; 0 if there is none. */
+size_t utf8_length(const char *at, size_t left);
 
 #endif

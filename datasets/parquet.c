@@ -5,7 +5,7 @@
  * small file cannot cost much memory or time. */
 #include "datasets/parquet.h"
 
-#include "datasets/file.h"
+#include "core/file.h"
 #include "datasets/parquet_meta.h"
 #include "datasets/parquet_page.h"
 

@@ -1,6 +1,6 @@
 /* The Parquet reader against files that pyarrow wrote, two written by hand, and damaged copies of them. */
 #include "core/json.h"
-#include "datasets/file.h"
+#include "core/file.h"
 #include "datasets/parquet.h"
 
 #include <setjmp.h>

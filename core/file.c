@@ -1,5 +1,5 @@
 /* Reading a file whole. */
-#include "datasets/file.h"
+#include "core/file.h"
 
 #include <fcntl.h>
 #include <stdint.h>

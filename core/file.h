@@ -1,6 +1,6 @@
-/* A whole file in memory: manifests are small, and their digest and their rows must come from the same bytes. */
-#ifndef TOKSWEEP_DATASETS_FILE_H
-#define TOKSWEEP_DATASETS_FILE_H
+/* A whole file in memory: for files of moderate size, whose digest and content must come from the same bytes. */
+#ifndef TOKSWEEP_CORE_FILE_H
+#define TOKSWEEP_CORE_FILE_H
 
 #include "core/err.h"
 
