@@ -70,7 +70,11 @@ int store_get_calibration(struct store *store, const char *key, struct calibrati
 struct cell_row {
     int64_t id;
     const char *digest, *model, *benchmark, *profile, *compressor, *params, *label, *dtype, *sampling;
-    int frames;
+    const char *variant;      /* params without threshold and target_ratio */
+    const char *pooling, *newline, *conversation, *prompt_form, *runner, *isa, *build_digest;
+    int frames, image_size;
+    bool macro;               /* accuracy is a mean over task types */
+    double threshold;         /* the parameter of that name, NaN if there is none */
     int64_t n_samples;        /* of the manifest */
     int64_t n_answered, n_ok, n_correct, n_failed; /* answered: rows; ok: status ok; failed: neither ok, no_answer nor ambiguous */
     double accuracy;          /* headline by the cell's protocol: micro or macro, over answered rows that are not failures */

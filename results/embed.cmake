@@ -1,0 +1,10 @@
+# cmake -DSOURCE=<folder of the .sql files> -DOUT=<c file> -P embed.cmake: writes the .sql files as C strings, line by line.
+set(text "/* Made by results/embed.cmake from schema.sql and views.sql. */\n#include \"results/store_impl.h\"\n")
+foreach(name schema views)
+  file(READ ${SOURCE}/${name}.sql sql)
+  string(REPLACE "\\" "\\\\" sql "${sql}")
+  string(REPLACE "\"" "\\\"" sql "${sql}")
+  string(REPLACE "\n" "\\n\"\n    \"" sql "${sql}")
+  string(APPEND text "\nconst char store_${name}_sql[] =\n    \"${sql}\";\n")
+endforeach()
+file(WRITE ${OUT} "${text}")

@@ -1,0 +1,263 @@
+/* Store, reading: what is answered already, and the rows of the views as structs. */
+#include "results/store_impl.h"
+
+#include <math.h>
+#include <string.h>
+
+/* ---- what is there --------------------------------------------------------------------------------------------------------- */
+
+int store_answered(struct store *store, int64_t cell, const struct manifest *manifest, bool retry_failed, bool *done, struct err *err)
+{
+    for (size_t i = 0; i < manifest->n_samples; i++) {
+        struct query query = query_on(store,
+            "SELECT 1 FROM benchmark "
+            "JOIN sample ON sample.benchmark_id = benchmark.id AND sample.name = :sample "
+            "JOIN answer ON answer.cell_id = :cell AND answer.sample_id = sample.id "
+            "WHERE benchmark.name = :benchmark AND benchmark.digest = :digest AND NOT (answer.failed AND :retry_failed)");
+        query_text(&query, ":benchmark", manifest->benchmark);
+        query_text(&query, ":digest", manifest->digest);
+        query_text(&query, ":sample", manifest->samples[i].id);
+        query_integer(&query, ":cell", cell);
+        query_integer(&query, ":retry_failed", retry_failed);
+        int rc = query_step(&query, "look for an answer", err);
+        if (rc < 0)
+            return rc;
+        done[i] = rc == 1;
+        query_end(&query);
+    }
+    return 0;
+}
+
+int store_get_calibration(struct store *store, const char *key, struct calibration *out, bool *found, struct err *err)
+{
+    struct query query =
+        query_on(store, "SELECT target_ratio, threshold, achieved_ratio, n_videos FROM calibration WHERE key = :key");
+    query_text(&query, ":key", key);
+    int rc = query_step(&query, "look for a calibration", err);
+    *found = rc == 1;
+    if (rc <= 0)
+        return rc;
+    *out = (struct calibration){.target_ratio = sqlite3_column_double(query.stmt, 0),
+                                .threshold = sqlite3_column_double(query.stmt, 1),
+                                .achieved_ratio = sqlite3_column_double(query.stmt, 2),
+                                .n_videos = sqlite3_column_int(query.stmt, 3)};
+    query_end(&query);
+    return 0;
+}
+
+int store_statuses(struct store *store, int64_t count[ANSWER_STATUSES], struct err *err)
+{
+    struct query query = query_on(store, "SELECT status, count(*) FROM answer GROUP BY status");
+    memset(count, 0, ANSWER_STATUSES * sizeof *count);
+    int rc;
+    while ((rc = query_step(&query, "count answers", err)) > 0)
+        for (int status = 0; status < ANSWER_STATUSES; status++)
+            if (strcmp(column_text(query.stmt, 0), answer_status_name((enum answer_status)status)) == 0)
+                count[status] = sqlite3_column_int64(query.stmt, 1);
+    return rc;
+}
+
+/* ---- views as structs ------------------------------------------------------------------------------------------------------ */
+
+enum kind { KIND_TEXT, KIND_INT, KIND_INT64, KIND_BOOL, KIND_REAL };
+
+struct column { /* a view's column and the member it fills */
+    const char *name;
+    enum kind kind;
+    size_t offset;
+};
+
+#define COUNT(table) (sizeof(table) / sizeof *(table))
+#define CELL(kind, member) {#member, kind, offsetof(struct cell_row, member)}
+#define CELL_STAGE(name, stage)                                                      \
+    {#name "_alone_ms", KIND_REAL, offsetof(struct cell_row, alone_ms[stage])},      \
+    {#name "_paid_ms", KIND_REAL, offsetof(struct cell_row, paid_ms[stage])}
+
+static const struct column cell_columns[] = {
+    CELL(KIND_INT64, id),
+    CELL(KIND_TEXT, digest),
+    CELL(KIND_TEXT, model),
+    CELL(KIND_TEXT, benchmark),
+    CELL(KIND_TEXT, profile),
+    CELL(KIND_TEXT, compressor),
+    CELL(KIND_TEXT, params),
+    CELL(KIND_TEXT, variant),
+    CELL(KIND_TEXT, label),
+    CELL(KIND_TEXT, dtype),
+    CELL(KIND_TEXT, sampling),
+    CELL(KIND_TEXT, pooling),
+    CELL(KIND_TEXT, newline),
+    CELL(KIND_TEXT, conversation),
+    CELL(KIND_TEXT, prompt_form),
+    CELL(KIND_TEXT, runner),
+    CELL(KIND_TEXT, isa),
+    CELL(KIND_TEXT, build_digest),
+    CELL(KIND_INT, frames),
+    CELL(KIND_INT, image_size),
+    CELL(KIND_BOOL, macro),
+    CELL(KIND_REAL, threshold),
+    CELL(KIND_INT64, n_samples),
+    CELL(KIND_INT64, n_answered),
+    CELL(KIND_INT64, n_ok),
+    CELL(KIND_INT64, n_correct),
+    CELL(KIND_INT64, n_failed),
+    CELL(KIND_REAL, accuracy),
+    CELL(KIND_REAL, accuracy_micro),
+    CELL(KIND_REAL, wilson_low),
+    CELL(KIND_REAL, wilson_high),
+    CELL(KIND_REAL, tokens_before),
+    CELL(KIND_REAL, tokens_visual),
+    CELL(KIND_REAL, tokens_marker),
+    CELL(KIND_REAL, tokens_text),
+    CELL(KIND_REAL, tokens_generated),
+    CELL(KIND_REAL, ratio),
+    CELL(KIND_REAL, ratio_content),
+    CELL_STAGE(open, STAGE_OPEN),
+    CELL_STAGE(decode, STAGE_DECODE),
+    CELL_STAGE(resize, STAGE_RESIZE),
+    CELL_STAGE(vision, STAGE_VISION),
+    CELL_STAGE(compress, STAGE_COMPRESS),
+    CELL_STAGE(prefill, STAGE_PREFILL),
+    CELL_STAGE(generate, STAGE_GENERATE),
+};
+
+#define TASK(kind, member) {#member, kind, offsetof(struct task_row, member)}
+
+static const struct column task_columns[] = {
+    TASK(KIND_INT64, cell),
+    TASK(KIND_TEXT, label),
+    TASK(KIND_TEXT, task_type),
+    TASK(KIND_INT, frames),
+    TASK(KIND_INT64, n),
+    TASK(KIND_INT64, n_correct),
+    TASK(KIND_REAL, accuracy),
+    TASK(KIND_REAL, wilson_low),
+    TASK(KIND_REAL, wilson_high),
+};
+
+struct view {
+    const char *name, *order;
+    const struct column *columns;
+    size_t n_columns;
+};
+
+static const struct view cell_accuracy = {"cell_accuracy", "benchmark, model, frames, id", cell_columns, COUNT(cell_columns)};
+static const struct view task_accuracy = {"task_accuracy", "benchmark, model, frames, cell, task_type", task_columns, COUNT(task_columns)};
+
+static void column_read(sqlite3_stmt *stmt, int at, const struct column *column, void *row)
+{
+    void *member = (char *)row + column->offset;
+    switch (column->kind) {
+    case KIND_TEXT:
+        *(const char **)member = column_text(stmt, at);
+        break;
+    case KIND_INT:
+        *(int *)member = sqlite3_column_int(stmt, at);
+        break;
+    case KIND_INT64:
+        *(int64_t *)member = sqlite3_column_int64(stmt, at);
+        break;
+    case KIND_BOOL:
+        *(bool *)member = sqlite3_column_int(stmt, at) != 0;
+        break;
+    case KIND_REAL:
+        *(double *)member = sqlite3_column_type(stmt, at) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(stmt, at);
+        break;
+    }
+}
+
+/* "SELECT <columns> FROM <view> WHERE (<where>) ORDER BY <order>"; NULL when memory is out. */
+static char *select_text(const struct view *view, const char *where)
+{
+    sqlite3_str *text = sqlite3_str_new(NULL);
+    sqlite3_str_appendall(text, "SELECT ");
+    for (size_t i = 0; i < view->n_columns; i++)
+        sqlite3_str_appendf(text, "%s%s", i ? ", " : "", view->columns[i].name);
+    sqlite3_str_appendf(text, " FROM %s", view->name);
+    if (where)
+        sqlite3_str_appendf(text, " WHERE (%s\n)", where); /* a comment in `where` ends at the line */
+    sqlite3_str_appendf(text, " ORDER BY %s", view->order);
+    return sqlite3_str_finish(text);
+}
+
+/* A condition that SQLite does not accept is the user's: say what it may speak of. */
+static int select_fail(struct store *store, int code, const struct view *view, const char *where, struct err *err)
+{
+    if (where && (code & 0xff) == SQLITE_ERROR)
+        return err_set(err, ERR_CONFIG, "cannot select by '%s' in store '%s': %s; give one SQL condition over the columns of view %s, such as "
+                       "\"frames = 96 AND label LIKE 'dyntok%%'\"; 'SELECT * FROM %s' shows them all",
+                       where, store->path, sqlite3_errmsg(store->db), view->name, view->name);
+    return store_fail(store, code, "read a view", err);
+}
+
+/* Prepares the statement of select_text. A `where` that ends the statement early is refused. */
+static int select_prepare(struct store *store, const struct view *view, const char *where, sqlite3_stmt **stmt, struct err *err)
+{
+    *stmt = NULL;
+    char *text = select_text(view, where);
+    if (!text)
+        return err_no_memory(err, "reading a view");
+    const char *rest = NULL;
+    int code = sqlite3_prepare_v2(store->db, text, -1, stmt, &rest);
+    int rc = code == SQLITE_OK ? 0 : select_fail(store, code, view, where, err);
+    if (rc == 0 && *rest)
+        rc = err_set(err, ERR_CONFIG, "cannot select by '%s': it is more than one SQL condition; join conditions with AND", where);
+    if (rc < 0) {
+        sqlite3_finalize(*stmt);
+        *stmt = NULL;
+    }
+    sqlite3_free(text);
+    return rc;
+}
+
+/* Reads each row of a view into `row` and calls `each` until it returns nonzero. */
+static int select_each(struct store *store, const struct view *view, const char *where, void *row,
+                       int (*each)(const void *row, void *context), void *context, struct err *err)
+{
+    sqlite3_stmt *stmt;
+    int rc = select_prepare(store, view, where, &stmt, err);
+    if (rc < 0)
+        return rc;
+    int code;
+    while ((code = sqlite3_step(stmt)) == SQLITE_ROW) {
+        for (size_t i = 0; i < view->n_columns; i++)
+            column_read(stmt, (int)i, &view->columns[i], row);
+        if (each(row, context))
+            break;
+    }
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        rc = select_fail(store, code, view, where, err);
+    sqlite3_finalize(stmt);
+    return rc;
+}
+
+struct cell_reader { int (*each)(const struct cell_row *row, void *context); void *context; };
+struct task_reader { int (*each)(const struct task_row *row, void *context); void *context; };
+
+static int cell_each(const void *row, void *context)
+{
+    const struct cell_reader *reader = context;
+    return reader->each(row, reader->context);
+}
+
+static int task_each(const void *row, void *context)
+{
+    const struct task_reader *reader = context;
+    return reader->each(row, reader->context);
+}
+
+int store_each_cell(struct store *store, const char *where, int (*each)(const struct cell_row *row, void *context), void *context,
+                    struct err *err)
+{
+    struct cell_row row;
+    struct cell_reader reader = {each, context};
+    return select_each(store, &cell_accuracy, where, &row, cell_each, &reader, err);
+}
+
+int store_each_task(struct store *store, const char *where, int (*each)(const struct task_row *row, void *context), void *context,
+                    struct err *err)
+{
+    struct task_row row;
+    struct task_reader reader = {each, context};
+    return select_each(store, &task_accuracy, where, &row, task_each, &reader, err);
+}

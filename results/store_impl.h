@@ -1,0 +1,48 @@
+/* What the files of results/ share: the open store and one way to run a statement. SQLite stays behind store.h. */
+#ifndef TOKSWEEP_RESULTS_STORE_IMPL_H
+#define TOKSWEEP_RESULTS_STORE_IMPL_H
+
+#include "results/store.h"
+
+#include <sqlite3.h>
+
+enum { STORE_STATEMENTS = 32 };
+
+struct store {
+    sqlite3 *db;
+    char *path;
+    struct { const char *sql; sqlite3_stmt *stmt; } kept[STORE_STATEMENTS]; /* prepared once, found by the address of their text */
+    int n_kept;
+};
+
+extern const char store_schema_sql[], store_views_sql[]; /* schema.sql and views.sql, made by embed.cmake */
+
+/* Sets err from SQLite's last failure: "cannot <what> in store '<path>': <SQLite's words>[; the way out]". */
+int store_fail(struct store *store, int sqlite_code, const char *what, struct err *err);
+
+/* One execution of a statement. Members are bound by name; the first thing that fails is kept and reported by query_step, so that
+ * callers bind without looking. `sql` must be a constant with static storage: it is the key under which the statement is kept. */
+struct query {
+    struct store *store;
+    sqlite3_stmt *stmt;
+    int failed; /* an SQLite code, SQLITE_OK while nothing failed */
+};
+
+struct query query_on(struct store *store, const char *sql);
+void query_text(struct query *query, const char *name, const char *value);      /* NULL is NULL; borrowed until query_end */
+void query_integer(struct query *query, const char *name, int64_t value);
+void query_integer_or_null(struct query *query, const char *name, int64_t value, bool is_null);
+void query_real(struct query *query, const char *name, double value);           /* NaN is NULL */
+
+/* 1: a row is there; 0: no more rows; negative: failed, err says "cannot <what> ...". After 0 or an error the query is at its end. */
+int query_step(struct query *query, const char *what, struct err *err);
+void query_end(struct query *query);                                            /* gives the statement back early; always safe */
+int query_run(struct query *query, const char *what, struct err *err);          /* for statements without rows */
+
+const char *column_text(sqlite3_stmt *stmt, int column); /* of the row that is there; "" for NULL */
+
+/* Transactions of the writer. store_commit ends the one begun: with `rc` 0 it commits, else it rolls back and passes `rc` on. */
+int store_begin(struct store *store, const char *what, struct err *err);
+int store_commit(struct store *store, int rc, const char *what, struct err *err);
+
+#endif

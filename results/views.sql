@@ -1,0 +1,227 @@
+-- Views of a store: one row per thing that a table or a figure shows. Nothing is rounded; ratios and accuracies are 0..1.
+-- Made anew by every migration, so that they always fit the program that wrote last.
+
+DROP VIEW IF EXISTS cell_accuracy;
+DROP VIEW IF EXISTS task_accuracy;
+DROP VIEW IF EXISTS scored_answer;
+DROP VIEW IF EXISTS failures;
+DROP VIEW IF EXISTS run_cost;
+DROP VIEW IF EXISTS video_frames;
+
+-- One row per answer, with the two denominators it can be in: that of the plain accuracy (every reply) and that of the cell's headline
+-- (without empty replies where the protocol drops them), and the markers the video would have without compression. The last follows from
+-- the marker layout; a grid of h rows of h tokens has h markers, and NULL stands for counts that no such grid has.
+CREATE VIEW scored_answer AS
+SELECT answer.cell_id,
+       sample.task_type,
+       answer.status,
+       answer.correct,
+       answer.failed,
+       NOT answer.failed AS replied,
+       NOT answer.failed AND NOT (cell.drop_empty AND coalesce(answer.raw, '') = '') AS in_headline,
+       CASE cell.newline
+           WHEN 'no_token' THEN 0
+           WHEN 'one_token' THEN 1
+           WHEN 'frame' THEN cost.frames
+           WHEN 'grid' THEN (
+               SELECT cost.frames * side
+               FROM (SELECT CAST(round((sqrt(1 + 4.0 * cost.tokens_before / cost.frames) - 1) / 2) AS INTEGER) AS side)
+               WHERE cost.frames * side * (side + 1) = cost.tokens_before)
+       END AS markers_before,
+       cost.*
+FROM answer
+JOIN cell ON cell.id = answer.cell_id
+JOIN sample ON sample.id = answer.sample_id
+JOIN cost ON cost.answer_id = answer.id;
+
+-- One row per cell. Means and ratios are over the answers that are not failures. Bounds are Wilson's at 95 %, of accuracy_micro.
+CREATE VIEW cell_accuracy AS
+WITH
+    constant AS (SELECT 1.959963984540054 AS z),
+    tally AS (
+        SELECT cell_id,
+               count(*) AS n_answered,
+               sum(status = 'ok') AS n_ok,
+               sum(correct) AS n_correct,
+               sum(failed) AS n_failed,
+               sum(replied) AS n,
+               avg(correct) FILTER (WHERE in_headline) AS headline_micro,
+               avg(tokens_before) FILTER (WHERE replied) AS tokens_before,
+               avg(tokens_visual) FILTER (WHERE replied) AS tokens_visual,
+               avg(tokens_marker) FILTER (WHERE replied) AS tokens_marker,
+               avg(tokens_text) FILTER (WHERE replied) AS tokens_text,
+               avg(tokens_generated) FILTER (WHERE replied) AS tokens_generated,
+               1.0 * sum(tokens_visual + tokens_marker) FILTER (WHERE replied) / sum(tokens_before) FILTER (WHERE replied) AS ratio,
+               CASE WHEN count(markers_before) FILTER (WHERE replied) = sum(replied)
+                   THEN 1.0 * sum(tokens_visual) FILTER (WHERE replied) / sum(tokens_before - markers_before) FILTER (WHERE replied)
+               END AS ratio_content,
+               avg(open_alone_ms) FILTER (WHERE replied) AS open_alone_ms,
+               avg(decode_alone_ms) FILTER (WHERE replied) AS decode_alone_ms,
+               avg(resize_alone_ms) FILTER (WHERE replied) AS resize_alone_ms,
+               avg(vision_alone_ms) FILTER (WHERE replied) AS vision_alone_ms,
+               avg(compress_alone_ms) FILTER (WHERE replied) AS compress_alone_ms,
+               avg(prefill_alone_ms) FILTER (WHERE replied) AS prefill_alone_ms,
+               avg(generate_alone_ms) FILTER (WHERE replied) AS generate_alone_ms,
+               avg(open_paid_ms) FILTER (WHERE replied) AS open_paid_ms,
+               avg(decode_paid_ms) FILTER (WHERE replied) AS decode_paid_ms,
+               avg(resize_paid_ms) FILTER (WHERE replied) AS resize_paid_ms,
+               avg(vision_paid_ms) FILTER (WHERE replied) AS vision_paid_ms,
+               avg(compress_paid_ms) FILTER (WHERE replied) AS compress_paid_ms,
+               avg(prefill_paid_ms) FILTER (WHERE replied) AS prefill_paid_ms,
+               avg(generate_paid_ms) FILTER (WHERE replied) AS generate_paid_ms
+        FROM scored_answer
+        GROUP BY cell_id),
+    macro AS (
+        SELECT cell_id, avg(accuracy) AS headline_macro
+        FROM (SELECT cell_id, avg(correct) AS accuracy FROM scored_answer WHERE in_headline GROUP BY cell_id, task_type)
+        GROUP BY cell_id)
+SELECT cell.id,
+       benchmark.name AS benchmark,
+       model.name AS model,
+       cell.frames,
+       cell.label,
+       CASE WHEN cell.macro THEN headline_macro ELSE headline_micro END AS accuracy,
+       1.0 * n_correct / n AS accuracy_micro,
+       CASE WHEN n > 0 THEN max(0.0, (n_correct + z * z / 2 - z * sqrt(1.0 * n_correct * (n - n_correct) / n + z * z / 4)) / (n + z * z))
+       END AS wilson_low,
+       CASE WHEN n > 0 THEN min(1.0, (n_correct + z * z / 2 + z * sqrt(1.0 * n_correct * (n - n_correct) / n + z * z / 4)) / (n + z * z))
+       END AS wilson_high,
+       coalesce(n_correct, 0) AS n_correct,
+       coalesce(n_answered, 0) AS n_answered,
+       (SELECT count(*) FROM sample WHERE sample.benchmark_id = cell.benchmark_id) AS n_samples,
+       coalesce(n_ok, 0) AS n_ok,
+       coalesce(n_failed, 0) AS n_failed,
+       ratio, ratio_content,
+       tokens_before, tokens_visual, tokens_marker, tokens_text, tokens_generated,
+       cell.compressor,
+       cell.params,
+       CASE WHEN json_type(cell.params, '$.threshold') IN ('integer', 'real') THEN json_extract(cell.params, '$.threshold') + 0.0
+       END AS threshold,
+       json_remove(cell.params, '$.threshold', '$.target_ratio') AS variant, -- the other parameters
+       cell.profile, cell.macro, cell.sampling, cell.pooling, cell.image_size, cell.newline, cell.conversation,
+       cell.prompt_form, cell.time_instruction, cell.repetition_penalty, cell.max_new_tokens, cell.dtype, cell.runner, cell.isa,
+       open_alone_ms, decode_alone_ms, resize_alone_ms, vision_alone_ms, compress_alone_ms, prefill_alone_ms, generate_alone_ms,
+       open_paid_ms, decode_paid_ms, resize_paid_ms, vision_paid_ms, compress_paid_ms, prefill_paid_ms, generate_paid_ms,
+       cell.digest,
+       model.digest AS model_digest,
+       benchmark.digest AS manifest_digest,
+       cell.build_digest
+FROM cell
+JOIN constant
+JOIN model ON model.id = cell.model_id
+JOIN benchmark ON benchmark.id = cell.benchmark_id
+LEFT JOIN tally ON tally.cell_id = cell.id
+LEFT JOIN macro ON macro.cell_id = cell.id
+ORDER BY benchmark.name, model.name, cell.frames, cell.id;
+
+-- One row per cell and task type: the parts that a macro average is the mean of. n is the headline's denominator.
+CREATE VIEW task_accuracy AS
+WITH
+    constant AS (SELECT 1.959963984540054 AS z),
+    tally AS (
+        SELECT cell_id, task_type, count(*) AS n, sum(correct) AS n_correct
+        FROM scored_answer
+        WHERE in_headline AND task_type IS NOT NULL
+        GROUP BY cell_id, task_type)
+SELECT cell.id AS cell,
+       benchmark.name AS benchmark,
+       model.name AS model,
+       cell.frames,
+       cell.label,
+       task_type,
+       1.0 * n_correct / n AS accuracy,
+       max(0.0, (n_correct + z * z / 2 - z * sqrt(1.0 * n_correct * (n - n_correct) / n + z * z / 4)) / (n + z * z)) AS wilson_low,
+       min(1.0, (n_correct + z * z / 2 + z * sqrt(1.0 * n_correct * (n - n_correct) / n + z * z / 4)) / (n + z * z)) AS wilson_high,
+       n_correct,
+       n
+FROM tally
+JOIN constant
+JOIN cell ON cell.id = tally.cell_id
+JOIN model ON model.id = cell.model_id
+JOIN benchmark ON benchmark.id = cell.benchmark_id
+ORDER BY benchmark.name, model.name, cell.frames, cell.id, task_type;
+
+-- One row per answer that could not be scored, with the reason.
+CREATE VIEW failures AS
+SELECT cell.id AS cell,
+       benchmark.name AS benchmark,
+       model.name AS model,
+       cell.frames,
+       cell.label,
+       sample.name AS sample,
+       video.name AS video,
+       video.path,
+       answer.status,
+       answer.message,
+       answer.run_id AS run,
+       answer.answered_at
+FROM answer
+JOIN cell ON cell.id = answer.cell_id
+JOIN model ON model.id = cell.model_id
+JOIN sample ON sample.id = answer.sample_id
+JOIN benchmark ON benchmark.id = sample.benchmark_id
+JOIN video ON video.id = sample.video_id
+WHERE answer.failed
+ORDER BY cell.id, sample.manifest_row;
+
+-- One row per run: what its answers needed alone, what was paid for, and so what sharing saved. Totals, not means. An attempt that failed
+-- and was repeated later counts in neither run.
+CREATE VIEW run_cost AS
+WITH
+    answer_cost AS (
+        SELECT answer.run_id,
+               answer.cell_id,
+               coalesce(open_alone_ms, 0) + coalesce(decode_alone_ms, 0) + coalesce(resize_alone_ms, 0) + coalesce(vision_alone_ms, 0)
+                   + coalesce(compress_alone_ms, 0) + coalesce(prefill_alone_ms, 0) + coalesce(generate_alone_ms, 0) AS alone_ms,
+               coalesce(open_paid_ms, 0) + coalesce(decode_paid_ms, 0) + coalesce(resize_paid_ms, 0) + coalesce(vision_paid_ms, 0)
+                   + coalesce(compress_paid_ms, 0) + coalesce(prefill_paid_ms, 0) + coalesce(generate_paid_ms, 0) AS paid_ms,
+               cost.*
+        FROM answer
+        JOIN cost ON cost.answer_id = answer.id)
+SELECT run.id AS run,
+       run.sweep_name,
+       run.started_at,
+       run.ended_at,
+       run.outcome,
+       count(DISTINCT cell_id) AS n_cells,
+       count(answer_id) AS n_answers,
+       coalesce(sum(frames), 0) AS frames_alone,
+       coalesce(sum(frames_encoded), 0) AS frames_paid,
+       coalesce(sum(tokens_visual + tokens_marker + tokens_text), 0) AS rows_prefilled_alone,
+       coalesce(sum(tokens_prefilled), 0) AS rows_prefilled_paid,
+       coalesce(sum(tokens_generated), 0) AS tokens_generated,
+       total(alone_ms) AS alone_ms,
+       total(paid_ms) AS paid_ms,
+       1 - sum(paid_ms) / sum(alone_ms) AS saved_by_sharing, -- share of the time, 0..1
+       total(open_paid_ms) AS open_paid_ms,
+       total(decode_paid_ms) AS decode_paid_ms,
+       total(resize_paid_ms) AS resize_paid_ms,
+       total(vision_paid_ms) AS vision_paid_ms,
+       total(compress_paid_ms) AS compress_paid_ms,
+       total(prefill_paid_ms) AS prefill_paid_ms,
+       total(generate_paid_ms) AS generate_paid_ms,
+       max(peak_bytes) AS peak_bytes,
+       sum(joules) AS joules
+FROM run
+LEFT JOIN answer_cost ON answer_cost.run_id = run.id
+GROUP BY run.id
+ORDER BY run.id;
+
+-- One row per run and video: with sharing, frames_encoded is the number of distinct frames, however many cells and questions there are.
+CREATE VIEW video_frames AS
+SELECT answer.run_id AS run,
+       benchmark.name AS benchmark,
+       video.name AS video,
+       video.start_s,
+       video.end_s,
+       count(DISTINCT answer.cell_id) AS n_cells,
+       count(*) AS n_answers,
+       sum(cost.frames) AS frames_shown,
+       sum(cost.frames_encoded) AS frames_encoded
+FROM answer
+JOIN cost ON cost.answer_id = answer.id
+JOIN sample ON sample.id = answer.sample_id
+JOIN video ON video.id = sample.video_id
+JOIN benchmark ON benchmark.id = sample.benchmark_id
+GROUP BY answer.run_id, video.id
+ORDER BY answer.run_id, video.id;

@@ -1,0 +1,307 @@
+/* Opening a store: what is made, what is accepted, and the words for what is not. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/support/store_fixture.h"
+#include "tests/support/store_sql.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+static int folder_setup(void **state)
+{
+    struct store_fixture *fixture = calloc(1, sizeof *fixture);
+    fixture_folder(fixture);
+    *state = fixture;
+    return 0;
+}
+
+static int folder_teardown(void **state)
+{
+    fixture_close(*state);
+    free(*state);
+    return 0;
+}
+
+static void write_file(const char *path, const void *bytes, size_t n)
+{
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, n, file), n);
+    fclose(file);
+}
+
+/* Opening fails with this code and exactly this text, in which %s is the path. */
+static void refuses(const struct store_fixture *fixture, enum store_mode mode, int code, const char *format)
+{
+    char expected[1024];
+    const char *at = strstr(format, "%s"), *again = strstr(at + 2, "%s");
+    if (again)
+        snprintf(expected, sizeof expected, "%.*s%s%.*s%s%s", (int)(at - format), format, fixture->path, (int)(again - at - 2), at + 2, fixture->path, again + 2);
+    else
+        snprintf(expected, sizeof expected, "%.*s%s%s", (int)(at - format), format, fixture->path, at + 2);
+    struct store *store = (struct store *)1;
+    struct err err = {0};
+    assert_int_equal(store_open(&store, fixture->path, mode, &err), code);
+    assert_null(store);
+    assert_string_equal(err.text, expected);
+}
+
+static void new_store_has_identity_and_wal(void **state)
+{
+    struct store_fixture *fixture = *state;
+    OK(store_open(&fixture->store, fixture->path, STORE_WRITE, &err));
+    store_close(fixture->store);
+    fixture->store = NULL;
+    assert_string_equal(sql(fixture->path, "PRAGMA application_id"), "1953198967");
+    assert_string_equal(sql(fixture->path, "PRAGMA user_version"), "1");
+    assert_string_equal(sql(fixture->path, "PRAGMA journal_mode"), "wal");
+    assert_string_equal(sql(fixture->path, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"), "11");
+    assert_string_equal(sql(fixture->path, "SELECT count(*) FROM sqlite_schema WHERE type = 'view'"), "6");
+}
+
+static void store_opens_again_for_both(void **state)
+{
+    struct store_fixture *fixture = *state;
+    for (int i = 0; i < 2; i++) {
+        struct store *reader;
+        OK(store_open(&fixture->store, fixture->path, STORE_WRITE, &err));
+        OK(store_open(&reader, fixture->path, STORE_READ, &err));
+        store_close(reader);
+        store_close(fixture->store);
+        fixture->store = NULL;
+    }
+}
+
+static void reader_cannot_write(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct err refusal = {0};
+    int64_t run;
+    OK(store_open(&fixture->store, fixture->path, STORE_WRITE, &err));
+    store_close(fixture->store);
+    OK(store_open(&fixture->store, fixture->path, STORE_READ, &err));
+    assert_int_equal(fixture_begin_run(fixture->store, &run, &refusal), ERR_IO);
+    assert_non_null(strstr(refusal.text, "cannot begin a run in store '"));
+    assert_non_null(strstr(refusal.text, "attempt to write a readonly database; make the file and its folder writable, or name another store"));
+}
+
+static void empty_file_becomes_a_store(void **state)
+{
+    struct store_fixture *fixture = *state;
+    write_file(fixture->path, "", 0);
+    refuses(fixture, STORE_READ, ERR_DATA, "store '%s' is empty; fill it with 'toksweep run SWEEP.yaml --store %s'");
+    OK(store_open(&fixture->store, fixture->path, STORE_WRITE, &err));
+}
+
+static void missing_file_is_named(void **state)
+{
+    refuses(*state, STORE_READ, ERR_IO, "cannot open store '%s': No such file or directory");
+    struct store_fixture *fixture = *state;
+    assert_int_equal(access(fixture->path, F_OK), -1);
+}
+
+static void folder_is_no_store(void **state)
+{
+    struct store_fixture *fixture = *state;
+    memcpy(fixture->path, fixture->folder, sizeof fixture->folder);
+    refuses(fixture, STORE_WRITE, ERR_IO, "cannot open store '%s': Is a directory");
+}
+
+static void text_file_is_refused(void **state)
+{
+    struct store_fixture *fixture = *state;
+    char text[4096];
+    memset(text, 'x', sizeof text);
+    write_file(fixture->path, text, sizeof text);
+    static const char words[] = "'%s' is not a store: it is no SQLite file; name another file, or move this one away";
+    refuses(fixture, STORE_WRITE, ERR_DATA, words);
+    refuses(fixture, STORE_READ, ERR_DATA, words);
+    write_file(fixture->path, "short", 5);
+    refuses(fixture, STORE_WRITE, ERR_DATA, words);
+    struct stat info;
+    assert_int_equal(stat(fixture->path, &info), 0);
+    assert_int_equal(info.st_size, 5);
+}
+
+static void foreign_database_is_refused_untouched(void **state)
+{
+    struct store_fixture *fixture = *state;
+    sql(fixture->path, "CREATE TABLE theirs (x)");
+    refuses(fixture, STORE_WRITE, ERR_DATA,
+            "'%s' is an SQLite file of another program (application id 0), not a store of toksweep; name another file");
+    sql(fixture->path, "PRAGMA application_id = 77");
+    refuses(fixture, STORE_READ, ERR_DATA,
+            "'%s' is an SQLite file of another program (application id 77), not a store of toksweep; name another file");
+    assert_string_equal(sql(fixture->path, "SELECT count(*) FROM sqlite_schema"), "1");
+    assert_string_equal(sql(fixture->path, "PRAGMA journal_mode"), "delete");
+}
+
+static void newer_version_is_refused(void **state)
+{
+    struct store_fixture *fixture = *state;
+    OK(store_open(&fixture->store, fixture->path, STORE_WRITE, &err));
+    store_close(fixture->store);
+    fixture->store = NULL;
+    sql(fixture->path, "PRAGMA user_version = 7");
+    static const char words[] = "store '%s' has version 7, this program knows versions up to 1; use a newer toksweep, or another store";
+    refuses(fixture, STORE_WRITE, ERR_DATA, words);
+    refuses(fixture, STORE_READ, ERR_DATA, words);
+    sql(fixture->path, "PRAGMA user_version = -1");
+    refuses(fixture, STORE_WRITE, ERR_DATA, "store '%s' has version -1, which no toksweep has written; restore a copy, or name another file");
+}
+
+static void truncated_file_is_an_error(void **state)
+{
+    struct store_fixture *fixture = *state;
+    OK(store_open(&fixture->store, fixture->path, STORE_WRITE, &err));
+    store_close(fixture->store);
+    fixture->store = NULL;
+    struct stat info;
+    assert_int_equal(stat(fixture->path, &info), 0);
+    for (off_t length = info.st_size - 512; length > 0; length -= 512) {
+        assert_int_equal(truncate(fixture->path, length), 0);
+        struct err refusal = {0};
+        int rc = store_open(&fixture->store, fixture->path, STORE_WRITE, &refusal);
+        if (rc == 0) { /* a lost page may be one that opening does not read; the first use finds it */
+            int64_t run;
+            rc = fixture_begin_run(fixture->store, &run, &refusal);
+            store_close(fixture->store);
+            fixture->store = NULL;
+        }
+        if (rc != 0) {
+            assert_int_equal(rc, ERR_DATA);
+            assert_non_null(strstr(refusal.text, fixture->path));
+        }
+    }
+}
+
+/* As a user without rights, also where the tests are run by root. */
+static int open_without_rights(const char *path, char *text, size_t size)
+{
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        struct err err = {0};
+        struct store *store;
+        if (geteuid() == 0 && setuid(65534) != 0)
+            _exit(99);
+        int rc = store_open(&store, path, STORE_WRITE, &err);
+        _exit(write(ends[1], err.text, strlen(err.text)) < 0 ? 98 : -rc);
+    }
+    close(ends[1]);
+    ssize_t n = read(ends[0], text, size - 1);
+    text[n < 0 ? 0 : n] = 0;
+    close(ends[0]);
+    int status;
+    waitpid(child, &status, 0);
+    return WIFEXITED(status) ? -WEXITSTATUS(status) : 1;
+}
+
+static void permissions_are_respected(void **state)
+{
+    struct store_fixture *fixture = *state;
+    OK(store_open(&fixture->store, fixture->path, STORE_WRITE, &err));
+    store_close(fixture->store);
+    fixture->store = NULL;
+    chmod(fixture->folder, 0755);
+    chmod(fixture->path, 0444);
+    char text[1024], expected[1024];
+    assert_int_equal(open_without_rights(fixture->path, text, sizeof text), ERR_IO);
+    snprintf(expected, sizeof expected, "cannot write store '%s': its permissions allow only reading; make it writable, or name another store",
+             fixture->path);
+    assert_string_equal(text, expected);
+    chmod(fixture->path, 0);
+    assert_int_equal(open_without_rights(fixture->path, text, sizeof text), ERR_IO);
+    snprintf(expected, sizeof expected, "cannot open store '%s': Permission denied", fixture->path);
+    assert_string_equal(text, expected);
+}
+
+static int drop_sqrt(sqlite3 *db, const char **message, const struct sqlite3_api_routines *api)
+{
+    (void)message;
+    (void)api;
+    return sqlite3_create_function(db, "sqrt", 1, SQLITE_UTF8, NULL, NULL, NULL, NULL);
+}
+
+static void missing_math_is_said(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct err err = {0};
+    sqlite3_auto_extension((void (*)(void))drop_sqrt);
+    int rc = store_open(&fixture->store, fixture->path, STORE_WRITE, &err);
+    sqlite3_reset_auto_extension();
+    assert_int_equal(rc, ERR_CONFIG);
+    assert_non_null(strstr(err.text, " lacks what the views need ("));
+    assert_non_null(strstr(err.text, "function sqrt()); use Debian's libsqlite3-0, or one built with SQLITE_ENABLE_MATH_FUNCTIONS and JSON"));
+}
+
+static void many_processes_make_one_store(void **state)
+{
+    enum { PROCESSES = 8 };
+    struct store_fixture *fixture = *state;
+    int gate[2];
+    assert_int_equal(pipe(gate), 0);
+    pid_t child[PROCESSES];
+    for (int i = 0; i < PROCESSES; i++) {
+        child[i] = fork();
+        if (child[i] == 0) {
+            char byte;
+            struct err err = {0};
+            int64_t run;
+            close(gate[1]);
+            if (read(gate[0], &byte, 1) != 0) /* until all are there */
+                _exit(2);
+            int rc = store_open(&fixture->store, fixture->path, STORE_WRITE, &err);
+            if (rc == 0)
+                rc = fixture_begin_run(fixture->store, &run, &err);
+            if (rc != 0)
+                fprintf(stderr, "%s\n", err.text);
+            store_close(fixture->store);
+            _exit(rc != 0);
+        }
+    }
+    close(gate[0]);
+    close(gate[1]);
+    for (int i = 0; i < PROCESSES; i++) {
+        int status;
+        waitpid(child[i], &status, 0);
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    assert_string_equal(sql(fixture->path, "SELECT count(*) FROM run"), "8");
+}
+
+static void closing_nothing_is_fine(void **state)
+{
+    (void)state;
+    store_close(NULL);
+}
+
+#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, folder_setup, folder_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        IN_FOLDER(new_store_has_identity_and_wal),
+        IN_FOLDER(store_opens_again_for_both),
+        IN_FOLDER(reader_cannot_write),
+        IN_FOLDER(empty_file_becomes_a_store),
+        IN_FOLDER(missing_file_is_named),
+        IN_FOLDER(folder_is_no_store),
+        IN_FOLDER(text_file_is_refused),
+        IN_FOLDER(foreign_database_is_refused_untouched),
+        IN_FOLDER(newer_version_is_refused),
+        IN_FOLDER(truncated_file_is_an_error),
+        IN_FOLDER(permissions_are_respected),
+        IN_FOLDER(missing_math_is_said),
+        IN_FOLDER(many_processes_make_one_store),
+        cmocka_unit_test(closing_nothing_is_fine),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
