@@ -31,8 +31,8 @@ const char *tokenizer_digest(const struct tokenizer *tokenizer);
 int tokenizer_encode(const struct tokenizer *tokenizer, const char *text, size_t length, struct arena *arena, int32_t **ids, size_t *n,
                      struct err *err);
 
-/* Text of ids, added tokens marked special skipped, invalid UTF-8 replaced by U+FFFD; NUL-terminated, in `arena`; NULL when memory
- * is out. Ids outside the vocabulary give nothing. */
+/* Text of ids, added tokens marked special skipped, invalid UTF-8 and NUL replaced by U+FFFD; NUL-terminated, in `arena`; NULL when
+ * memory is out. Ids outside the vocabulary give nothing. */
 char *tokenizer_decode(const struct tokenizer *tokenizer, const int32_t *ids, size_t n, struct arena *arena);
 
 #endif
