@@ -184,7 +184,8 @@ static char *select_text(const struct view *view, const char *where)
 static int select_fail(struct store *store, int code, const struct view *view, const char *where, struct err *err)
 {
     if (where && (code & 0xff) == SQLITE_ERROR)
-        return err_set(err, ERR_CONFIG, "cannot select by '%s' in store '%s': %s; give one SQL condition over the columns of view %s, such as "
+        return err_set(err, ERR_CONFIG,
+                       "cannot select by '%s' in store '%s': %s; give one SQL condition over the columns of view %s, such as "
                        "\"frames = 96 AND label LIKE 'dyntok%%'\"; 'SELECT * FROM %s' shows them all",
                        where, store->path, sqlite3_errmsg(store->db), view->name, view->name);
     return store_fail(store, code, "read a view", err);

@@ -63,12 +63,11 @@ int store_fail(struct store *store, int sqlite_code, const char *what, struct er
     int base = sqlite_code & 0xff;
     if (base == SQLITE_NOTADB)
         return err_set(err, ERR_DATA, "'%s' is not a store: it is no SQLite file; name another file, or move this one away", store->path);
-    /* Where the system refused, SQLite's words are general ("disk I/O error") and errno's are not ("No space left on device"). */
-    int saved = store->db ? sqlite3_system_errno(store->db) : 0;
-    bool by_system = saved && (base == SQLITE_IOERR || base == SQLITE_CANTOPEN || base == SQLITE_FULL);
     const char *words = store->db && (sqlite3_errcode(store->db) & 0xff) == base ? sqlite3_errmsg(store->db) : sqlite3_errstr(sqlite_code);
-    return err_set(err, err_code_of(sqlite_code), "cannot %s in store '%s': %s%s%s%s", what, store->path, words, by_system ? ": " : "",
-                   by_system ? strerror(saved) : "", way_out(sqlite_code));
+    char which[48] = ""; /* of the system's refusals: "disk I/O error" is many things */
+    if (base == SQLITE_IOERR || base == SQLITE_CANTOPEN)
+        snprintf(which, sizeof which, " (SQLite result code %d)", sqlite_code);
+    return err_set(err, err_code_of(sqlite_code), "cannot %s in store '%s': %s%s%s", what, store->path, words, which, way_out(sqlite_code));
 }
 
 /* ---- statements ------------------------------------------------------------------------------------------------------------ */
@@ -200,10 +199,12 @@ static int read_version(struct store *store, int64_t *version, struct err *err)
     if (application == 0 && *version == 0 && tables == 0)
         return 0;
     if (application != APPLICATION_ID)
-        return err_set(err, ERR_DATA, "'%s' is an SQLite file of another program (application id %lld), not a store of toksweep; name another file",
+        return err_set(err, ERR_DATA,
+                       "'%s' is an SQLite file of another program (application id %lld), not a store of toksweep; name another file",
                        store->path, (long long)application);
     if (*version > VERSION)
-        return err_set(err, ERR_DATA, "store '%s' has version %lld, this program knows versions up to %d; use a newer toksweep, or another store",
+        return err_set(err, ERR_DATA,
+                       "store '%s' has version %lld, this program knows versions up to %d; use a newer toksweep, or another store",
                        store->path, (long long)*version, (int)VERSION);
     if (*version < 1)
         return err_set(err, ERR_DATA, "store '%s' has version %lld, which no toksweep has written; restore a copy, or name another file",
@@ -242,8 +243,9 @@ static int switch_to_wal(struct store *store, struct err *err)
     struct query query = query_on(store, "PRAGMA journal_mode");
     int rc = query_step(&query, "read the journal mode", err);
     if (rc > 0 && strcmp(column_text(query.stmt, 0), "wal") != 0)
-        rc = err_set(err, ERR_IO, "cannot keep a write-ahead log beside '%s': its file system lacks shared memory; put the store on a local disk",
-                     store->path);
+        rc = err_set(err, ERR_IO, "cannot keep a write-ahead log beside '%s': its file system lacks shared memory; put the store on a "
+                                  "local "
+                     "disk", store->path);
     query_end(&query);
     return rc < 0 ? rc : 0;
 }
@@ -272,7 +274,8 @@ static int prepare_for_reading(struct store *store, struct err *err)
     if (version == 0)
         return err_set(err, ERR_DATA, "store '%s' is empty; fill it with 'toksweep run SWEEP.yaml --store %s'", store->path, store->path);
     if (version < VERSION)
-        return err_set(err, ERR_DATA, "store '%s' has version %lld, this program reads version %d; any 'toksweep run' into it brings it there",
+        return err_set(err, ERR_DATA,
+                       "store '%s' has version %lld, this program reads version %d; any 'toksweep run' into it brings it there",
                        store->path, (long long)version, (int)VERSION);
     return 0;
 }

@@ -49,9 +49,15 @@ int store_put_cell(struct store *store, const struct cell *cell, const struct pr
  * no_answer or ambiguous do not count. */
 int store_answered(struct store *store, int64_t cell, const struct manifest *manifest, bool retry_failed, bool *done, struct err *err);
 
+/* Whether the store holds an answer of the cell for one sample, by the same rule: another process may have given it meanwhile. */
+int store_has_answer(struct store *store, int64_t cell, const struct manifest *manifest, size_t sample, bool retry_failed, bool *has,
+                     struct err *err);
+
 /* Takes the work (cell, video) for this run, so that a second process leaves it alone. *taken is false when another live process
- * holds it. A claim dies with its process (same host: the process is gone; other host: not renewed for 10 minutes). */
-int store_claim(struct store *store, int64_t run, int64_t cell, const char *benchmark, const char *video_id, bool *taken, struct err *err);
+ * holds it. A claim dies with its process (same host: the process is gone; other host: not renewed for 10 minutes) and with its run
+ * (store_end_run). Another process may have finished the work before it was claimed: ask store_answered again once it is taken. */
+int store_claim(struct store *store, int64_t run, int64_t cell, const char *benchmark, const char *video_id, bool *taken,
+                struct err *err);
 int store_release(struct store *store, int64_t run, int64_t cell, const char *benchmark, const char *video_id, struct err *err);
 int store_renew_claims(struct store *store, int64_t run, struct err *err); /* call about once a minute */
 
@@ -66,7 +72,8 @@ int store_get_calibration(struct store *store, const char *key, struct calibrati
 
 /* ---- reading ------------------------------------------------------------------------------------------------------------- */
 
-/* One row of view cell_accuracy. Strings are valid during the callback. Ratios are 0..1, accuracies 0..1, NaN when n is 0. */
+/* One row of view cell_accuracy. Strings are valid during the callback. Ratios are 0..1, accuracies 0..1, NaN when n is 0. Means, ratios
+ * and times are over the answers that are not failures. */
 struct cell_row {
     int64_t id;
     const char *digest, *model, *benchmark, *profile, *compressor, *params, *label, *dtype, *sampling;
@@ -77,12 +84,13 @@ struct cell_row {
     double threshold;         /* the parameter of that name, NaN if there is none */
     int64_t n_samples;        /* of the manifest */
     int64_t n_answered, n_ok, n_correct, n_failed; /* answered: rows; ok: status ok; failed: neither ok, no_answer nor ambiguous */
-    double accuracy;          /* headline by the cell's protocol: micro or macro, over answered rows that are not failures */
+    double accuracy;          /* headline by the cell's protocol: micro or macro, over answers that are not failures (and, with
+                               * drop_empty, not empty) */
     double accuracy_micro;    /* correct / (answered - failed) */
     double wilson_low, wilson_high; /* 95 % of accuracy_micro */
     double tokens_before, tokens_visual, tokens_marker, tokens_text, tokens_generated; /* means per answer */
     double ratio;             /* (visual + marker) / before: the papers' number, summed over answers */
-    double ratio_content;     /* visual / (before - markers before) */
+    double ratio_content;     /* visual / (before - markers before); NaN when the marker layout does not tell the markers before */
     double alone_ms[STAGES], paid_ms[STAGES]; /* means per answer */
 };
 
@@ -92,8 +100,14 @@ struct cell_row {
 int store_each_cell(struct store *store, const char *where, int (*each)(const struct cell_row *row, void *context), void *context,
                     struct err *err);
 
-/* One row of view task_accuracy: a cell's accuracy on one task type. */
-struct task_row { int64_t cell; const char *label, *task_type; int frames; int64_t n, n_correct; double accuracy, wilson_low, wilson_high; };
+/* One row of view task_accuracy: a cell's accuracy on one task type. Order: that of the cells, then by task type. */
+struct task_row {
+    int64_t cell;
+    const char *label, *task_type;
+    int frames;
+    int64_t n, n_correct; /* n: the headline's denominator */
+    double accuracy, wilson_low, wilson_high;
+};
 int store_each_task(struct store *store, const char *where, int (*each)(const struct task_row *row, void *context), void *context,
                     struct err *err);
 

@@ -168,7 +168,8 @@ static int put_cell(struct store *store, const struct cell *cell, const struct p
 {
     struct query query = query_on(store,
         "INSERT INTO cell (digest, model_id, benchmark_id, profile, frames, sampling, compressor, params, label, pooling, image_size, "
-        "newline, conversation, prompt_form, time_instruction, repetition_penalty, max_new_tokens, dtype, runner, isa, build_digest, macro, drop_empty) "
+        "newline, conversation, prompt_form, time_instruction, repetition_penalty, max_new_tokens, dtype, runner, isa, build_digest, "
+        "macro, drop_empty) "
         "VALUES (:digest, :model, :benchmark, :profile, :frames, :sampling, :compressor, :params, :label, :pooling, :image_size, "
         ":newline, :conversation, :prompt_form, :time_instruction, :repetition_penalty, :max_new_tokens, :dtype, :runner, :isa, "
         ":build_digest, :macro, :drop_empty) "
@@ -232,8 +233,10 @@ static int find_sample(struct store *store, int64_t cell, const struct manifest 
     if (rc < 0)
         return rc;
     if (rc == 0)
-        return err_set(err, ERR_CONFIG, "cell %lld of store '%s' does not ask sample '%s' of manifest '%s'; write this manifest and a cell of it "
-                       "first", (long long)cell, store->path, manifest->samples[sample].id, manifest->path ? manifest->path : manifest->benchmark);
+        return err_set(err, ERR_CONFIG,
+                       "cell %lld of store '%s' does not ask sample '%s' of manifest '%s'; write this manifest and a cell of it first",
+                       (long long)cell, store->path, manifest->samples[sample].id,
+                       manifest->path ? manifest->path : manifest->benchmark);
     *id = sqlite3_column_int64(query.stmt, 0);
     *answer = sqlite3_column_int64(query.stmt, 1);
     *failed = sqlite3_column_int(query.stmt, 2);

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Ends the test with the error's text when a call failed. */
@@ -27,6 +28,11 @@ struct store_fixture {
     struct manifest manifest;
     int64_t run;
 };
+
+static inline void pause_ms(long ms)
+{
+    nanosleep(&(struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000}, NULL);
+}
 
 /* n_samples questions, two to a video, task types "alpha", "beta", "gamma" in turn. `name` sets manifests of one benchmark apart. */
 static inline struct manifest fixture_manifest(const char *benchmark, const char *name, size_t n_samples)
@@ -90,11 +96,13 @@ static inline void fixture_close(struct store_fixture *fixture)
     rmdir(fixture->folder);
 }
 
-static inline struct cell fixture_cell(const struct manifest *manifest, const char *compressor, const char *params, const char *label, int frames)
+static inline struct cell fixture_cell(const struct manifest *manifest, const char *compressor, const char *params, const char *label,
+                                       int frames)
 {
     return (struct cell){.model = "lmms-lab/tiny", .benchmark = manifest->benchmark, .profile = "toksweep", .frames = frames,
                          .sampling = FRAMES_UNIFORM, .compressor = compressor, .params = params, .label = label, .pooling = "bilinear",
-                         .image_size = 384, .newline = "grid", .conversation = "qwen_1_5", .prompt_form = "default", .repetition_penalty = 1, .max_new_tokens = 16, .dtype = "f32",
+                         .image_size = 384, .newline = "grid", .conversation = "qwen_1_5", .prompt_form = "default",
+                         .repetition_penalty = 1, .max_new_tokens = 16, .dtype = "f32",
                          .runner = "mock", .isa = "ref", .model_digest = "m0", .manifest_digest = manifest->digest, .build_digest = "b0"};
 }
 
@@ -108,7 +116,8 @@ static inline int fixture_put_cell(struct store *store, struct cell cell, int64_
 /* An ok answer over `frames` frames of 210 tokens, of which `kept` content tokens and all markers were kept. */
 static inline struct answer fixture_answer(bool correct, int frames, int kept)
 {
-    struct answer answer = {.status = ANSWER_OK, .raw = correct ? "A" : "B", .extracted = correct ? 0 : 1, .correct = correct, .margin = 1.5};
+    struct answer answer = {.status = ANSWER_OK, .raw = correct ? "A" : "B", .extracted = correct ? 0 : 1, .correct = correct,
+                            .margin = 1.5};
     answer.cost = (struct cost){.frames = frames, .frames_encoded = frames, .tokens_before = 210 * frames, .tokens_visual = kept,
                                 .tokens_marker = 14 * frames, .tokens_text = 50, .tokens_generated = 2,
                                 .tokens_prefilled = kept + 14 * frames + 50, .joules = (double)NAN};
@@ -116,7 +125,8 @@ static inline struct answer fixture_answer(bool correct, int frames, int kept)
 }
 
 /* Answers samples 0..n-1 of the fixture's manifest, the first `correct` of them rightly. */
-static inline int fixture_answer_all(struct store_fixture *fixture, int64_t cell, size_t n, size_t correct, int frames, int kept, struct err *err)
+static inline int fixture_answer_all(struct store_fixture *fixture, int64_t cell, size_t n, size_t correct, int frames, int kept,
+                                     struct err *err)
 {
     int rc = 0;
     for (size_t i = 0; i < n && rc == 0; i++) {

@@ -5,7 +5,8 @@
 #include <sqlite3.h>
 #include <stdio.h>
 
-/* Runs a statement on a connection of its own. Every row as text, valid until the next call: columns joined by '|', rows by '\n', NULL for NULL. */
+/* Runs a statement on a connection of its own. Every row as text, valid until the next call: columns joined by '|', rows by '\n', NULL
+ * for NULL. */
 static inline const char *sql(const char *path, const char *query)
 {
     static char text[16384];
@@ -19,7 +20,8 @@ static inline const char *sql(const char *path, const char *query)
     while (sqlite3_step(stmt) == SQLITE_ROW) {
         for (int i = 0; i < sqlite3_column_count(stmt); i++) {
             const unsigned char *value = sqlite3_column_text(stmt, i);
-            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? "|" : used ? "\n" : "", value ? (const char *)value : "NULL");
+            used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? "|" : used ? "\n" : "",
+                                     value ? (const char *)value : "NULL");
         }
         assert_true(used < sizeof text);
     }

@@ -42,7 +42,8 @@ static void refuses(const struct store_fixture *fixture, enum store_mode mode, i
     char expected[1024];
     const char *at = strstr(format, "%s"), *again = strstr(at + 2, "%s");
     if (again)
-        snprintf(expected, sizeof expected, "%.*s%s%.*s%s%s", (int)(at - format), format, fixture->path, (int)(again - at - 2), at + 2, fixture->path, again + 2);
+        snprintf(expected, sizeof expected, "%.*s%s%.*s%s%s", (int)(at - format), format, fixture->path, (int)(again - at - 2), at + 2,
+                 fixture->path, again + 2);
     else
         snprintf(expected, sizeof expected, "%.*s%s%s", (int)(at - format), format, fixture->path, at + 2);
     struct store *store = (struct store *)1;
@@ -88,7 +89,8 @@ static void reader_cannot_write(void **state)
     OK(store_open(&fixture->store, fixture->path, STORE_READ, &err));
     assert_int_equal(fixture_begin_run(fixture->store, &run, &refusal), ERR_IO);
     assert_non_null(strstr(refusal.text, "cannot begin a run in store '"));
-    assert_non_null(strstr(refusal.text, "attempt to write a readonly database; make the file and its folder writable, or name another store"));
+    assert_non_null(strstr(refusal.text, "attempt to write a readonly database; make the file and its folder writable, or name another "
+                                         "store"));
 }
 
 static void empty_file_becomes_a_store(void **state)
@@ -153,7 +155,8 @@ static void newer_version_is_refused(void **state)
     refuses(fixture, STORE_WRITE, ERR_DATA, words);
     refuses(fixture, STORE_READ, ERR_DATA, words);
     sql(fixture->path, "PRAGMA user_version = -1");
-    refuses(fixture, STORE_WRITE, ERR_DATA, "store '%s' has version -1, which no toksweep has written; restore a copy, or name another file");
+    refuses(fixture, STORE_WRITE, ERR_DATA, "store '%s' has version -1, which no toksweep has written; restore a copy, or name another "
+                                            "file");
 }
 
 static void truncated_file_is_an_error(void **state)
@@ -214,7 +217,8 @@ static void permissions_are_respected(void **state)
     chmod(fixture->path, 0444);
     char text[1024], expected[1024];
     assert_int_equal(open_without_rights(fixture->path, text, sizeof text), ERR_IO);
-    snprintf(expected, sizeof expected, "cannot write store '%s': its permissions allow only reading; make it writable, or name another store",
+    snprintf(expected, sizeof expected, "cannot write store '%s': its permissions allow only reading; make it writable, or name another "
+                                        "store",
              fixture->path);
     assert_string_equal(text, expected);
     chmod(fixture->path, 0);
@@ -239,7 +243,8 @@ static void missing_math_is_said(void **state)
     sqlite3_reset_auto_extension();
     assert_int_equal(rc, ERR_CONFIG);
     assert_non_null(strstr(err.text, " lacks what the views need ("));
-    assert_non_null(strstr(err.text, "function sqrt()); use Debian's libsqlite3-0, or one built with SQLITE_ENABLE_MATH_FUNCTIONS and JSON"));
+    assert_non_null(strstr(err.text, "function sqrt()); use Debian's libsqlite3-0, or one built with SQLITE_ENABLE_MATH_FUNCTIONS and "
+                                     "JSON"));
 }
 
 static void many_processes_make_one_store(void **state)

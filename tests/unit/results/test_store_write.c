@@ -40,9 +40,12 @@ static int64_t plain_cell(struct store_fixture *fixture)
 static void run_keeps_its_facts(void **state)
 {
     struct store_fixture *fixture = *state;
-    assert_string_equal(sql(fixture->path, "SELECT id, command, sweep_name, config, revision, build_digest, libraries, host, device, ended_at, outcome FROM run"),
+    assert_string_equal(sql(fixture->path, "SELECT id, command, sweep_name, config, revision, build_digest, libraries, host, device, "
+                                           "ended_at, outcome FROM run"),
                         "1|toksweep run sweep.yaml|sweep|{\"axes\":{}}||b0|{\"sqlite\":\"3\"}|here|cpu: test, 1 threads|NULL|NULL");
-    assert_string_equal(sql(fixture->path, "SELECT started_at GLOB '20[0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z' FROM run"), "1");
+    assert_string_equal(sql(fixture->path, "SELECT started_at GLOB "
+                                           "'20[0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z' FROM "
+                                           "run"), "1");
     OK(store_end_run(fixture->store, fixture->run, "stopped", &err));
     assert_string_equal(sql(fixture->path, "SELECT outcome, ended_at >= started_at FROM run"), "stopped|1");
 }
@@ -63,11 +66,13 @@ static void manifest_is_written_once(void **state)
 {
     struct store_fixture *fixture = *state;
     static const char counts[] =
-        "SELECT (SELECT count(*) FROM benchmark), (SELECT count(*) FROM video), (SELECT count(*) FROM sample), (SELECT count(*) FROM option)";
+        "SELECT (SELECT count(*) FROM benchmark), (SELECT count(*) FROM video), (SELECT count(*) FROM sample), (SELECT count(*) FROM "
+        "option)";
     assert_string_equal(sql(fixture->path, counts), "1|4|7|21");
     OK(store_put_manifest(fixture->store, &fixture->manifest, &err));
     assert_string_equal(sql(fixture->path, counts), "1|4|7|21");
-    assert_string_equal(sql(fixture->path, "SELECT sample.name, manifest_row, video.name, answer, task_type, duration FROM sample JOIN video ON video.id = video_id "
+    assert_string_equal(sql(fixture->path, "SELECT sample.name, manifest_row, video.name, answer, task_type, duration FROM sample JOIN "
+                                           "video ON video.id = video_id "
                                      "WHERE manifest_row IN (0, 6)"),
                         "q0|0|v0|0|alpha|NULL\nq6|6|v3|0|alpha|NULL");
     assert_string_equal(sql(fixture->path, "SELECT position, text FROM option WHERE sample_id = 1"), "0|A. red\n1|B. blue\n2|C. green");
@@ -99,7 +104,8 @@ static void manifest_text_is_kept_byte_for_byte(void **state)
     assert_string_equal(sql(fixture->path, "SELECT text FROM option WHERE sample_id = 8 AND position = 1"), "");
     assert_string_equal(sql(fixture->path, "SELECT text FROM option WHERE sample_id = 8 AND position = 2"), odd + 3);
     assert_string_equal(sql(fixture->path, "SELECT answer, task_type FROM sample WHERE benchmark_id = 2"), "NULL|NULL");
-    assert_string_equal(sql(fixture->path, "SELECT missing, is_folder, folder_fps, start_s, end_s FROM video WHERE benchmark_id = 2"), "1|1|3.0|1.25|3.5");
+    assert_string_equal(sql(fixture->path, "SELECT missing, is_folder, folder_fps, start_s, end_s FROM video WHERE benchmark_id = 2"),
+                        "1|1|3.0|1.25|3.5");
     arena_free(&other.arena);
 }
 
@@ -110,7 +116,8 @@ static void moved_videos_are_followed(void **state)
         fixture->manifest.videos[i].path = arena_printf(&fixture->manifest.arena, "elsewhere/v%zu.mp4", i);
     OK(store_put_manifest(fixture->store, &fixture->manifest, &err));
     assert_string_equal(sql(fixture->path, "SELECT count(*), min(path), max(path) FROM video"), "4|elsewhere/v0.mp4|elsewhere/v3.mp4");
-    assert_string_equal(sql(fixture->path, "SELECT group_concat(video.name, ' ') FROM sample JOIN video ON video.id = video_id"), "v0 v0 v1 v1 v2 v2 v3");
+    assert_string_equal(sql(fixture->path, "SELECT group_concat(video.name, ' ') FROM sample JOIN video ON video.id = video_id"),
+                        "v0 v0 v1 v1 v2 v2 v3");
 }
 
 static void equal_names_in_two_folders_are_two_videos(void **state)
@@ -139,9 +146,11 @@ static void cell_is_written_once(void **state)
     cell.model = "another name of it";
     OK(store_put_cell(fixture->store, &cell, &protocol, &second, &err));
     assert_int_equal(first, second);
-    assert_string_equal(sql(fixture->path, "SELECT count(*), profile, frames, sampling, compressor, params, label, pooling, image_size, newline, conversation, prompt_form, time_instruction, "
+    assert_string_equal(sql(fixture->path, "SELECT count(*), profile, frames, sampling, compressor, params, label, pooling, image_size, "
+                                           "newline, conversation, prompt_form, time_instruction, "
                                      "repetition_penalty, max_new_tokens, dtype, runner, isa, build_digest, macro, drop_empty FROM cell"),
-                        "1|toksweep|96|1fps|dyntok|{\"threshold\":0.6}|dyntok threshold=0.6|bilinear|384|grid|qwen_1_5|default|1|1.05|16|f32|mock|ref|b0|1|1");
+                        "1|toksweep|96|1fps|dyntok|{\"threshold\":0.6}|dyntok "
+                        "threshold=0.6|bilinear|384|grid|qwen_1_5|default|1|1.05|16|f32|mock|ref|b0|1|1");
     assert_string_equal(sql(fixture->path, "SELECT digest, name FROM model"), "m0|lmms-lab/tiny");
     assert_string_equal(sql(fixture->path, "SELECT length(digest) FROM cell"), "64");
     cell.frames = 64;
@@ -183,7 +192,8 @@ static void answer_keeps_every_member(void **state)
     memset(answer.tokens_digest, 'e', 64);
     answer.cost = (struct cost){1, 2, 3, 4, 5, 6, 7, 8, {.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5}, {10, 11, 12, 13, 14, 15, 16}, 1LL << 40, 17.5};
     OK(store_put_answer(fixture->store, fixture->run, plain_cell(fixture), &fixture->manifest, 3, &answer, &err));
-    assert_string_equal(sql(fixture->path, "SELECT sample.name, run_id, status, failed, raw, message, extracted, correct, margin, tokens_digest "
+    assert_string_equal(sql(fixture->path, "SELECT sample.name, run_id, status, failed, raw, message, extracted, correct, margin, "
+                                           "tokens_digest "
                                      "FROM answer JOIN sample ON sample.id = sample_id"),
                         "q3|1|ok|0|B. caf\xc3\xa9\n\x02|NULL|1|1|0.25|eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee");
     assert_string_equal(sql(fixture->path, "SELECT * FROM cost"),
@@ -196,7 +206,8 @@ static void unknown_values_are_null(void **state)
     struct answer answer = {.status = ANSWER_NO_ANSWER, .raw = "", .extracted = -1, .margin = (double)NAN, .cost.joules = (double)NAN};
     answer.cost.alone_ms[STAGE_VISION] = (double)NAN;
     OK(store_put_answer(fixture->store, fixture->run, plain_cell(fixture), &fixture->manifest, 0, &answer, &err));
-    assert_string_equal(sql(fixture->path, "SELECT raw = '', message, extracted, margin, tokens_digest FROM answer"), "1|NULL|NULL|NULL|NULL");
+    assert_string_equal(sql(fixture->path, "SELECT raw = '', message, extracted, margin, tokens_digest FROM answer"),
+                        "1|NULL|NULL|NULL|NULL");
     assert_string_equal(sql(fixture->path, "SELECT joules, peak_bytes, vision_alone_ms, decode_alone_ms FROM cost"), "NULL|NULL|NULL|0.0");
 }
 
@@ -207,15 +218,18 @@ static void only_failures_are_replaced(void **state)
     for (int before = 0; before < ANSWER_STATUSES; before++)
         for (int after = 0; after < ANSWER_STATUSES; after++) {
             int64_t cell = 0;
-            OK(fixture_put_cell(fixture->store, fixture_cell(&fixture->manifest, "none", "{}", "none", 10 + ANSWER_STATUSES * before + after), &cell, &err));
+            OK(fixture_put_cell(fixture->store, fixture_cell(&fixture->manifest, "none", "{}", "none",
+                                                             10 + ANSWER_STATUSES * before + after), &cell, &err));
             struct answer first = {.status = (enum answer_status)before, .extracted = -1, .cost.frames = 1};
             struct answer second = {.status = (enum answer_status)after, .extracted = -1, .cost.frames = 2};
             OK(store_put_answer(fixture->store, fixture->run, cell, &fixture->manifest, 0, &first, &err));
             OK(store_put_answer(fixture->store, fixture->run, cell, &fixture->manifest, 0, &second, &err));
             bool replaced = before > ANSWER_AMBIGUOUS;
             char query[128], expected[64];
-            snprintf(query, sizeof query, "SELECT status, frames FROM answer JOIN cost ON answer_id = answer.id WHERE cell_id = %lld", (long long)cell);
-            snprintf(expected, sizeof expected, "%s|%d", answer_status_name((enum answer_status)(replaced ? after : before)), replaced ? 2 : 1);
+            snprintf(query, sizeof query, "SELECT status, frames FROM answer JOIN cost ON answer_id = answer.id WHERE cell_id = %lld",
+                     (long long)cell);
+            snprintf(expected, sizeof expected, "%s|%d", answer_status_name((enum answer_status)(replaced ? after : before)),
+                     replaced ? 2 : 1);
             assert_string_equal(sql(fixture->path, query), expected);
         }
     assert_string_equal(sql(fixture->path, "SELECT count(*) FROM cost"), "81");
@@ -230,7 +244,8 @@ static void unknown_sample_is_refused(void **state)
     int64_t cell = plain_cell(fixture);
     assert_int_equal(store_put_answer(fixture->store, fixture->run, cell, &other, 8, &answer, &err), ERR_CONFIG);
     char expected[512];
-    snprintf(expected, sizeof expected, "cell 1 of store '%s' does not ask sample 'q8' of manifest 'other.json'; write this manifest and a cell of it first",
+    snprintf(expected, sizeof expected, "cell 1 of store '%s' does not ask sample 'q8' of manifest 'other.json'; write this manifest and "
+                                        "a cell of it first",
              fixture->path);
     assert_string_equal(err.text, expected);
     assert_string_equal(sql(fixture->path, "SELECT count(*) FROM answer"), "0");
@@ -315,7 +330,8 @@ static void ten_thousand_answers_are_all_there(void **state)
         struct answer answer = fixture_answer(i % 4 == 0, 4, 100);
         OK(store_put_answer(fixture->store, fixture->run, cell, &large, i, &answer, &err));
     }
-    assert_string_equal(sql(fixture->path, "SELECT n_samples, n_answered, n_correct, accuracy FROM cell_accuracy"), "10000|10000|2500|0.25");
+    assert_string_equal(sql(fixture->path, "SELECT n_samples, n_answered, n_correct, accuracy FROM cell_accuracy"),
+                        "10000|10000|2500|0.25");
     bool *done = calloc(MANY, sizeof *done);
     OK(store_answered(fixture->store, cell, &large, true, done, &err));
     for (size_t i = 0; i < MANY; i++)
