@@ -13,13 +13,20 @@ struct manifest_source {
     const char *videos;  /* folder of the videos; default: beside the manifest, by the benchmark's own layout */
 };
 
+struct published_group { /* questions of one task type in the released set */
+    const char *task_type;
+    size_t samples;
+};
+
 struct benchmark {
     const char *name;
     const char *summary;              /* one line for `list benchmarks` */
     size_t published_samples, published_videos; /* counts of the released set; 0 if not known */
+    const struct published_group *groups; /* all of its task types, ends with a NULL name; NULL if it has none or sizes are not known */
     int max_option_letters;
 
-    /* Reads the manifest. ERR_DATA names file, row and column; a missing video is no error (video_ref.missing). */
+    /* Reads the manifest into an empty one, all but its benchmark and path. ERR_DATA names file, row and column; a missing video is no
+     * error (video_ref.missing). On failure the arena holds what was read until then. For manifest_read(). */
     int (*load)(struct manifest *out, const struct manifest_source *source, struct err *err);
 
     /* The user's part of the prompt, without the image placeholder, under a profile: in `arena`, NULL when memory is out. */
@@ -29,7 +36,10 @@ struct benchmark {
 const struct benchmark *benchmark_find(const char *name); /* NULL if there is none */
 const struct benchmark *benchmark_at(int i);              /* NULL past the end */
 
-/* benchmark->load, then the checks every manifest must pass: ids unique, answers within options, at least one sample. */
+/* Reads a manifest as it is, for manifest_check() to judge. On failure there is nothing to free. */
+int manifest_read(struct manifest *out, const struct benchmark *benchmark, const struct manifest_source *source, struct err *err);
+
+/* The same, then the checks every manifest must pass: ids unique, answers within options, at least one sample. */
 int manifest_load(struct manifest *out, const struct benchmark *benchmark, const struct manifest_source *source, struct err *err);
 void manifest_free(struct manifest *manifest);
 

@@ -1,0 +1,100 @@
+/* For tests of manifests: a folder of its own per test, files in it, and loading with the message checked. */
+#ifndef TOKSWEEP_TESTS_SUPPORT_MANIFEST_FIXTURE_H
+#define TOKSWEEP_TESTS_SUPPORT_MANIFEST_FIXTURE_H
+
+#include "datasets/manifest.h"
+
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { SANDBOX_PATH = 512 };
+
+static char sandbox[64];
+
+static inline int sandbox_make(void **state)
+{
+    (void)state;
+    strcpy(sandbox, "/tmp/toksweep-manifest-XXXXXX");
+    return mkdtemp(sandbox) ? 0 : -1;
+}
+
+static inline int entry_remove(const char *path, const struct stat *stat, int flag, struct FTW *ftw)
+{
+    (void)stat, (void)flag, (void)ftw;
+    return remove(path);
+}
+
+static inline int sandbox_remove(void **state)
+{
+    (void)state;
+    return nftw(sandbox, entry_remove, 8, FTW_DEPTH | FTW_PHYS);
+}
+
+/* "<sandbox>/<name>", in one of a few buffers that take turns. */
+static inline const char *at(const char *name)
+{
+    static char paths[8][SANDBOX_PATH];
+    static unsigned turn;
+    char *path = paths[turn++ % 8];
+    snprintf(path, SANDBOX_PATH, "%s/%s", sandbox, name);
+    return path;
+}
+
+/* Makes the folders of `name`, and a file of that text there; none for a name that ends with '/'. */
+static inline void put(const char *name, const char *text)
+{
+    char path[SANDBOX_PATH];
+    snprintf(path, sizeof path, "%s/%s", sandbox, name);
+    for (char *slash = path + strlen(sandbox) + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = 0;
+        mkdir(path, 0700);
+        *slash = '/';
+    }
+    if (path[strlen(path) - 1] == '/')
+        return;
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    fputs(text, file);
+    assert_int_equal(fclose(file), 0);
+}
+
+static inline void put_copy(const char *name, const char *fixture)
+{
+    static char bytes[1 << 16];
+    FILE *from = fopen(fixture, "rb");
+    assert_non_null(from);
+    size_t n = fread(bytes, 1, sizeof bytes, from);
+    fclose(from);
+    put(name, "");
+    FILE *to = fopen(at(name), "wb");
+    assert_non_null(to);
+    assert_int_equal(fwrite(bytes, 1, n, to), n);
+    assert_int_equal(fclose(to), 0);
+}
+
+static inline struct manifest load_ok(const char *benchmark, const char *path, const char *videos)
+{
+    struct manifest manifest;
+    struct err err = {0};
+    if (manifest_load(&manifest, benchmark_find(benchmark), &(struct manifest_source){path, videos}, &err))
+        fail_msg("%s", err.text);
+    assert_string_equal(manifest.benchmark, benchmark);
+    assert_string_equal(manifest.path, path);
+    return manifest;
+}
+
+/* Loading fails with a text of which `part` is a part. */
+static inline void load_refused(const char *benchmark, const char *path, int code, const char *part)
+{
+    struct manifest manifest;
+    struct err err = {0};
+    assert_int_equal(manifest_load(&manifest, benchmark_find(benchmark), &(struct manifest_source){path, NULL}, &err), code);
+    if (!strstr(err.text, part))
+        fail_msg("the message \"%s\" lacks \"%s\"", err.text, part);
+}
+
+#endif
