@@ -21,10 +21,10 @@ static const struct protocol own[] = {
 };
 
 static const struct profile profiles[] = {
-    {"toksweep", "lmms-eval's prompts, faults corrected: clip bounds honoured, empty replies counted, \"a man\" is not answer A",
-     .clip_bounds = true, own, COUNT(own)},
-    {"lmms-0.3.4", "lmms-eval 0.3.4 (May 2025), the release next to the DynTok paper", false, lmms_0_3_4, COUNT(lmms_0_3_4)},
-    {"lmms-head", "lmms-eval as of August 2026 (75571cf)", false, lmms_head, COUNT(lmms_head)},
+    {"toksweep", "lmms-eval's prompts, faults corrected: clip bounds honoured, empty replies counted, the article \"a\" is not answer A",
+     .clip_bounds = true, .drops_reasoning = true, own, COUNT(own)},
+    {"lmms-0.3.4", "lmms-eval 0.3.4 (May 2025), the release next to the DynTok paper", false, false, lmms_0_3_4, COUNT(lmms_0_3_4)},
+    {"lmms-head", "lmms-eval as of August 2026 (75571cf)", .drops_reasoning = true, lmms_head, COUNT(lmms_head)},
 };
 
 const struct profile *profile_at(int i)

@@ -35,6 +35,7 @@ struct profile {
     const char *name;     /* "lmms-0.3.4" */
     const char *summary;  /* one line for `list profiles` */
     bool clip_bounds;     /* honours start and end of a sample */
+    bool drops_reasoning; /* <think> and <analysis> blocks go before a letter is looked for (benchmarks.md 2.6) */
     const struct protocol *protocols;
     int n_protocols;
 };

@@ -109,6 +109,34 @@ void text_strip(const char **text, size_t *length)
     *length = (size_t)(span.end - span.at);
 }
 
+/* Moves what is at `from` to `to`, before it in the same string. */
+static void tail_move(char *to, const char *from)
+{
+    memmove(to, from, strlen(from) + 1);
+}
+
+static void blocks_drop(char *reply, const char *start, const char *end)
+{
+    char *block = reply, *close = NULL;
+    while ((block = strstr(block, start)) && (close = strstr(block + strlen(start), end)))
+        tail_move(block, close + strlen(end));
+    if (strstr(reply, start))
+        return;
+    while ((close = strstr(reply, end)))
+        tail_move(reply, close + strlen(end));
+}
+
+void text_drop_reasoning(char *reply)
+{
+    blocks_drop(reply, "<think>", "</think>");
+    blocks_drop(reply, "<analysis>", "</analysis>");
+    const char *text = reply;
+    size_t length = strlen(reply);
+    text_strip(&text, &length);
+    memmove(reply, text, length);
+    reply[length] = 0;
+}
+
 /* Index of the letter c among the first n, -1 if it is none. */
 static int letter_index(int32_t c, int n)
 {

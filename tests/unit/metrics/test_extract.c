@@ -180,6 +180,33 @@ static void test_legacy_deletion(void **state)
     check(EXTRACT_LEGACY, "legacy", "F or E, never mind", 6, NONE);
 }
 
+static void test_reasoning(void **state)
+{
+    (void)state;
+    static const struct { const char *reply, *left; } rows[] = {
+        {"<think>maybe A</think>\n C ", "C"},
+        {"<think>A</think>B<think>C</think>D", "BD"},
+        {"maybe A</think> so B</think> C", "C"},
+        {"<think>maybe A", "<think>maybe A"},
+        {"B <think>maybe A</think><think>C", "B <think>C"},
+        {"B <think>A", "B <think>A"},
+        {"A</think>B<think>C", "A</think>B<think>C"},
+        {"<think>a<think>b</think>c", "c"},
+        {"<analysis>A</analysis><think>B</think>C", "C"},
+        {"<think><analysis></think>A</analysis>B", "B"},
+        {"<Think>A</Think>B", "<Think>A</Think>B"},
+        {"<th<think></think>ink>A</think>B", "<think>A</think>B"}, /* what is left is not looked at again */
+        {"<think></think>", ""},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char reply[64];
+        strcpy(reply, rows[i].reply);
+        text_drop_reasoning(reply);
+        assert_string_equal(reply, rows[i].left);
+    }
+}
+
 static void test_strip(void **state)
 {
     (void)state;
@@ -206,7 +233,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_videomme),     cmocka_unit_test(test_mlvu),            cmocka_unit_test(test_mvbench),
         cmocka_unit_test(test_mvbench_periods), cmocka_unit_test(test_mcq_formats), cmocka_unit_test(test_legacy_deletion),
-        cmocka_unit_test(test_strip),
+        cmocka_unit_test(test_reasoning),    cmocka_unit_test(test_strip),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
