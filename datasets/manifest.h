@@ -44,7 +44,8 @@ int manifest_load(struct manifest *out, const struct benchmark *benchmark, const
 void manifest_free(struct manifest *manifest);
 
 /* What is wrong with a manifest, for `check manifest`: calls `say` once per finding, in manifest order, and returns how many
- * findings are errors (missing videos, ids twice, options twice, counts other than the published ones are findings). */
+ * findings are errors. Errors are missing videos, ids twice and answers out of range; warnings are what published sets have too
+ * (equal options, a single option, no answer, an empty question) and counts other than the published ones. */
 struct finding {
     bool is_error;
     const char *kind;      /* "missing_video", "equal_options", "count", ... */

@@ -209,7 +209,8 @@ int video_find(struct video_ref *video, const char *name, const char *root, cons
                struct arena *arena, struct err *err)
 {
     if (!name_is_inside(name))
-        return err_set(err, ERR_DATA, "the video '%s' is not below the folder of the videos; name it by a relative path without '..'", name);
+        return err_set(err, ERR_DATA, "the video '%s' is not below the folder of the videos; name it by a relative path without '..'",
+                       name);
     video->missing = false;
     for (*place = 0; folders[*place]; ++*place) {
         const char *folder = *folders[*place] ? arena_printf(arena, "%s/%s", root, folders[*place]) : root;

@@ -342,7 +342,7 @@ static int groups_check(const struct reader *reader, size_t n_leaves, struct err
             return err_set(err, ERR_DATA, "'%s', row group %zu: %zu columns where the schema has %zu; fetch the file again", reader->name,
                            g, group->n_chunks, n_leaves);
         if (group->n_rows < 0 || group->n_rows > meta->n_rows - rows)
-            return err_set(err, ERR_DATA, "'%s', row group %zu: %lld rows, with those before it more than the file's %lld; fetch the file again",
+            return err_set(err, ERR_DATA, "'%s', row group %zu: %lld rows are more than what is left of the file's %lld; fetch the file again",
                            reader->name, g, (long long)group->n_rows, (long long)meta->n_rows);
         rows += group->n_rows;
     }

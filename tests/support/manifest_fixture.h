@@ -2,6 +2,7 @@
 #ifndef TOKSWEEP_TESTS_SUPPORT_MANIFEST_FIXTURE_H
 #define TOKSWEEP_TESTS_SUPPORT_MANIFEST_FIXTURE_H
 
+#include "core/file.h"
 #include "datasets/manifest.h"
 
 #include <ftw.h>
@@ -44,8 +45,8 @@ static inline const char *at(const char *name)
     return path;
 }
 
-/* Makes the folders of `name`, and a file of that text there; none for a name that ends with '/'. */
-static inline void put(const char *name, const char *text)
+/* Makes the folders of `name`, and a file of those bytes there; none for a name that ends with '/'. */
+static inline void put_bytes(const char *name, const char *bytes, size_t length)
 {
     char path[SANDBOX_PATH];
     snprintf(path, sizeof path, "%s/%s", sandbox, name);
@@ -58,22 +59,31 @@ static inline void put(const char *name, const char *text)
         return;
     FILE *file = fopen(path, "wb");
     assert_non_null(file);
-    fputs(text, file);
+    assert_int_equal(fwrite(bytes, 1, length, file), length);
     assert_int_equal(fclose(file), 0);
+}
+
+static inline void put(const char *name, const char *text)
+{
+    put_bytes(name, text, strlen(text));
+}
+
+/* The bytes of a fixture, to be freed. */
+static inline char *fixture_load(const char *path, size_t *length)
+{
+    char *bytes;
+    struct err err = {0};
+    if (file_load(&bytes, length, path, 1 << 20, &err))
+        fail_msg("%s", err.text);
+    return bytes;
 }
 
 static inline void put_copy(const char *name, const char *fixture)
 {
-    static char bytes[1 << 16];
-    FILE *from = fopen(fixture, "rb");
-    assert_non_null(from);
-    size_t n = fread(bytes, 1, sizeof bytes, from);
-    fclose(from);
-    put(name, "");
-    FILE *to = fopen(at(name), "wb");
-    assert_non_null(to);
-    assert_int_equal(fwrite(bytes, 1, n, to), n);
-    assert_int_equal(fclose(to), 0);
+    size_t length;
+    char *bytes = fixture_load(fixture, &length);
+    put_bytes(name, bytes, length);
+    free(bytes);
 }
 
 static inline struct manifest load_ok(const char *benchmark, const char *path, const char *videos)

@@ -159,6 +159,8 @@ def write_old_lists(out):
     alone = [thrift((4, "schema"), (5, 1)), thrift((1, 6), (3, 2), (4, "options"))]
     body = levels(1, 0, 1, 0, 0) + levels(1, 1, 1, 0, 1) + texts(b"x", b"yy", b"z")
     hand_file(out / "repeated.parquet", alone, ["options"], 3, 4, body)
+    hand_file(out / "refused_values.parquet", alone, ["options"], 3, 2**40, body)
+    hand_file(out / "refused_rows.parquet", alone, ["options"], 10_000_001, 10_000_001, body)
     rows = [["x", "yy"], [], ["z"]]
     return {"rows": 3, "columns": [{"name": "options", "kind": "bytes", "list": True, "rows": rows}]}
 

@@ -18,7 +18,8 @@ VIDEOS = [
 ]
 QUESTIONS = [
     ("Object Reasoning", "What stands on the pier?", ["A. A crane.", "B. A tent.", "C. A bus.", "D. Nothing."], "B"),
-    ("Counting Problem", "How many boats leave?\n(a) before noon\n(b) after noon", ["A. 1 and 2.", "B. 2 and 1.", "C. None.", "D. 3."], "A"),
+    ("Counting Problem", "How many boats leave?\n(a) before noon\n(b) after noon",
+     ["A. 1 and 2.", "B. 2 and 1.", "C. None.", "D. 3."], "A"),
     ("OCR Problems", "What does the sign say?", ["A. Café.", "B. \"Open\".", "C. 营业.", "D. It isn't shown."], "D"),
     ("Action Reasoning", "Why is the pan covered?", ["A. Wind.", "B. Steam.", "C. Flies.", "D. Cats."], "C"),
     ("Temporal Perception", "When is salt added?", ["A. First.", "B. Second.", "C. Third.", "D. Last."], "A"),

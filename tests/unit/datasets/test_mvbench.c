@@ -158,7 +158,8 @@ static void test_refusals(void **state)
     refuse("[{" QUESTION ",\"answer\":\"z\",\"video\":\"v.mp4\"}]", "row 0: the answer 'z' is none of the 2 candidates");
     refuse("[{" QUESTION ",\"answer\":\"x\"}]", "row 0: no field 'video'");
     refuse("[{" QUESTION ",\"answer\":\"x\",\"video\":\"a/../../v.mp4\"}]", "row 0: 'a/../../v.mp4' cannot be the name of a video");
-    refuse("[{" QUESTION ",\"answer\":\"x\",\"video\":\"v.mp4\",\"start\":3,\"end\":2}]", "row 0: the part from 'start' 3 to 'end' 2 is none");
+    refuse("[{" QUESTION ",\"answer\":\"x\",\"video\":\"v.mp4\",\"start\":3,\"end\":2}]",
+           "row 0: the part from 'start' 3 to 'end' 2 is none");
     refuse("[{" QUESTION ",\"answer\":\"x\",\"video\":\"v.mp4\",\"start\":3}]", "row 0: the part from 'start' 3 to 'end' -1 is none");
     refuse("[{" QUESTION ",\"answer\":\"x\",\"video\":\"v.mp4\",\"start\":\"3\"}]", "row 0: field 'start' is a string; expected a number");
     refuse("[{" QUESTION ",\"answer\":\"x\",\"video\":\"v.mp4\",\"fps\":0}]", "row 0: field 'fps' is 0");

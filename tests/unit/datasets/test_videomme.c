@@ -176,6 +176,23 @@ static void test_refusals(void **state)
                  "required.parquet': no column 'question_id'; it has id, flag, options");
 }
 
+/* Parquet's texts may be any bytes; a manifest's may not. */
+static void test_bad_text(void **state)
+{
+    (void)state;
+    static const char wrong[] = {'\xff', 0};
+    for (size_t i = 0; i < sizeof wrong; i++) {
+        size_t length;
+        char *bytes = fixture_load(FOLDER "test-00000-of-00001.parquet", &length), *word = bytes;
+        while (memcmp(word, "pier", 4)) /* snappy leaves new words as they are */
+            word++;
+        *word = wrong[i];
+        put_bytes("m.parquet", bytes, length);
+        free(bytes);
+        load_refused("videomme", at("m.parquet"), ERR_DATA, "m.parquet', row 0: field 'question' is no UTF-8 text");
+    }
+}
+
 #define INTRO                                                                                                              \
     "Select the best answer to the following multiple-choice question based on the video and the subtitles. Respond with " \
     "only the letter (A, B, C, or D) of the correct option.\n"
@@ -210,6 +227,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_video_folders, sandbox_make, sandbox_remove),
         cmocka_unit_test_setup_teardown(test_answers, sandbox_make, sandbox_remove),
         cmocka_unit_test_setup_teardown(test_refusals, sandbox_make, sandbox_remove),
+        cmocka_unit_test_setup_teardown(test_bad_text, sandbox_make, sandbox_remove),
         cmocka_unit_test(test_prompts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
