@@ -217,7 +217,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),      cmocka_unit_test(test_absent_column), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_cut_files),   cmocka_unit_test(test_wrong_bytes),   cmocka_unit_test(test_checksum),
-        cmocka_unit_test(test_encrypted),   cmocka_unit_test(test_promises),
+        cmocka_unit_test(test_encrypted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
