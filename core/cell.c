@@ -11,7 +11,7 @@ void cell_identify(struct cell *cell)
     snprintf(numbers, sizeof numbers, "%d|%d|%d|%d|%.17g|%d", cell->frames, (int)cell->sampling, cell->image_size,
              cell->time_instruction, cell->repetition_penalty, cell->max_new_tokens);
     const char *const parts[] = {"cell-1", cell->benchmark, cell->profile, cell->compressor, cell->params, cell->pooling, cell->newline,
-                                 cell->prompt_form, cell->dtype, cell->runner, cell->isa, cell->model_digest, cell->manifest_digest,
+                                 cell->conversation, cell->prompt_form, cell->dtype, cell->runner, cell->isa, cell->model_digest, cell->manifest_digest,
                                  cell->build_digest, numbers};
     /* Each part is digested on its own first, so that no text can imitate a boundary between parts. */
     size_t used = 0;

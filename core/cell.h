@@ -21,6 +21,7 @@ struct cell { /* strings belong to the sweep */
                                 * with "_before_projector" pooled first, projected after */
     int image_size;            /* side of the square a frame is resized to */
     const char *newline;       /* marker layout without compression: "grid", "frame", "one_token", "no_token" */
+    const char *conversation;  /* template round the question: "qwen_1_5", "qwen_2_5" */
     const char *prompt_form;   /* "default", "llava_vid" */
     bool time_instruction;
     double repetition_penalty;

@@ -12,6 +12,8 @@ struct frames {
     uint32_t *index;        /* [n] presentation rank in the video, or place in the folder */
     double *time_s;         /* [n] presentation time, seconds from the first frame */
     uint8_t *rgb;           /* [n][height][width][3] */
+    double decode_ms;       /* spent on reading, decoding and colour conversion: a sum over threads */
+    double resize_ms;       /* spent on resizing, likewise */
 };
 
 void frames_free(struct frames *frames);

@@ -6,26 +6,33 @@
 
 /* ---- what is there --------------------------------------------------------------------------------------------------------- */
 
+int store_has_answer(struct store *store, int64_t cell, const struct manifest *manifest, size_t sample, bool retry_failed, bool *has,
+                     struct err *err)
+{
+    struct query query = query_on(store,
+        "SELECT 1 FROM benchmark "
+        "JOIN sample ON sample.benchmark_id = benchmark.id AND sample.name = :sample "
+        "JOIN answer ON answer.cell_id = :cell AND answer.sample_id = sample.id "
+        "WHERE benchmark.name = :benchmark AND benchmark.digest = :digest AND NOT (answer.failed AND :retry_failed)");
+    query_text(&query, ":benchmark", manifest->benchmark);
+    query_text(&query, ":digest", manifest->digest);
+    query_text(&query, ":sample", manifest->samples[sample].id);
+    query_integer(&query, ":cell", cell);
+    query_integer(&query, ":retry_failed", retry_failed);
+    int rc = query_step(&query, "look for an answer", err);
+    if (rc < 0)
+        return rc;
+    *has = rc == 1;
+    query_end(&query);
+    return 0;
+}
+
 int store_answered(struct store *store, int64_t cell, const struct manifest *manifest, bool retry_failed, bool *done, struct err *err)
 {
-    for (size_t i = 0; i < manifest->n_samples; i++) {
-        struct query query = query_on(store,
-            "SELECT 1 FROM benchmark "
-            "JOIN sample ON sample.benchmark_id = benchmark.id AND sample.name = :sample "
-            "JOIN answer ON answer.cell_id = :cell AND answer.sample_id = sample.id "
-            "WHERE benchmark.name = :benchmark AND benchmark.digest = :digest AND NOT (answer.failed AND :retry_failed)");
-        query_text(&query, ":benchmark", manifest->benchmark);
-        query_text(&query, ":digest", manifest->digest);
-        query_text(&query, ":sample", manifest->samples[i].id);
-        query_integer(&query, ":cell", cell);
-        query_integer(&query, ":retry_failed", retry_failed);
-        int rc = query_step(&query, "look for an answer", err);
-        if (rc < 0)
-            return rc;
-        done[i] = rc == 1;
-        query_end(&query);
-    }
-    return 0;
+    int rc = 0;
+    for (size_t i = 0; i < manifest->n_samples && !rc; i++)
+        rc = store_has_answer(store, cell, manifest, i, retry_failed, &done[i], err);
+    return rc;
 }
 
 int store_get_calibration(struct store *store, const char *key, struct calibration *out, bool *found, struct err *err)

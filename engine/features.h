@@ -1,0 +1,39 @@
+/* Features: what the tower and the projector made of one video's frames, kept as long as the video is worked on.
+ *
+ * Each distinct frame is encoded once, for all grids that the video's cells ask for. One worker's. */
+#ifndef TOKSWEEP_ENGINE_FEATURES_H
+#define TOKSWEEP_ENGINE_FEATURES_H
+
+#include "core/tokens.h"
+#include "engine/vision.h"
+
+/* One way from the tower's patches to the language model's grid, and what of it is to be kept. */
+struct feature_grid {
+    enum pool_mode mode;
+    int stride;
+    bool before_projector; /* pools first and projects afterwards: another model (models.md 0), for comparison */
+    bool post_norm;        /* X is taken after the tower's final norm; H is not affected */
+    bool x_pooled, x_raw, h_raw; /* kept beside H on the pooled grid, which always is */
+};
+
+struct features;
+
+/* Bytes for n_frames frames. */
+size_t features_bytes(const struct model_shape *shape, enum dtype dtype, size_t n_frames, const struct feature_grid *grids, size_t n_grids);
+int features_new(struct features **out, const struct model *model, size_t n_frames, const struct feature_grid *grids, size_t n_grids,
+                 struct err *err);
+void features_free(struct features *features); /* NULL is fine */
+
+/* Encodes one frame into its slot (0..n_frames-1); rgb as for vision_encode. */
+void features_encode(struct features *features, struct vision_space *space, size_t slot, const uint8_t *rgb, int image_side);
+
+/* The view a compressor gets of the frames in slots[0..T) (repeats allowed): arrays gathered in f32 into `arena`, only those of
+ * `needs` (enum compressor_needs). video_hash is left 0. ERR_MEMORY. */
+int features_view(const struct features *features, size_t grid, const size_t *slots, int T, unsigned needs, struct arena *arena,
+                  struct vid_view *out, struct err *err);
+
+/* Embedded rows [n][d] of tokens first..first+n-1 of a laid-out plan over the same slots. Sums in f32 in tap order. */
+void features_apply(const struct features *features, struct vision_space *space, size_t grid, const size_t *slots,
+                    const struct tok_plan *plan, size_t first, size_t n, float *rows);
+
+#endif

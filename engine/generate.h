@@ -1,0 +1,27 @@
+/* Generation: greedy decoding behind a cached prefix (models.md 3.6). */
+#ifndef TOKSWEEP_ENGINE_GENERATE_H
+#define TOKSWEEP_ENGINE_GENERATE_H
+
+#include "core/arena.h"
+#include "engine/language.h"
+
+struct reply {
+    int32_t *ids;       /* generated, the stop id left out; in the arena */
+    size_t n_ids;
+    size_t n_steps;     /* logits that were computed: n_ids, and one more when a stop id ended it */
+    char *text;         /* decoded, special ids skipped, stripped of nothing */
+    double margin;      /* top logit minus second at the first step */
+    double prefill_ms, generate_ms;
+};
+
+struct generate_options {
+    int max_new_tokens;        /* >= 1 */
+    double repetition_penalty; /* on ids generated so far, prompt not counted; 1: none */
+};
+
+/* Runs the text ids `prompt` behind what is in the cache and generates until a stop id or the limit; the cache then holds all of
+ * it (cut it back to ask again). The caller has made sure that everything fits. ERR_MEMORY. */
+int generate(struct reply *out, const struct model *model, struct language_state *state, const int32_t *prompt, size_t n,
+             uint32_t first_position, const struct generate_options *options, struct arena *arena, struct err *err);
+
+#endif

@@ -1,0 +1,57 @@
+/* Model: a checkpoint's weights, packed for the kernels, read-only once open and shared by all workers. */
+#ifndef TOKSWEEP_ENGINE_MODEL_H
+#define TOKSWEEP_ENGINE_MODEL_H
+
+#include "core/digest.h"
+#include "core/err.h"
+#include "engine/kernels/kernels.h"
+#include "engine/shape.h"
+#include "engine/tokenizer.h"
+
+struct vision_layer {
+    const float *norm1_w, *norm1_b, *norm2_w, *norm2_b;
+    struct matrix q, kv, out, fc1, fc2; /* kv: keys above values */
+};
+
+struct language_layer {
+    const float *norm1_w, *norm2_w;
+    struct matrix qkv, out, gate_up, down; /* gate_up packed by swiglu_gate_row */
+};
+
+struct model {
+    struct model_shape shape;
+    const struct kernels *kernels;
+    enum dtype dtype;            /* compute dtype: F32 or BF16 */
+    struct tokenizer *tokenizer;
+    char digest[DIGEST_HEX];     /* of config, generation config, tokenizer and tensors */
+
+    struct matrix patch;         /* [width][3*patch*patch] */
+    const float *position;       /* [side*side][width] */
+    struct vision_layer *vision_layers;
+    const float *post_norm_w, *post_norm_b; /* NULL when the checkpoint lacks them */
+    struct matrix projector1, projector2;
+    const float *newline;        /* [d]; NULL when the checkpoint lacks it */
+
+    struct matrix embed;         /* [vocab][d]; the head as well when tied */
+    struct language_layer *language_layers;
+    const float *final_norm;
+    struct matrix head;          /* [rows that may be chosen][d]: ids at and past tokenizer_size() are left out */
+
+    size_t weight_bytes;
+    struct model_blocks *blocks; /* what is to be freed */
+};
+
+/* Opens a checkpoint folder: shape, tokenizer, tensors; every tensor's name and shape is checked before use, leftovers that the
+ * layout does not know are refused. ERR_DATA, ERR_IO, ERR_MEMORY name the file and the tensor. */
+int model_open(struct model **out, const char *folder, const struct kernels *kernels, enum dtype dtype, struct err *err);
+
+/* A model of this shape with seeded random weights and no tokenizer, for benchmarks. */
+int model_random(struct model **out, const struct model_shape *shape, const struct kernels *kernels, enum dtype dtype, uint64_t seed,
+                 struct err *err);
+
+void model_close(struct model *model); /* NULL is fine */
+
+/* What model_open will allocate for weights of this shape and dtype, in bytes. */
+size_t model_bytes(const struct model_shape *shape, enum dtype dtype);
+
+#endif

@@ -1,0 +1,221 @@
+/* Vision tower and projector. Frames go through one at a time: batching brings nothing once weights are packed (the tower's
+ * matrices are far larger than its activations), and memory stays at some megabytes. */
+#include "engine/vision.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct vision_space {
+    int threads;
+    float *x;        /* [N][width] residual stream */
+    void *h;         /* act [N][max(width, patch inputs)] */
+    void *q, *o;     /* act [N][width] */
+    float *kv_rows;  /* [N][2 width] */
+    void *wide;      /* act [N][max(ff, d)] */
+    struct kv kv;
+    void *scratch;
+    float pixel[256]; /* value of a pixel: models.md 2.5 */
+    void *memory;
+};
+
+struct layout { size_t x, h, q, o, kv_rows, wide, keys, values, scratch, total; };
+
+static size_t take(size_t *used, size_t bytes)
+{
+    size_t at = *used;
+    *used += (bytes + 63) / 64 * 64;
+    return at;
+}
+
+static struct kv tower_kv(const struct vision_shape *v, enum dtype dtype)
+{
+    size_t n = (size_t)(v->side * v->side);
+    return (struct kv){.dtype = dtype, .kv_heads = v->heads, .head_dim = v->width / v->heads, .capacity = (n + 63) / 64 * 64};
+}
+
+static struct layout space_layout(const struct model_shape *shape, enum dtype dtype, int threads)
+{
+    const struct vision_shape *v = &shape->vision;
+    size_t n = (size_t)(v->side * v->side), dx = (size_t)v->width, act = dtype_size(dtype), d = (size_t)shape->language.width;
+    size_t inputs = (size_t)(3 * v->patch * v->patch), ff = (size_t)v->ff;
+    struct kv kv = tower_kv(v, dtype);
+    struct layout at = {0};
+    at.x = take(&at.total, n * dx * sizeof(float));
+    at.h = take(&at.total, n * (inputs > dx ? inputs : dx) * act);
+    at.q = take(&at.total, n * dx * act);
+    at.o = take(&at.total, n * dx * act);
+    at.kv_rows = take(&at.total, n * 2 * dx * sizeof(float));
+    at.wide = take(&at.total, n * (ff > d ? ff : d) * act);
+    at.keys = take(&at.total, kv_key_bytes(&kv));
+    at.values = take(&at.total, kv_value_bytes(&kv));
+    at.scratch = take(&at.total, attention_scratch_bytes(kv.head_dim, threads));
+    return at;
+}
+
+size_t vision_space_bytes(const struct model_shape *shape, enum dtype dtype, int threads)
+{
+    return space_layout(shape, dtype, threads).total;
+}
+
+int vision_space_new(struct vision_space **out, const struct model *model, int threads, struct err *err)
+{
+    struct layout at = space_layout(&model->shape, model->dtype, threads);
+    struct vision_space *space = calloc(1, sizeof *space);
+    char *memory = space ? aligned_alloc(64, at.total) : NULL;
+    *out = NULL;
+    if (!memory) {
+        free(space);
+        return err_no_memory(err, "the vision tower's buffers");
+    }
+    memset(memory, 0, at.total);
+    *space = (struct vision_space){.threads = threads,
+                                   .x = (float *)(void *)(memory + at.x),
+                                   .h = memory + at.h,
+                                   .q = memory + at.q,
+                                   .o = memory + at.o,
+                                   .kv_rows = (float *)(void *)(memory + at.kv_rows),
+                                   .wide = memory + at.wide,
+                                   .kv = tower_kv(&model->shape.vision, model->dtype),
+                                   .scratch = memory + at.scratch,
+                                   .memory = memory};
+    space->kv.keys = memory + at.keys;
+    space->kv.values = memory + at.values;
+    for (int u = 0; u < 256; u++)
+        space->pixel[u] = ((float)(u * (1.0 / 255.0)) - 0.5f) / 0.5f;
+    *out = space;
+    return 0;
+}
+
+void vision_space_free(struct vision_space *space)
+{
+    if (space)
+        free(space->memory);
+    free(space);
+}
+
+/* Patches as rows in the order (channel, ky, kx), in the compute dtype. */
+static void lay_patches(const struct model *model, const struct vision_space *space, const uint8_t *rgb, int image_side, void *out)
+{
+    int patch = model->shape.vision.patch, side = model->shape.vision.side;
+    size_t at = 0;
+    for (int row = 0; row < side; row++)
+        for (int column = 0; column < side; column++)
+            for (int c = 0; c < 3; c++)
+                for (int ky = 0; ky < patch; ky++) {
+                    const uint8_t *line = rgb + ((size_t)(row * patch + ky) * (size_t)image_side + (size_t)(column * patch)) * 3 + c;
+                    for (int kx = 0; kx < patch; kx++, at++) {
+                        float value = space->pixel[line[3 * kx]];
+                        if (model->dtype == DTYPE_F32)
+                            ((float *)out)[at] = value;
+                        else
+                            ((uint16_t *)out)[at] = bf16_from_f32(value);
+                    }
+                }
+}
+
+static void linear(const struct model *model, const struct vision_space *space, size_t n, const void *x, const struct matrix *w,
+                   enum epilogue epilogue, void *y, enum dtype out_dtype)
+{
+    struct gemm g = {.n = n, .x = x, .ldx = w->n_in, .w = w, .epilogue = epilogue, .y = y, .ldy = w->n_out, .out_dtype = out_dtype};
+    model->kernels->gemm(&g, space->threads);
+}
+
+static void norm(const struct model *model, const struct vision_space *space, const float *w, const float *b, void *out, enum dtype dtype)
+{
+    const struct vision_shape *v = &model->shape.vision;
+    size_t n = (size_t)(v->side * v->side), dx = (size_t)v->width;
+    model->kernels->layernorm(n, dx, space->x, dx, w, b, v->eps, out, dx, dtype, space->threads);
+}
+
+static void run_layer(const struct model *model, struct vision_space *space, const struct vision_layer *layer)
+{
+    const struct vision_shape *v = &model->shape.vision;
+    size_t n = (size_t)(v->side * v->side), dx = (size_t)v->width;
+    norm(model, space, layer->norm1_w, layer->norm1_b, space->h, model->dtype);
+    linear(model, space, n, space->h, &layer->q, EPILOGUE_NONE, space->q, model->dtype);
+    linear(model, space, n, space->h, &layer->kv, EPILOGUE_NONE, space->kv_rows, DTYPE_F32);
+    model->kernels->kv_write(&space->kv, 0, n, space->kv_rows, space->kv_rows + dx, 2 * dx, space->threads);
+    struct attention a = {.n = n, .n_keys = n, .heads = v->heads, .scale = 1 / sqrtf((float)space->kv.head_dim), .kv = &space->kv,
+                          .q = space->q, .ldq = dx, .out = space->o, .ldo = dx, .scratch = space->scratch};
+    model->kernels->attention(&a, space->threads);
+    linear(model, space, n, space->o, &layer->out, EPILOGUE_ADD, space->x, DTYPE_F32);
+    norm(model, space, layer->norm2_w, layer->norm2_b, space->h, model->dtype);
+    linear(model, space, n, space->h, &layer->fc1, EPILOGUE_GELU_TANH, space->wide, model->dtype);
+    linear(model, space, n, space->wide, &layer->fc2, EPILOGUE_ADD, space->x, DTYPE_F32);
+}
+
+void vision_encode(const struct model *model, struct vision_space *space, const uint8_t *rgb, int image_side, float *X,
+                   vision_probe *each_layer, void *context)
+{
+    const struct vision_shape *v = &model->shape.vision;
+    size_t n = (size_t)(v->side * v->side), dx = (size_t)v->width;
+    lay_patches(model, space, rgb, image_side, space->h);
+    memcpy(space->x, model->position, n * dx * sizeof(float));
+    linear(model, space, n, space->h, &model->patch, EPILOGUE_ADD, space->x, DTYPE_F32);
+    if (each_layer)
+        each_layer(context, -1, space->x);
+    for (int i = 0; i < v->layers; i++) {
+        run_layer(model, space, &model->vision_layers[i]);
+        if (each_layer)
+            each_layer(context, i, space->x);
+    }
+    memcpy(X, space->x, n * dx * sizeof(float));
+}
+
+void vision_project(const struct model *model, struct vision_space *space, const float *X, size_t n, float *P)
+{
+    model->kernels->convert(n * (size_t)model->shape.vision.width, X, space->h, model->dtype, space->threads);
+    linear(model, space, n, space->h, &model->projector1, EPILOGUE_GELU_ERF, space->wide, model->dtype);
+    linear(model, space, n, space->wide, &model->projector2, EPILOGUE_NONE, P, DTYPE_F32);
+}
+
+void vision_post_norm(const struct model *model, struct vision_space *space, const float *X, float *out)
+{
+    memcpy(space->x, X, (size_t)(model->shape.vision.side * model->shape.vision.side) * (size_t)model->shape.vision.width * sizeof(float));
+    norm(model, space, model->post_norm_w, model->post_norm_b, out, DTYPE_F32);
+}
+
+/* ---- pooling ------------------------------------------------------------------------------------------------------------- */
+
+static void pool_bilinear(int side, int out_side, int width, const float *in, float *out)
+{
+    for (int y = 0; y < out_side; y++) {
+        struct pool_tap ty = pool_bilinear_tap(side, out_side, y);
+        for (int x = 0; x < out_side; x++, out += width) {
+            struct pool_tap tx = pool_bilinear_tap(side, out_side, x);
+            const float *a = in + (size_t)(ty.i0 * side + tx.i0) * (size_t)width, *b = in + (size_t)(ty.i0 * side + tx.i1) * (size_t)width;
+            const float *c = in + (size_t)(ty.i1 * side + tx.i0) * (size_t)width, *d = in + (size_t)(ty.i1 * side + tx.i1) * (size_t)width;
+            for (int k = 0; k < width; k++)
+                out[k] = ty.w0 * (tx.w0 * a[k] + tx.w1 * b[k]) + ty.w1 * (tx.w0 * c[k] + tx.w1 * d[k]);
+        }
+    }
+}
+
+static void pool_window(enum pool_mode mode, int stride, int side, int out_side, int width, const float *in, float *out)
+{
+    for (int y = 0; y < out_side; y++)
+        for (int x = 0; x < out_side; x++, out += width) {
+            for (int k = 0; k < width; k++)
+                out[k] = mode == POOL_MAX ? -FLT_MAX : 0;
+            for (int i = 0; i < stride * stride; i++) {
+                const float *source = in + (size_t)((y * stride + i / stride) * side + x * stride + i % stride) * (size_t)width;
+                for (int k = 0; k < width; k++)
+                    out[k] = mode == POOL_AVERAGE ? out[k] + source[k] : source[k] > out[k] ? source[k] : out[k];
+            }
+            for (int k = 0; k < width && mode == POOL_AVERAGE; k++)
+                out[k] /= (float)(stride * stride);
+        }
+}
+
+void grid_pool(enum pool_mode mode, int stride, int side, int width, const float *in, float *out)
+{
+    int out_side = pool_side(mode, side, stride);
+    if (mode == POOL_NONE)
+        memcpy(out, in, (size_t)(side * side) * (size_t)width * sizeof *out);
+    else if (mode == POOL_BILINEAR)
+        pool_bilinear(side, out_side, width, in, out);
+    else
+        pool_window(mode, stride, side, out_side, width, in, out);
+}

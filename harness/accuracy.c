@@ -1,0 +1,141 @@
+/* The accuracy table. Percentages on a terminal and in documents, plain shares of one in CSV and JSON. */
+#include "harness/accuracy.h"
+
+#include <math.h>
+
+struct rows {
+    struct table table;
+    bool plain; /* numbers for machines */
+    size_t n;
+    int64_t failed;
+};
+
+static void share_cell(struct rows *rows, double share)
+{
+    if (isnan(share))
+        table_cell(&rows->table, "%s", "");
+    else if (rows->plain)
+        table_cell(&rows->table, "%.6f", share);
+    else
+        table_cell(&rows->table, "%.1f", 100 * share);
+}
+
+static void interval_cells(struct rows *rows, int64_t n, double low, double high)
+{
+    if (rows->plain) {
+        share_cell(rows, n ? low : NAN);
+        share_cell(rows, n ? high : NAN);
+    } else if (n) {
+        table_cell(&rows->table, "%.1f–%.1f", 100 * low, 100 * high);
+    } else {
+        table_cell(&rows->table, "%s", "");
+    }
+}
+
+static double sum_ms(const double *ms)
+{
+    double sum = 0;
+    for (int i = 0; i < STAGES; i++)
+        sum += isnan(ms[i]) ? 0 : ms[i];
+    return sum;
+}
+
+static int add_cell_row(const struct cell_row *row, void *context)
+{
+    struct rows *rows = context;
+    struct table *table = &rows->table;
+    int64_t scored = row->n_answered - row->n_failed;
+    table_cell(table, "%s", row->benchmark);
+    table_cell(table, "%d", row->frames);
+    table_cell(table, "%s", row->label);
+    share_cell(rows, row->accuracy);
+    interval_cells(rows, scored, row->wilson_low, row->wilson_high);
+    if (rows->plain) {
+        table_cell(table, "%lld", (long long)row->n_correct);
+        table_cell(table, "%lld", (long long)row->n_answered);
+        table_cell(table, "%lld", (long long)row->n_samples);
+        table_cell(table, "%lld", (long long)row->n_failed);
+    } else {
+        table_cell(table, "%lld/%lld/%lld", (long long)row->n_correct, (long long)row->n_answered, (long long)row->n_samples);
+        table_cell(table, "%lld", (long long)row->n_failed);
+    }
+    double tokens = row->tokens_visual + row->tokens_marker;
+    if (isnan(tokens))
+        table_cell(table, "%s", "");
+    else
+        table_cell(table, "%.1f", tokens);
+    share_cell(rows, row->ratio);
+    share_cell(rows, row->ratio_content);
+    table_cell(table, "%.1f", sum_ms(row->alone_ms));
+    table_cell(table, "%.1f", sum_ms(row->paid_ms));
+    rows->n++;
+    rows->failed += row->n_failed;
+    return 0;
+}
+
+int accuracy_table(struct store *store, const char *where, enum table_format format, struct text *out, size_t *n_rows, struct err *err)
+{
+    struct rows rows = {.plain = format == TABLE_CSV || format == TABLE_JSON};
+    struct table *table = &rows.table;
+    table_column(table, "benchmark", false);
+    table_column(table, "frames", true);
+    table_column(table, "compressor", false);
+    table_column(table, rows.plain ? "accuracy" : "acc %", true);
+    if (rows.plain) {
+        table_column(table, "wilson_low", true);
+        table_column(table, "wilson_high", true);
+        table_column(table, "correct", true);
+        table_column(table, "answered", true);
+        table_column(table, "samples", true);
+        table_column(table, "failed", true);
+    } else {
+        table_column(table, "95 %", true);
+        table_column(table, "right/answered/all", true);
+        table_column(table, "failed", true);
+    }
+    table_column(table, "tokens", true);
+    table_column(table, rows.plain ? "ratio" : "kept %", true);
+    table_column(table, rows.plain ? "ratio_content" : "content %", true);
+    table_column(table, "alone ms", true);
+    table_column(table, "paid ms", true);
+    int rc = store_each_cell(store, where, add_cell_row, &rows, err);
+    if (!rc && !table_write(table, format, out))
+        rc = err_no_memory(err, "a table");
+    if (!rc && format == TABLE_TERMINAL && rows.n)
+        text_put(out, "\ntokens: mean visual tokens per question, markers counted; kept: their share of the tokens without compression;\n"
+                      "content: the same without markers; alone and paid: time per question by itself, and what sharing left of it;\n"
+                      "95 %: Wilson's interval, questions taken as independent.\n");
+    *n_rows = rows.n;
+    table_free(table);
+    return rc;
+}
+
+static int add_task_row(const struct task_row *row, void *context)
+{
+    struct rows *rows = context;
+    table_cell(&rows->table, "%d", row->frames);
+    table_cell(&rows->table, "%s", row->label);
+    table_cell(&rows->table, "%s", row->task_type);
+    share_cell(rows, row->accuracy);
+    interval_cells(rows, row->n, row->wilson_low, row->wilson_high);
+    table_cell(&rows->table, "%lld", (long long)row->n);
+    return 0;
+}
+
+int task_table(struct store *store, const char *where, enum table_format format, struct text *out, struct err *err)
+{
+    struct rows rows = {.plain = format == TABLE_CSV || format == TABLE_JSON};
+    table_column(&rows.table, "frames", true);
+    table_column(&rows.table, "compressor", false);
+    table_column(&rows.table, "task type", false);
+    table_column(&rows.table, rows.plain ? "accuracy" : "acc %", true);
+    if (rows.plain)
+        table_column(&rows.table, "wilson_low", true);
+    table_column(&rows.table, rows.plain ? "wilson_high" : "95 %", true);
+    table_column(&rows.table, "n", true);
+    int rc = store_each_task(store, where, add_task_row, &rows, err);
+    if (!rc && !table_write(&rows.table, format, out))
+        rc = err_no_memory(err, "a table");
+    table_free(&rows.table);
+    return rc;
+}

@@ -1,0 +1,217 @@
+/* `bench`: how near the engine comes to this machine's limit, at the shapes of a published model with random weights. Every figure is
+ * the median of its repeats, and is set against a peak that was measured in the same process. */
+#include "harness/cli.h"
+#include "harness/table.h"
+
+#include "datasets/video.h"
+#include "engine/generate.h"
+#include "engine/kernels/peak.h"
+#include "engine/vision.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+static const struct cli_option options[] = {
+    {"model", "NAME", "lmms-lab/llava-onevision-qwen2-0.5b-ov", "published model whose shape is used", false},
+    {"rows", "N", "2048", "rows of the prefill", false},
+    {"repeats", "N", "5", "of each figure; the median is printed", false},
+    {"threads", "N", NULL, "threads (all processors)", false},
+    {"dtype", "NAME", "bf16", "f32 or bf16", false},
+    {"isa", "NAME", "auto", "kernel table", false},
+    {"video", "FILE", NULL, "also measures how fast 64 evenly spread frames of this video are read", false},
+    {"format", "NAME", "terminal", "terminal, md, csv or json", false},
+    {0},
+};
+
+enum { MOST_REPEATS = 101, GENERATED = 16, VIDEO_FRAMES = 64 };
+
+struct bench {
+    struct model *model;
+    int threads, repeats;
+    double peak;          /* GFLOP/s */
+    struct table table;
+    struct arena arena;
+};
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static int by_size(const void *a, const void *b)
+{
+    const double *p = a, *q = b;
+    return (*p > *q) - (*p < *q);
+}
+
+static double median(double *values, int n)
+{
+    qsort(values, (size_t)n, sizeof *values, by_size);
+    return values[n / 2];
+}
+
+/* One figure: `amount` units of work in the median of the times; flops of one repeat, or 0 where peak has no meaning. */
+static void add_figure(struct bench *bench, const char *name, const char *unit, double amount, double flops, double *seconds)
+{
+    double middle = median(seconds, bench->repeats);
+    table_cell(&bench->table, "%s", name);
+    table_cell(&bench->table, "%.4g", amount / middle);
+    table_cell(&bench->table, "%s", unit);
+    table_cell(&bench->table, "%.4g", middle);
+    table_cell(&bench->table, "%.4g", seconds[0]);
+    table_cell(&bench->table, "%.4g", seconds[bench->repeats - 1]);
+    table_cell(&bench->table, flops > 0 ? "%.1f" : "", flops / middle * 1e-9);
+    table_cell(&bench->table, flops > 0 ? "%.1f" : "", flops / middle * 1e-7 / bench->peak);
+}
+
+static int bench_vision(struct bench *bench, struct err *err)
+{
+    const struct model_shape *shape = &bench->model->shape;
+    size_t n = (size_t)(shape->vision.side * shape->vision.side), side = (size_t)shape->vision.image_size;
+    double encode[MOST_REPEATS];
+    struct vision_space *space;
+    int rc = vision_space_new(&space, bench->model, bench->threads, err);
+    if (rc)
+        return rc;
+    uint8_t *rgb = arena_alloc(&bench->arena, side * side, 3);
+    float *X = arena_alloc(&bench->arena, n * (size_t)shape->vision.width, sizeof *X);
+    float *P = arena_alloc(&bench->arena, n * (size_t)shape->language.width, sizeof *P);
+    if (!rgb || !X || !P)
+        rc = err_no_memory(err, "a benchmark");
+    for (size_t i = 0; i < side * side * 3 && !rc; i++)
+        rgb[i] = (uint8_t)(i * 2654435761u >> 13);
+    for (int r = -1; r < bench->repeats && !rc; r++) { /* the first is a warm-up */
+        double start = now_s();
+        vision_encode(bench->model, space, rgb, (int)side, X, NULL, NULL);
+        vision_project(bench->model, space, X, n, P);
+        encode[r < 0 ? 0 : r] = now_s() - start;
+    }
+    if (!rc)
+        add_figure(bench, "vision tower and projector", "frames/s", 1, vision_flops(shape), encode);
+    vision_space_free(space);
+    return rc;
+}
+
+static int bench_language(struct bench *bench, size_t n, struct err *err)
+{
+    const struct model_shape *shape = &bench->model->shape;
+    size_t d = (size_t)shape->language.width;
+    double prefill[MOST_REPEATS], generated[MOST_REPEATS];
+    int32_t prompt[1] = {1};
+    struct language_state *state;
+    int rc = language_state_new(&state, bench->model, n + 1 + GENERATED, n + 1 + GENERATED, bench->threads, err);
+    if (rc)
+        return rc;
+    float *rows = arena_alloc(&bench->arena, n * d, sizeof *rows), *last = arena_alloc(&bench->arena, d, sizeof *last);
+    if (!rows || !last)
+        rc = err_no_memory(err, "a benchmark");
+    for (int r = -1; r < bench->repeats && !rc; r++) {
+        struct reply reply;
+        struct generate_options how = {.max_new_tokens = GENERATED, .repetition_penalty = 1};
+        for (size_t i = 0; i < n * d; i++)
+            rows[i] = (float)((int)(i * 2654435761u >> 20) - 2048) / 2048;
+        language_cut(state, 0);
+        double start = now_s();
+        language_prefill(bench->model, state, rows, n, NULL, 0, last, NULL, NULL);
+        prefill[r < 0 ? 0 : r] = now_s() - start;
+        rc = generate(&reply, bench->model, state, prompt, 1, (uint32_t)n, &how, &bench->arena, err);
+        generated[r < 0 ? 0 : r] = rc ? 0 : reply.generate_ms * 1e-3 / (double)reply.n_steps;
+    }
+    char name[64];
+    snprintf(name, sizeof name, "prefill of %zu rows", n);
+    if (!rc) {
+        add_figure(bench, name, "tokens/s", (double)n, prefill_flops(shape, (double)n) - 2.0 * shape->language.vocab * (double)d, prefill);
+        add_figure(bench, "generation", "text ids/s", 1, 0, generated);
+    }
+    language_state_free(state);
+    return rc;
+}
+
+static int bench_video(struct bench *bench, const char *path, struct err *err)
+{
+    struct video_ref ref = {.id = path, .path = path, .start_s = -1};
+    double seconds[MOST_REPEATS];
+    int rc = 0;
+    for (int r = -1; r < bench->repeats && !rc; r++) {
+        struct video *video;
+        struct frames frames = {0};
+        uint32_t index[VIDEO_FRAMES];
+        size_t n_replaced, n = 0;
+        double start = now_s();
+        if ((rc = video_open(&video, &ref, bench->threads, err)))
+            break;
+        uint32_t count = video_facts(video)->n_frames;
+        size_t m = frame_indices(FRAMES_UNIFORM, count, video_facts(video)->fps, 0, count - 1, VIDEO_FRAMES, index);
+        for (size_t i = 0; i < m; i++)
+            if (!n || index[i] != index[n - 1])
+                index[n++] = index[i];
+        rc = video_read(video, index, n, bench->model->shape.vision.image_size, &frames, &n_replaced, err);
+        seconds[r < 0 ? 0 : r] = (now_s() - start) / (double)n;
+        frames_free(&frames);
+        video_close(video);
+    }
+    if (!rc)
+        add_figure(bench, "video: open, decode, resize", "frames/s", 1, 0, seconds);
+    return rc;
+}
+
+static int bench_all(struct bench *bench, const struct cli_args *args, size_t rows, struct err *err)
+{
+    static const char *const columns[] = {"stage", "rate", "unit", "seconds", "least", "most", "GFLOP/s", "% of peak"};
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        table_column(&bench->table, columns[i], i != 0 && i != 2);
+    int rc = bench_vision(bench, err);
+    if (!rc)
+        rc = bench_language(bench, rows, err);
+    if (!rc && cli_text(args, "video"))
+        rc = bench_video(bench, cli_text(args, "video"), err);
+    return rc;
+}
+
+static int bench_command(const struct cli_args *args, struct err *err)
+{
+    struct bench bench = {0};
+    struct model_shape shape;
+    const struct kernels *kernels;
+    struct text out = {0};
+    int64_t threads = sysconf(_SC_NPROCESSORS_ONLN), rows = 0, repeats = 0;
+    int format = table_format_find(cli_text(args, "format")), rc;
+    enum dtype dtype = strcmp(cli_text(args, "dtype"), "f32") ? DTYPE_BF16 : DTYPE_F32;
+    if (format < 0 || format == TABLE_LATEX)
+        return err_set(err, ERR_CONFIG, "--format should be terminal, md, csv or json, it is '%s'", cli_text(args, "format"));
+    if (!model_shape_published(&shape, cli_text(args, "model")))
+        return err_set(err, ERR_CONFIG, "no published shape of '%s' is known", cli_text(args, "model"));
+    if ((rc = cli_integer(args, "rows", 1, 32768, &rows, err)) || (rc = cli_integer(args, "repeats", 1, MOST_REPEATS, &repeats, err)) ||
+        (rc = cli_integer(args, "threads", 1, 1024, &threads, err)) || (rc = kernels_open(&kernels, cli_text(args, "isa"), err)))
+        return rc;
+    bench.threads = (int)threads;
+    bench.repeats = (int)repeats;
+    bench.peak = kernels_peak_gflops(kernels, dtype, bench.threads);
+    fprintf(stderr, "%s, %s, %s, %d threads: peak %.0f GFLOP/s measured; making random weights\n", cli_text(args, "model"), kernels->name,
+            dtype_name(dtype), bench.threads, bench.peak);
+    if (!(rc = model_random(&bench.model, &shape, kernels, dtype, 1, err)))
+        rc = bench_all(&bench, args, (size_t)rows, err);
+    if (!rc && !table_write(&bench.table, (enum table_format)format, &out))
+        rc = err_no_memory(err, "a table");
+    if (!rc)
+        fputs(out.bytes, stdout);
+    text_free(&out);
+    table_free(&bench.table);
+    model_close(bench.model);
+    arena_free(&bench.arena);
+    return rc;
+}
+
+const struct cli_command command_bench = {
+    .name = "bench",
+    .operands = "",
+    .summary = "measures tower, prefill, generation and video reading against this machine's peak",
+    .options = options,
+    .run = bench_command,
+};

@@ -1,0 +1,257 @@
+/* `plan`: what a sweep would cost, with and without sharing, before anything is opened. Works with neither model nor videos: shapes
+ * of published models and counts of published benchmarks are known, and what is assumed is said. */
+#include "harness/cli.h"
+#include "harness/plan.h"
+#include "harness/table.h"
+
+#include "engine/features.h"
+#include "engine/kernels/peak.h"
+#include "engine/language.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { TEXT_ROWS = 128, NOMINAL_FRAMES = 10007 };
+
+static const struct cli_option options[] = {
+    {"set", "KEY=VALUE", NULL, "changes the sweep file, as for run", true},
+    {"data", "FOLDER", NULL, "where benchmarks named without a manifest are looked for", false},
+    {"threads", "N", NULL, "threads that the estimate of time counts on (all processors)", false},
+    {"dtype", "NAME", NULL, "overrides runner.dtype", false},
+    {0},
+};
+
+struct totals { double videos, frames_decoded, frames_encoded, rows, visual, vision_tflop, prefill_tflop; };
+
+struct estimate {
+    struct sweep sweep;
+    struct model_shape shape;
+    struct totals shared, alone;
+    size_t most_rows, most_frames, features_bytes;
+    struct table cells;
+    struct arena arena;
+};
+
+static void benchmark_counts(const struct sweep_benchmark *b, double *videos, double *samples)
+{
+    *videos = (double)(b->loaded ? b->manifest.n_videos : b->benchmark->published_videos);
+    *samples = (double)(b->loaded ? b->manifest.n_samples : b->benchmark->published_samples);
+}
+
+/* The grids a cell's compressor sees, without features. */
+static struct vid_view cell_view(const struct estimate *estimate, const struct run_cell *run, enum newline *native)
+{
+    const struct model_shape *shape = &estimate->shape;
+    char mode[32];
+    snprintf(mode, sizeof mode, "%s", run->cell.pooling ? run->cell.pooling : pool_mode_name(shape->pool_mode));
+    mode[strcspn(mode, "_")] = 0;
+    struct vid_view view = {.T = run->cell.frames, .mode = (enum pool_mode)pool_mode_find(mode), .stride = shape->pool_stride > 1 ? shape->pool_stride : 2};
+    view.raw = (struct grid_view){.h = shape->vision.side, .w = shape->vision.side, .dx = shape->vision.width, .d = shape->language.width};
+    view.pooled = view.raw;
+    view.pooled.h = view.pooled.w = pool_side(view.mode, shape->vision.side, view.stride);
+    *native = run->cell.newline ? (enum newline)newline_find(run->cell.newline) : shape->newline;
+    return view;
+}
+
+static void add_cell(struct estimate *estimate, const struct sweep_cell *cell)
+{
+    const struct run_cell *run = &cell->run;
+    double videos, samples;
+    enum newline native;
+    const char *source = "unknown";
+    struct vid_view view = cell_view(estimate, run, &native);
+    size_t content, markers;
+    benchmark_counts(&estimate->sweep.benchmarks[cell->benchmark], &videos, &samples);
+    newline_count(native, view.T, view.pooled.h, view.pooled.w, &content, &markers);
+    double full = (double)(content + markers), ratio = run->compressor->expected_ratio(run->values, &view, native, &source);
+    double visual = full * ratio, rows = visual + TEXT_ROWS, per_video = videos > 0 ? samples / videos : 0;
+    double one = prefill_flops(&estimate->shape, rows) * 1e-12, prefix = prefill_flops(&estimate->shape, visual) * 1e-12;
+    table_cell(&estimate->cells, "%s", run->cell.benchmark);
+    table_cell(&estimate->cells, "%d", run->cell.frames);
+    table_cell(&estimate->cells, "%s", cell->label);
+    table_cell(&estimate->cells, "%.0f", full);
+    table_cell(&estimate->cells, "%.0f", visual);
+    table_cell(&estimate->cells, "%.1f", 100 * ratio);
+    table_cell(&estimate->cells, "%s", source);
+    table_cell(&estimate->cells, "%.2f", one);
+    estimate->alone.videos += samples;
+    estimate->alone.frames_decoded += samples * view.T;
+    estimate->alone.frames_encoded += samples * view.T;
+    estimate->alone.visual += samples * visual;
+    estimate->alone.rows += samples * rows;
+    estimate->alone.prefill_tflop += samples * one;
+    estimate->shared.visual += videos * visual;
+    estimate->shared.rows += videos * visual + samples * TEXT_ROWS;
+    estimate->shared.prefill_tflop += videos * (prefix + per_video * (one - prefix));
+    size_t needed = (size_t)full + TEXT_ROWS;
+    estimate->most_rows = needed > estimate->most_rows ? needed : estimate->most_rows;
+}
+
+/* Distinct frames that a benchmark's cells show of a video long enough that their samplings hardly meet. */
+static size_t distinct_frames(const struct estimate *estimate, size_t benchmark)
+{
+    static bool shown[NOMINAL_FRAMES];
+    uint32_t index[4096];
+    size_t n = 0;
+    memset(shown, 0, sizeof shown);
+    for (size_t c = 0; c < estimate->sweep.n_cells; c++) {
+        const struct cell *cell = &estimate->sweep.cells[c].run.cell;
+        if (estimate->sweep.cells[c].benchmark != benchmark)
+            continue;
+        size_t m = frame_indices(cell->sampling, NOMINAL_FRAMES, 30, 0, NOMINAL_FRAMES - 1, (size_t)cell->frames, index);
+        for (size_t i = 0; i < m; i++) {
+            n += !shown[index[i]];
+            shown[index[i]] = true;
+        }
+    }
+    return n;
+}
+
+static void add_benchmark(struct estimate *estimate, size_t b)
+{
+    double videos, samples;
+    size_t frames = distinct_frames(estimate, b);
+    benchmark_counts(&estimate->sweep.benchmarks[b], &videos, &samples);
+    estimate->shared.videos += videos;
+    estimate->shared.frames_decoded += videos * (double)frames;
+    estimate->shared.frames_encoded += videos * (double)frames;
+    estimate->most_frames = frames > estimate->most_frames ? frames : estimate->most_frames;
+    printf("%s: %.0f videos, %.0f questions%s\n", estimate->sweep.benchmarks[b].benchmark->name, videos, samples,
+           estimate->sweep.benchmarks[b].loaded ? "" : " (published counts; the manifest is not here)");
+}
+
+static void print_totals(struct estimate *estimate, double seconds_per_tflop)
+{
+    struct totals *s = &estimate->shared, *a = &estimate->alone;
+    struct table table = {0};
+    struct text out = {0};
+    s->vision_tflop = s->frames_encoded * vision_flops(&estimate->shape) * 1e-12;
+    a->vision_tflop = a->frames_encoded * vision_flops(&estimate->shape) * 1e-12;
+    const struct { const char *name; double shared, alone; int digits; } rows[] = {
+        {"videos opened", s->videos, a->videos, 0},
+        {"frames decoded", s->frames_decoded, a->frames_decoded, 0},
+        {"frames encoded", s->frames_encoded, a->frames_encoded, 0},
+        {"visual tokens prefilled", s->visual, a->visual, 0},
+        {"rows prefilled", s->rows, a->rows, 0},
+        {"vision TFLOP", s->vision_tflop, a->vision_tflop, 1},
+        {"prefill TFLOP", s->prefill_tflop, a->prefill_tflop, 1},
+        {"hours, computing only", (s->vision_tflop + s->prefill_tflop) * seconds_per_tflop / 3600,
+         (a->vision_tflop + a->prefill_tflop) * seconds_per_tflop / 3600, 2},
+    };
+    table_column(&table, "whole sweep", false);
+    table_column(&table, "with sharing", true);
+    table_column(&table, "without", true);
+    table_column(&table, "saved", true);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        table_cell(&table, "%s", rows[i].name);
+        table_cell(&table, "%.*f", rows[i].digits, rows[i].shared);
+        table_cell(&table, "%.*f", rows[i].digits, rows[i].alone);
+        table_cell(&table, "%.1fx", rows[i].shared > 0 ? rows[i].alone / rows[i].shared : 1);
+    }
+    if (table_write(&table, TABLE_TERMINAL, &out))
+        fputs(out.bytes, stdout);
+    text_free(&out);
+    table_free(&table);
+}
+
+static int find_shape(struct estimate *estimate, struct err *err)
+{
+    struct err missing = {0};
+    const char *folder;
+    struct sweep *sweep = &estimate->sweep;
+    if (!sweep_model_folder(sweep, &estimate->arena, &folder, &missing))
+        return model_shape_load(&estimate->shape, folder, err);
+    if (model_shape_published(&estimate->shape, sweep->model)) {
+        printf("model %s: not here; its published shape is used\n", sweep->model);
+        return 0;
+    }
+    *err = missing;
+    return missing.code;
+}
+
+static int load_manifests(struct sweep *sweep, struct err *err)
+{
+    for (size_t b = 0; b < sweep->n_benchmarks; b++) {
+        struct sweep_benchmark *benchmark = &sweep->benchmarks[b];
+        if (benchmark->source.path) {
+            int rc = manifest_load(&benchmark->manifest, benchmark->benchmark, &benchmark->source, err);
+            if (rc)
+                return rc;
+            benchmark->loaded = true;
+        } else if (!benchmark->benchmark->published_samples) {
+            return err_set(err, ERR_CONFIG, "no manifest of benchmark %s, and its size is not known; give --data FOLDER", benchmark->benchmark->name);
+        }
+    }
+    return 0;
+}
+
+static void print_cells(struct estimate *estimate)
+{
+    struct table *table = &estimate->cells;
+    struct text out = {0};
+    static const char *const columns[] = {"benchmark", "frames", "compressor", "tokens full", "expected", "kept %", "known from", "prefill TFLOP"};
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        table_column(table, columns[i], i != 0 && i != 2 && i != 6);
+    for (size_t c = 0; c < estimate->sweep.n_cells; c++)
+        add_cell(estimate, &estimate->sweep.cells[c]);
+    if (table_write(table, TABLE_TERMINAL, &out))
+        printf("\nper question:\n%s\n", out.bytes);
+    text_free(&out);
+}
+
+static void print_memory(const struct estimate *estimate, enum dtype dtype, int threads)
+{
+    const struct model_shape *shape = &estimate->shape;
+    struct feature_grid grid = {.mode = shape->pool_mode, .stride = shape->pool_stride, .x_pooled = true};
+    double weights = (double)model_bytes(shape, dtype), features = (double)features_bytes(shape, dtype, estimate->most_frames, &grid, 1);
+    double state = (double)language_state_bytes(shape, dtype, estimate->most_rows, estimate->most_rows, threads);
+    double frames = (double)estimate->most_frames * shape->vision.image_size * shape->vision.image_size * 3;
+    printf("\nmemory, %s: %.0f MiB of weights; per video in work %.0f MiB of features, %.0f MiB of cache and buffers, %.0f MiB of frames\n",
+           dtype_name(dtype), weights / 0x1p20, features / 0x1p20, state / 0x1p20, frames / 0x1p20);
+}
+
+static int plan(const struct cli_args *args, struct err *err)
+{
+    struct estimate estimate = {0};
+    struct sweep_overrides overrides = {.sets = cli_texts(args, "set"), .data = cli_text(args, "data"), .dtype = cli_text(args, "dtype")};
+    const struct kernels *kernels;
+    int64_t threads = sysconf(_SC_NPROCESSORS_ONLN);
+    int rc = cli_integer(args, "threads", 1, 1024, &threads, err);
+    if (!rc)
+        rc = sweep_load(&estimate.sweep, args->operands[0], &overrides, err);
+    if (rc)
+        return rc;
+    if ((rc = load_manifests(&estimate.sweep, err)) || (rc = kernels_open(&kernels, estimate.sweep.isa, err)))
+        goto done;
+    printf("sweep %s: %zu cells, profile %s\n", estimate.sweep.name, estimate.sweep.n_cells, estimate.sweep.profile->name);
+    if ((rc = find_shape(&estimate, err)))
+        goto done;
+    for (size_t b = 0; b < estimate.sweep.n_benchmarks; b++)
+        add_benchmark(&estimate, b);
+    print_cells(&estimate);
+    enum dtype dtype = strcmp(estimate.sweep.dtype, "f32") ? DTYPE_BF16 : DTYPE_F32;
+    double gflops = kernels_peak_gflops(kernels, dtype, (int)threads);
+    print_totals(&estimate, 1e3 / (0.7 * gflops));
+    print_memory(&estimate, dtype, (int)threads);
+    printf("time: 70 %% of this machine's measured %.0f GFLOP/s (%s, %s, %lld threads); decoding of videos comes on top and overlaps\n"
+           "assumed: %d text rows a question, videos long enough that different frame counts hardly share frames\n",
+           gflops, kernels->name, dtype_name(dtype), (long long)threads, TEXT_ROWS);
+done:
+    table_free(&estimate.cells);
+    sweep_free(&estimate.sweep);
+    arena_free(&estimate.arena);
+    return rc;
+}
+
+const struct cli_command command_plan = {
+    .name = "plan",
+    .operands = "SWEEP.yaml",
+    .least_operands = 1,
+    .most_operands = 1,
+    .summary = "prints what a sweep would cost, with and without sharing; runs nothing",
+    .options = options,
+    .run = plan,
+};

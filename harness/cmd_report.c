@@ -1,0 +1,87 @@
+/* `report` and `plot`: what a store holds, as tables and figures. */
+#include "harness/accuracy.h"
+#include "harness/cli.h"
+
+#include "plots/plot.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const struct cli_option report_options[] = {
+    {"format", "NAME", "terminal", "terminal, md, csv, json or latex", false},
+    {"where", "SQL", NULL, "only cells for which this holds over view cell_accuracy: \"frames = 96 AND compressor = 'dyntok'\"", false},
+    {"by", "WHAT", "cell", "cell, or task: a row for each task type of each cell", false},
+    {0},
+};
+
+static int report(const struct cli_args *args, struct err *err)
+{
+    struct store *store = NULL;
+    struct text out = {0};
+    int format = table_format_find(cli_text(args, "format"));
+    const char *by = cli_text(args, "by");
+    size_t n = 1;
+    if (format < 0)
+        return err_set(err, ERR_CONFIG, "--format should be terminal, md, csv, json or latex, it is '%s'", cli_text(args, "format"));
+    if (strcmp(by, "cell") && strcmp(by, "task"))
+        return err_set(err, ERR_CONFIG, "--by should be cell or task, it is '%s'", by);
+    int rc = store_open(&store, args->operands[0], STORE_READ, err);
+    if (!rc)
+        rc = strcmp(by, "task") ? accuracy_table(store, cli_text(args, "where"), (enum table_format)format, &out, &n, err)
+                                : task_table(store, cli_text(args, "where"), (enum table_format)format, &out, err);
+    if (!rc && !n)
+        rc = err_set(err, ERR_CONFIG, "'%s' holds no such cell; 'toksweep run' fills it, --where chooses", args->operands[0]);
+    if (!rc && out.bytes)
+        fputs(out.bytes, stdout);
+    text_free(&out);
+    store_close(store);
+    return rc;
+}
+
+const struct cli_command command_report = {
+    .name = "report",
+    .operands = "STORE",
+    .least_operands = 1,
+    .most_operands = 1,
+    .summary = "prints the accuracy table of a store",
+    .options = report_options,
+    .run = report,
+};
+
+static const struct cli_option plot_options[] = {
+    {"out", "FILE", NULL, "the figure: .svg, .png or .pdf (FIGURE.svg)", false},
+    {"where", "SQL", NULL, "only cells for which this holds over view cell_accuracy", false},
+    {"title", "TEXT", NULL, "instead of the title made from what is shown", false},
+    {0},
+};
+
+static int plot(const struct cli_args *args, struct err *err)
+{
+    char beside[256];
+    struct store *store = NULL;
+    const struct figure *figure = figure_find(args->operands[1]);
+    struct plot_options options = {.out = cli_text(args, "out"), .where = cli_text(args, "where"), .title = cli_text(args, "title")};
+    if (!figure)
+        return err_set(err, ERR_CONFIG, "no figure '%s'; see 'toksweep list figures'", args->operands[1]);
+    if (!options.out) {
+        snprintf(beside, sizeof beside, "%s.svg", figure->name);
+        options.out = beside;
+    }
+    int rc = store_open(&store, args->operands[0], STORE_READ, err);
+    if (!rc)
+        rc = figure->draw(store, &options, err);
+    if (!rc)
+        fprintf(stderr, "%s\n", options.out);
+    store_close(store);
+    return rc;
+}
+
+const struct cli_command command_plot = {
+    .name = "plot",
+    .operands = "STORE FIGURE",
+    .least_operands = 2,
+    .most_operands = 2,
+    .summary = "draws a figure from a store, and leaves its data and script beside it",
+    .options = plot_options,
+    .run = plot,
+};

@@ -1,0 +1,283 @@
+/* `run`: the main job. Resolve, calibrate, plan what the store lacks, compute it, print the table. */
+#include "harness/accuracy.h"
+#include "harness/calibrate.h"
+#include "harness/cli.h"
+#include "harness/schedule.h"
+
+#include "build_facts.h"
+#include "core/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+static const struct cli_option options[] = {
+    {"store", "FILE", "results.sqlite", "the SQLite file of answers; made if it is not there", false},
+    {"set", "KEY=VALUE", NULL, "changes the sweep file: --set axes.frames=[8,16]", true},
+    {"data", "FOLDER", NULL, "where benchmarks named without a manifest are looked for", false},
+    {"jobs", "N", NULL, "videos computed at once (small models: one per processor; large ones: 1)", false},
+    {"threads", "N", NULL, "threads per job (processors divided by jobs)", false},
+    {"memory", "SIZE", NULL, "most memory to plan with, weights included (80 % of what is free)", false},
+    {"limit", "N", NULL, "only the first N samples of each benchmark", false},
+    {"samples", "ID", NULL, "only this sample; may be repeated", true},
+    {"shard", "K/N", NULL, "only every N-th video, starting with the K-th (1 to N)", false},
+    {"retry-failed", NULL, NULL, "computes failed answers again", false},
+    {"no-share", NULL, NULL, "computes every answer by itself; the answers are the same", false},
+    {"reuse-build", "DIGEST", NULL, "continues the cells of an older build on purpose ('toksweep version' prints a build's digest)", false},
+    {"device", "NAME", NULL, "overrides runner.device", false},
+    {"dtype", "NAME", NULL, "overrides runner.dtype: f32 or bf16", false},
+    {"isa", "NAME", NULL, "overrides runner.isa: a kernel table of 'toksweep list devices'", false},
+    {0},
+};
+
+struct run {
+    const struct cli_args *args;
+    struct sweep sweep;
+    struct runner_facts facts;
+    void *runner;
+    struct store *store;
+    int64_t id, *cell_ids;
+    bool **done;
+    struct plan plan;
+    struct plan_options plan_options;
+    struct schedule_options schedule;
+    struct arena arena;
+};
+
+/* ---- options ------------------------------------------------------------------------------------------------------------- */
+
+static size_t free_memory(void)
+{
+    char line[128];
+    unsigned long long kib = 0;
+    FILE *file = fopen("/proc/meminfo", "r");
+    while (file && fgets(line, sizeof line, file) && sscanf(line, "MemAvailable: %llu kB", &kib) != 1)
+        continue;
+    if (file)
+        fclose(file);
+    return kib ? (size_t)kib * 1024 : (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+static int read_shard(const struct cli_args *args, struct plan_options *out, struct err *err)
+{
+    const char *text = cli_text(args, "shard");
+    unsigned k, n;
+    char rest;
+    if (!text)
+        return 0;
+    if (sscanf(text, "%u/%u%c", &k, &n, &rest) != 2 || !k || k > n || n > 1000000)
+        return err_set(err, ERR_CONFIG, "--shard should be K/N with 1 <= K <= N, it is '%s'", text);
+    out->shard = k - 1;
+    out->n_shards = n;
+    return 0;
+}
+
+static int read_plan_options(struct run *run, struct err *err)
+{
+    int64_t limit = 0;
+    const char *const *samples = cli_texts(run->args, "samples");
+    int rc = cli_integer(run->args, "limit", 1, INT32_MAX, &limit, err);
+    if (!rc)
+        rc = read_shard(run->args, &run->plan_options, err);
+    run->plan_options.limit = (size_t)limit;
+    run->plan_options.samples = samples[0] ? samples : NULL;
+    run->plan_options.no_share = cli_flag(run->args, "no-share");
+    return rc;
+}
+
+/* Small models: a worker on every processor, where one thread is busy all the time. Large ones: one worker, whose matrices are
+ * large enough for all threads, and only one video's memory. Measured in docs/performance.md. */
+static int read_schedule_options(struct run *run, size_t memory, struct err *err)
+{
+    enum { SMALL_MODEL_BYTES = 64 << 20 };
+    int64_t processors = sysconf(_SC_NPROCESSORS_ONLN), jobs, threads;
+    jobs = run->facts.fixed_bytes < SMALL_MODEL_BYTES ? processors : 1;
+    int rc = cli_integer(run->args, "jobs", 1, 1024, &jobs, err);
+    threads = processors / jobs > 1 ? processors / jobs : 1;
+    if (!rc)
+        rc = cli_integer(run->args, "threads", 1, 1024, &threads, err);
+    if (!rc && memory <= run->facts.fixed_bytes)
+        rc = err_set(err, ERR_MEMORY, "the weights take %zu MiB, --memory allows %zu MiB", run->facts.fixed_bytes >> 20, memory >> 20);
+    run->schedule.jobs = (int)jobs;
+    run->schedule.threads = (int)threads;
+    run->schedule.memory_bytes = memory - run->facts.fixed_bytes;
+    run->schedule.retry_failed = cli_flag(run->args, "retry-failed");
+    run->schedule.stop = &cli_stopped;
+    return rc;
+}
+
+/* ---- progress ------------------------------------------------------------------------------------------------------------ */
+
+static void print_progress(const struct schedule_progress *progress, void *context)
+{
+    static double printed = 0;
+    bool terminal = *(bool *)context;
+    double every = terminal ? 0.5 : 60;
+    if (progress->seconds - printed < every)
+        return;
+    printed = progress->seconds;
+    double rate = progress->seconds > 0 ? (double)progress->answers_done / progress->seconds : 0;
+    long left = rate > 0 ? (long)((double)(progress->answers_total - progress->answers_done) / rate) : 0;
+    fprintf(stderr, "%s%zu/%zu answers, %zu/%zu videos, %.1f answers/s, %ld:%02ld left%s%s", terminal ? "\r\033[K" : "", progress->answers_done,
+            progress->answers_total, progress->jobs_done, progress->jobs_total, rate, left / 60, left % 60,
+            progress->answers_failed ? ", some failed" : "", terminal ? "" : "\n");
+}
+
+/* ---- steps --------------------------------------------------------------------------------------------------------------- */
+
+static int open_runner(struct run *run, struct err *err)
+{
+    struct sweep *sweep = &run->sweep;
+    const char *folder = sweep->model;
+    int rc = strcmp(sweep->runner->name, "native") ? 0 : sweep_model_folder(sweep, &run->arena, &folder, err);
+    struct runner_options how = {.model = folder, .dtype = sweep->dtype, .isa = sweep->isa, .device = sweep->device, .extra = sweep->runner_config};
+    return rc ? rc : sweep->runner->open(&run->runner, &how, &run->facts, err);
+}
+
+static const char *command_line(const struct cli_args *args, struct arena *arena)
+{
+    const char *out = "toksweep";
+    for (int i = 1; i < args->argc && out; i++)
+        out = arena_printf(arena, "%s %s", out, args->argv[i]);
+    return out ? out : "";
+}
+
+static int begin(struct run *run, struct err *err)
+{
+    struct utsname host = {0};
+    char *config = json_text(config_root(run->sweep.config));
+    uname(&host);
+    struct run_facts facts = {.command = command_line(run->args, &run->arena),
+                              .sweep_name = run->sweep.name,
+                              .config = config ? config : "{}",
+                              .revision = BUILD_REVISION,
+                              .build_digest = BUILD_DIGEST,
+                              .libraries = "{\"compiler\":\"" BUILD_COMPILER "\",\"libraries\":\"" BUILD_LIBRARIES "\"}",
+                              .host = host.nodename,
+                              .device = arena_printf(&run->arena, "%s, %d jobs of %d threads", run->facts.device, run->schedule.jobs, run->schedule.threads)};
+    int rc = store_begin_run(run->store, &facts, &run->id, err);
+    free(config);
+    return rc;
+}
+
+static void reuse_build(struct run *run)
+{
+    const char *build = cli_text(run->args, "reuse-build");
+    for (size_t i = 0; i < run->sweep.n_cells && build; i++)
+        run->sweep.cells[i].run.cell.build_digest = build;
+    if (build)
+        log_say(LOG_WARNING, "continuing the cells of build %.12s with build %.12s; numbers may differ", build, BUILD_DIGEST);
+}
+
+/* Writes cells and manifests, and asks which answers are there. */
+static int register_cells(struct run *run, struct err *err)
+{
+    struct sweep *sweep = &run->sweep;
+    int rc = 0;
+    for (size_t b = 0; b < sweep->n_benchmarks && !rc; b++)
+        rc = store_put_manifest(run->store, &sweep->benchmarks[b].manifest, err);
+    run->cell_ids = arena_alloc(&run->arena, sweep->n_cells, sizeof *run->cell_ids);
+    run->done = arena_alloc(&run->arena, sweep->n_cells, sizeof *run->done);
+    if (!rc && (!run->cell_ids || !run->done))
+        rc = err_no_memory(err, "the cells of a sweep");
+    for (size_t c = 0; c < sweep->n_cells && !rc; c++) {
+        const struct manifest *manifest = &sweep->benchmarks[sweep->cells[c].benchmark].manifest;
+        run->done[c] = arena_alloc(&run->arena, manifest->n_samples, sizeof **run->done);
+        if (!run->done[c])
+            return err_no_memory(err, "the cells of a sweep");
+        rc = store_put_cell(run->store, &sweep->cells[c].run.cell, profile_protocol(sweep->profile, manifest->benchmark), &run->cell_ids[c], err);
+        if (!rc)
+            rc = store_answered(run->store, run->cell_ids[c], manifest, run->schedule.retry_failed, run->done[c], err);
+    }
+    return rc;
+}
+
+static int prepare(struct run *run, struct err *err)
+{
+    const struct cli_args *args = run->args;
+    struct sweep_overrides overrides = {.sets = cli_texts(args, "set"), .dtype = cli_text(args, "dtype"), .device = cli_text(args, "device"),
+                                        .isa = cli_text(args, "isa"), .data = cli_text(args, "data")};
+    size_t memory = free_memory() / 5 * 4;
+    int rc;
+    if ((rc = read_plan_options(run, err)) || (rc = cli_bytes(args, "memory", &memory, err)) ||
+        (rc = sweep_load(&run->sweep, args->operands[0], &overrides, err)) || (rc = sweep_load_manifests(&run->sweep, err)) ||
+        (rc = store_open(&run->store, cli_text(args, "store"), STORE_WRITE, err)) || (rc = open_runner(run, err)) ||
+        (rc = read_schedule_options(run, memory, err)))
+        return rc;
+    reuse_build(run);
+    if ((rc = sweep_bind(&run->sweep, &run->facts, err)) ||
+        (rc = calibrate_cells(&run->sweep, run->store, run->runner, &run->facts, run->schedule.jobs * run->schedule.threads, &cli_stopped, err)))
+        return rc;
+    if (atomic_load(&cli_stopped))
+        return 0;
+    if ((rc = register_cells(run, err)))
+        return rc;
+    return plan_make(&run->plan, &run->sweep, (const bool *const *)run->done, &run->plan_options, err);
+}
+
+static int print_table(struct run *run, struct err *err)
+{
+    struct text where = {0}, out = {0};
+    size_t n;
+    text_put(&where, "id IN (");
+    for (size_t c = 0; c < run->sweep.n_cells; c++)
+        text_printf(&where, "%s%lld", c ? "," : "", (long long)run->cell_ids[c]);
+    text_put(&where, ")");
+    int rc = where.failed ? err_no_memory(err, "a table") : accuracy_table(run->store, where.bytes, TABLE_TERMINAL, &out, &n, err);
+    if (!rc && out.bytes)
+        fputs(out.bytes, stdout);
+    text_free(&where);
+    text_free(&out);
+    return rc;
+}
+
+static int compute(struct run *run, struct err *err)
+{
+    bool terminal = isatty(STDERR_FILENO);
+    run->schedule.progress = print_progress;
+    run->schedule.context = &terminal;
+    log_say(LOG_NOTE, "%zu cells, %zu videos, %zu answers to compute, %zu in the store; %d jobs of %d threads, %s", run->sweep.n_cells,
+            run->plan.n_jobs, run->plan.n_wanted, run->plan.n_stored, run->schedule.jobs, run->schedule.threads, run->facts.device);
+    int rc = begin(run, err);
+    if (rc)
+        return rc;
+    rc = schedule_run(&run->sweep, &run->plan, run->store, run->id, run->cell_ids, run->runner, &run->facts, &run->schedule, err);
+    if (terminal)
+        fputs("\r\033[K", stderr);
+    struct err ending = {0};
+    int ended = store_end_run(run->store, run->id, rc ? "failed" : atomic_load(&cli_stopped) ? "stopped" : "done", rc ? &ending : err);
+    return rc ? rc : ended;
+}
+
+static int run_command(const struct cli_args *args, struct err *err)
+{
+    struct run run = {.args = args};
+    int rc = prepare(&run, err);
+    if (!rc && run.plan.n_wanted && !atomic_load(&cli_stopped))
+        rc = compute(&run, err);
+    if (!rc && run.cell_ids)
+        rc = print_table(&run, err);
+    if (!rc && atomic_load(&cli_stopped)) {
+        log_say(LOG_NOTE, "stopped; every answer so far is in '%s', the same command continues", cli_text(args, "store"));
+        rc = EXIT_RUN_FAILED;
+    }
+    plan_free(&run.plan);
+    store_close(run.store);
+    if (run.runner)
+        run.sweep.runner->close(run.runner);
+    sweep_free(&run.sweep);
+    arena_free(&run.arena);
+    return rc;
+}
+
+const struct cli_command command_run = {
+    .name = "run",
+    .operands = "SWEEP.yaml",
+    .least_operands = 1,
+    .most_operands = 1,
+    .summary = "runs what the store lacks of a sweep, keeps every answer, prints the table",
+    .options = options,
+    .run = run_command,
+};

@@ -1,0 +1,484 @@
+/* Schedule: one mutex, three queues. Events are rare (a video, an answer), so nothing finer is needed. */
+#include "harness/schedule.h"
+
+#include "core/log.h"
+#include "metrics/extract.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+struct task { /* one job on its way */
+    struct task *next;
+    const struct plan_job *planned;
+    struct job job;
+    struct job_cell *cells;
+    struct job_sample *samples;
+    enum answer_status status; /* ANSWER_OK, or why there are no frames */
+    struct err why;
+    size_t bytes;              /* admitted */
+    struct arena arena;
+};
+
+struct result { /* one answer, or the end of a task */
+    struct result *next;
+    struct task *task;
+    bool ends;
+    size_t cell, sample;
+    struct answer answer;
+    char *raw, *message;       /* owned */
+    struct err failure;        /* of a task that ends with one */
+};
+
+struct queue { void *head, *tail; }; /* of things whose first member is `next` */
+
+struct schedule {
+    const struct sweep *sweep;
+    const struct plan *plan;
+    struct store *store;
+    int64_t run;
+    const int64_t *cell_ids;
+    void *runner;
+    const struct runner_facts *facts;
+    const struct schedule_options *options;
+
+    pthread_mutex_t lock;      /* guards the queues, `closed` and `to_decode`, `to_run`, `results` */
+    pthread_cond_t work, news; /* for decoders and workers; for the caller */
+    struct queue to_decode, to_run, results;
+    bool closed;               /* no more work will come */
+
+    /* the caller's alone */
+    size_t next_job, in_flight, bytes_in_flight;
+    struct schedule_progress progress;
+    double started, renewed;
+    atomic_bool halt;          /* the run ends early: options->stop, or a failure of the store */
+};
+
+struct link { struct link *next; };
+
+static void push(struct queue *queue, void *item)
+{
+    struct link *link = item;
+    link->next = NULL;
+    if (queue->tail)
+        ((struct link *)queue->tail)->next = link;
+    else
+        queue->head = link;
+    queue->tail = link;
+}
+
+static void *pop(struct queue *queue)
+{
+    struct link *link = queue->head;
+    if (link) {
+        queue->head = link->next;
+        if (!queue->head)
+            queue->tail = NULL;
+    }
+    return link;
+}
+
+static double now_s(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+static const struct manifest *manifest_of(const struct schedule *schedule, const struct task *task)
+{
+    return &schedule->sweep->benchmarks[task->planned->benchmark].manifest;
+}
+
+static const struct video_ref *video_of(const struct schedule *schedule, const struct task *task)
+{
+    return &manifest_of(schedule, task)->videos[task->planned->video];
+}
+
+/* ---- tasks --------------------------------------------------------------------------------------------------------------- */
+
+static void task_free(struct task *task)
+{
+    frames_free(&task->job.frames);
+    arena_free(&task->arena);
+    free(task);
+}
+
+static int task_new(struct task **out, struct schedule *schedule, const struct plan_job *planned, struct err *err)
+{
+    const struct sweep *sweep = schedule->sweep;
+    const struct sweep_benchmark *benchmark = &sweep->benchmarks[planned->benchmark];
+    struct task *task = calloc(1, sizeof *task);
+    *out = NULL;
+    if (!task)
+        return err_no_memory(err, "a job");
+    task->planned = planned;
+    task->cells = arena_alloc(&task->arena, planned->n_cells, sizeof *task->cells);
+    task->samples = arena_alloc(&task->arena, planned->n_samples, sizeof *task->samples);
+    bool whole = task->cells && task->samples;
+    for (size_t c = 0; c < planned->n_cells && whole; c++)
+        task->cells[c].run = &sweep->cells[planned->cells[c]].run;
+    for (size_t s = 0; s < planned->n_samples && whole; s++) {
+        const struct sample *sample = &benchmark->manifest.samples[planned->samples[s]];
+        task->samples[s] = (struct job_sample){sample, benchmark->benchmark->prompt(sample, sweep->profile, sweep->prompt_form, &task->arena)};
+        whole = task->samples[s].prompt;
+    }
+    if (!whole) {
+        task_free(task);
+        return err_no_memory(err, "a job");
+    }
+    task->job = (struct job){.benchmark = benchmark->benchmark->name,
+                             .video = &benchmark->manifest.videos[planned->video],
+                             .cells = task->cells,
+                             .n_cells = planned->n_cells,
+                             .samples = task->samples,
+                             .n_samples = planned->n_samples,
+                             .wanted = planned->wanted,
+                             .stop = &schedule->halt};
+    *out = task;
+    return 0;
+}
+
+/* Bytes of a task before its video is known: every cell's frames distinct, but never more than each count's own. */
+static int task_bytes(struct schedule *schedule, struct task *task, struct err *err)
+{
+    size_t frames = 0, side = schedule->facts->frame_side > 0 ? (size_t)schedule->facts->frame_side : 0, state;
+    for (size_t c = 0; c < task->job.n_cells; c++) {
+        bool seen = false;
+        task->cells[c].n = (size_t)task->cells[c].run->cell.frames;
+        for (size_t other = 0; other < c; other++)
+            seen |= task->cells[other].n == task->cells[c].n && task->cells[other].run->cell.sampling == task->cells[c].run->cell.sampling;
+        frames += seen ? 0 : task->cells[c].n;
+    }
+    int rc = schedule->sweep->runner->bytes_needed(schedule->runner, task->cells, task->job.n_cells, frames, schedule->options->threads, &state, err);
+    task->bytes = state + frames * side * side * 3;
+    return rc;
+}
+
+/* ---- decoders and workers ------------------------------------------------------------------------------------------------ */
+
+static void post(struct schedule *schedule, struct result *result)
+{
+    pthread_mutex_lock(&schedule->lock);
+    push(&schedule->results, result);
+    pthread_cond_signal(&schedule->news);
+    pthread_mutex_unlock(&schedule->lock);
+}
+
+/* Takes the next task of a queue, waiting for it; NULL when no more will come. */
+static struct task *take(struct schedule *schedule, struct queue *queue)
+{
+    struct task *task;
+    pthread_mutex_lock(&schedule->lock);
+    while (!(task = pop(queue)) && !schedule->closed)
+        pthread_cond_wait(&schedule->work, &schedule->lock);
+    pthread_mutex_unlock(&schedule->lock);
+    return task;
+}
+
+static void *decode_tasks(void *context)
+{
+    struct schedule *schedule = context;
+    struct task *task;
+    while ((task = take(schedule, &schedule->to_decode))) {
+        if (!atomic_load(&schedule->halt) &&
+            fetch_frames(schedule->sweep, video_of(schedule, task), schedule->facts->frame_side, &task->job, task->cells,
+                         schedule->options->threads, &task->arena, &task->status, &task->why) == 0)
+            task->status = ANSWER_OK;
+        pthread_mutex_lock(&schedule->lock);
+        push(&schedule->to_run, task);
+        pthread_cond_broadcast(&schedule->work);
+        pthread_mutex_unlock(&schedule->lock);
+    }
+    return NULL;
+}
+
+struct sink_context { struct schedule *schedule; struct task *task; };
+
+static int post_answer(void *context, size_t cell, size_t sample, const struct answer *answer)
+{
+    struct sink_context *at = context;
+    struct result *result = calloc(1, sizeof *result);
+    if (!result)
+        return 1;
+    *result = (struct result){.task = at->task, .cell = cell, .sample = sample, .answer = *answer};
+    result->raw = answer->raw ? strdup(answer->raw) : NULL;
+    result->message = answer->message ? strdup(answer->message) : NULL;
+    result->answer.raw = result->raw;
+    result->answer.message = result->message;
+    post(at->schedule, result);
+    return atomic_load(&at->schedule->halt);
+}
+
+/* A task without frames: every wanted answer is the same failure. */
+static void answer_failure(struct sink_context *at)
+{
+    const struct job *job = &at->task->job;
+    struct answer answer = {.status = at->task->status, .message = at->task->why.text, .extracted = -1, .margin = NAN, .cost = {.joules = NAN}};
+    for (size_t c = 0; c < job->n_cells; c++)
+        for (size_t s = 0; s < job->n_samples; s++)
+            if (job->wanted[c * job->n_samples + s])
+                post_answer(at, c, s, &answer);
+}
+
+static void *run_tasks(void *context)
+{
+    struct schedule *schedule = context;
+    const struct runner *runner = schedule->sweep->runner;
+    void *worker = NULL;
+    struct err opened = {0};
+    struct task *task;
+    int rc = runner->worker_open(schedule->runner, &worker, schedule->options->threads, &opened);
+    while ((task = take(schedule, &schedule->to_run))) {
+        struct sink_context at = {schedule, task};
+        struct result *end = calloc(1, sizeof *end); /* 1 KiB: without it nothing else would work either */
+        if (!end)
+            abort();
+        *end = (struct result){.task = task, .ends = true};
+        if (rc)
+            end->failure = opened;
+        else if (task->status != ANSWER_OK)
+            answer_failure(&at);
+        else if (!atomic_load(&schedule->halt))
+            runner->run(schedule->runner, worker, &task->job, post_answer, &at, &end->failure);
+        frames_free(&task->job.frames);
+        post(schedule, end);
+    }
+    if (!rc)
+        runner->worker_close(schedule->runner, worker);
+    return NULL;
+}
+
+/* ---- the caller ---------------------------------------------------------------------------------------------------------- */
+
+/* Takes what other processes have not: drops cells that another holds and answers that came since the plan was made. */
+static int claim_task(struct schedule *schedule, struct task *task, bool *any, struct err *err)
+{
+    const struct manifest *manifest = manifest_of(schedule, task);
+    const struct plan_job *planned = task->planned;
+    *any = false;
+    for (size_t c = 0; c < planned->n_cells; c++) {
+        int64_t id = schedule->cell_ids[planned->cells[c]];
+        bool taken;
+        int rc = store_claim(schedule->store, schedule->run, id, manifest->benchmark, task->job.video->id, &taken, err);
+        for (size_t s = 0; s < planned->n_samples && !rc; s++) {
+            bool *wanted = &planned->wanted[c * planned->n_samples + s], there = false;
+            if (*wanted && taken)
+                rc = store_has_answer(schedule->store, id, manifest, planned->samples[s], schedule->options->retry_failed, &there, err);
+            if (*wanted && (!taken || there)) {
+                *wanted = false;
+                schedule->progress.answers_total--;
+            }
+            *any |= *wanted;
+        }
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int release_task(struct schedule *schedule, const struct task *task, struct err *err)
+{
+    int rc = 0;
+    for (size_t c = 0; c < task->planned->n_cells && !rc; c++)
+        rc = store_release(schedule->store, schedule->run, schedule->cell_ids[task->planned->cells[c]], manifest_of(schedule, task)->benchmark,
+                           task->job.video->id, err);
+    return rc;
+}
+
+static int refuse_too_big(const struct schedule *schedule, const struct task *task, struct err *err)
+{
+    return err_set(err, ERR_MEMORY, "video '%s' needs %zu MiB for its %zu cells, --memory leaves %zu MiB beside %zu MiB of weights; use fewer frames, --dtype bf16 or more --memory",
+                   task->job.video->id, (task->bytes >> 20) + 1, task->job.n_cells, schedule->options->memory_bytes >> 20,
+                   schedule->facts->fixed_bytes >> 20);
+}
+
+/* Starts the next job if there is one, a place for it, and memory. */
+static int dispatch(struct schedule *schedule, bool *started, struct err *err)
+{
+    *started = false;
+    if (schedule->next_job == schedule->plan->n_jobs || schedule->in_flight >= 2 * (size_t)schedule->options->jobs || atomic_load(&schedule->halt))
+        return 0;
+    struct task *task;
+    int rc = task_new(&task, schedule, &schedule->plan->jobs[schedule->next_job], err);
+    if (rc)
+        return rc;
+    if ((rc = task_bytes(schedule, task, err)))
+        goto dropped;
+    if (task->bytes > schedule->options->memory_bytes) {
+        rc = refuse_too_big(schedule, task, err);
+        goto dropped;
+    }
+    if (schedule->in_flight && schedule->bytes_in_flight + task->bytes > schedule->options->memory_bytes)
+        goto dropped; /* later */
+    bool any;
+    schedule->next_job++;
+    *started = true;
+    if ((rc = claim_task(schedule, task, &any, err)))
+        goto dropped;
+    if (!any) {
+        schedule->progress.jobs_done++;
+        rc = release_task(schedule, task, err);
+        goto dropped;
+    }
+    schedule->in_flight++;
+    schedule->bytes_in_flight += task->bytes;
+    pthread_mutex_lock(&schedule->lock);
+    push(&schedule->to_decode, task);
+    pthread_cond_broadcast(&schedule->work);
+    pthread_mutex_unlock(&schedule->lock);
+    return 0;
+dropped:
+    task_free(task);
+    return rc;
+}
+
+static void score(const struct schedule *schedule, const struct task *task, struct result *result)
+{
+    const struct sample *sample = task->samples[result->sample].sample;
+    const struct sweep_benchmark *benchmark = &schedule->sweep->benchmarks[task->planned->benchmark];
+    struct answer *answer = &result->answer;
+    if (answer->status != ANSWER_OK || !result->raw)
+        return;
+    const char *text = result->raw;
+    size_t length = strlen(text);
+    text_strip(&text, &length);
+    memmove(result->raw, text, length);
+    result->raw[length] = 0;
+    int letters = sample->n_options < benchmark->benchmark->max_option_letters ? sample->n_options : benchmark->benchmark->max_option_letters;
+    const struct protocol *protocol = profile_protocol(schedule->sweep->profile, benchmark->benchmark->name);
+    answer->extracted = extract_letter(protocol->extractor, result->raw, letters);
+    answer->status = answer->extracted < 0 ? ANSWER_NO_ANSWER : ANSWER_OK;
+    answer->correct = answer->extracted >= 0 && answer->extracted == sample->answer;
+}
+
+static bool is_failure(enum answer_status status)
+{
+    return status != ANSWER_OK && status != ANSWER_NO_ANSWER && status != ANSWER_AMBIGUOUS;
+}
+
+static int keep_answer(struct schedule *schedule, struct result *result, struct err *err)
+{
+    struct task *task = result->task;
+    score(schedule, task, result);
+    int rc = store_put_answer(schedule->store, schedule->run, schedule->cell_ids[task->planned->cells[result->cell]],
+                              manifest_of(schedule, task), task->planned->samples[result->sample], &result->answer, err);
+    schedule->progress.answers_done++;
+    schedule->progress.answers_failed += is_failure(result->answer.status);
+    return rc;
+}
+
+static int end_task(struct schedule *schedule, struct result *result, struct err *err)
+{
+    int rc = release_task(schedule, result->task, err);
+    if (!rc && result->failure.code) {
+        *err = result->failure;
+        rc = result->failure.code;
+    }
+    schedule->in_flight--;
+    schedule->bytes_in_flight -= result->task->bytes;
+    schedule->progress.jobs_done++;
+    task_free(result->task);
+    return rc;
+}
+
+/* The next result, or NULL after a quarter of a second without one. */
+static struct result *wait_result(struct schedule *schedule)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += 250000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&schedule->lock);
+    if (!schedule->results.head)
+        pthread_cond_timedwait(&schedule->news, &schedule->lock, &until);
+    struct result *result = pop(&schedule->results);
+    pthread_mutex_unlock(&schedule->lock);
+    return result;
+}
+
+static int keep_house(struct schedule *schedule, struct err *err)
+{
+    double now = now_s();
+    schedule->progress.seconds = now - schedule->started;
+    if (schedule->options->progress)
+        schedule->options->progress(&schedule->progress, schedule->options->context);
+    if (now - schedule->renewed < 60)
+        return 0;
+    schedule->renewed = now;
+    return store_renew_claims(schedule->store, schedule->run, err);
+}
+
+/* After a failure the loop goes on without the store until all threads have given their tasks back. */
+static int conduct(struct schedule *schedule, struct err *err)
+{
+    int rc = 0;
+    bool started = true;
+    while (started || schedule->in_flight) {
+        struct err why = {0};
+        int step = 0;
+        started = false;
+        if (atomic_load(schedule->options->stop))
+            atomic_store(&schedule->halt, true);
+        if (!rc)
+            step = dispatch(schedule, &started, &why);
+        if (!step && !started && schedule->in_flight) {
+            struct result *result = wait_result(schedule);
+            if (result && result->ends) {
+                step = end_task(schedule, result, &why);
+                started = true; /* there may be room now */
+            } else if (result && !rc) {
+                step = keep_answer(schedule, result, &why);
+            }
+            if (result) {
+                free(result->raw);
+                free(result->message);
+                free(result);
+            }
+        }
+        if (!step && !rc)
+            step = keep_house(schedule, &why);
+        if (step && !rc) {
+            rc = step;
+            *err = why;
+            atomic_store(&schedule->halt, true);
+        }
+    }
+    return rc;
+}
+
+int schedule_run(const struct sweep *sweep, const struct plan *plan, struct store *store, int64_t run, const int64_t *cell_ids, void *runner,
+                 const struct runner_facts *facts, const struct schedule_options *options, struct err *err)
+{
+    struct schedule schedule = {.sweep = sweep, .plan = plan, .store = store, .run = run, .cell_ids = cell_ids, .runner = runner, .facts = facts,
+                                .options = options, .started = now_s(), .renewed = now_s()};
+    schedule.progress.answers_total = plan->n_wanted;
+    schedule.progress.jobs_total = plan->n_jobs;
+    size_t n = 2 * (size_t)options->jobs, n_started = 0;
+    pthread_t *threads = calloc(n, sizeof *threads);
+    if (!threads)
+        return err_no_memory(err, "threads");
+    pthread_mutex_init(&schedule.lock, NULL);
+    pthread_cond_init(&schedule.work, NULL);
+    pthread_cond_init(&schedule.news, NULL);
+    int rc = 0;
+    for (; n_started < n && !rc; n_started += !rc)
+        if (pthread_create(&threads[n_started], NULL, n_started % 2 ? run_tasks : decode_tasks, &schedule))
+            rc = err_set(err, ERR_MEMORY, "cannot start %zu threads; use fewer --jobs", n);
+    if (!rc)
+        rc = conduct(&schedule, err);
+    pthread_mutex_lock(&schedule.lock);
+    schedule.closed = true;
+    pthread_cond_broadcast(&schedule.work);
+    pthread_mutex_unlock(&schedule.lock);
+    for (size_t i = 0; i < n_started; i++)
+        pthread_join(threads[i], NULL);
+    pthread_cond_destroy(&schedule.news);
+    pthread_cond_destroy(&schedule.work);
+    pthread_mutex_destroy(&schedule.lock);
+    free(threads);
+    return rc;
+}

@@ -1,0 +1,634 @@
+/* Sweeps: YAML to cells. The file's words are lmms-eval's where the meaning is the same. */
+#include "harness/sweep.h"
+
+#include "build_facts.h"
+#include "engine/kernels/kernels.h"
+#include "engine/prompt.h"
+
+#include <glob.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MOST_CELLS = 10000, MOST_FRAMES = 4096 };
+
+static bool path_exists(const char *path)
+{
+    struct stat stat_of;
+    return !stat(path, &stat_of);
+}
+
+static bool is_folder(const char *path)
+{
+    struct stat stat_of;
+    return !stat(path, &stat_of) && S_ISDIR(stat_of.st_mode);
+}
+
+static const char *folder_of(const char *path, struct arena *arena)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? arena_strndup(arena, path, (size_t)(slash - path)) : ".";
+}
+
+/* Relative paths count from the sweep file's folder, or, when nothing is there, from the working folder. */
+static const char *resolve_path(struct sweep *sweep, const char *path)
+{
+    if (*path == '/')
+        return path;
+    const char *beside = arena_printf(&sweep->arena, "%s/%s", folder_of(config_name(sweep->config), &sweep->arena), path);
+    return beside && (path_exists(beside) || !path_exists(path)) ? beside : path;
+}
+
+/* ---- reading values ------------------------------------------------------------------------------------------------------ */
+
+static int get_choice(const struct sweep *sweep, const struct json *object, const char *key, const char *const *choices, const char *otherwise,
+                      const char **out, struct err *err)
+{
+    const struct json *value = json_get(object, key);
+    *out = otherwise;
+    if (!value || json_type(value) == JSON_NULL)
+        return 0;
+    char list[400] = "";
+    for (const char *const *choice = choices; *choice; choice++) {
+        if (json_type(value) == JSON_STRING && !strcmp(*choice, json_string(value))) {
+            *out = *choice;
+            return 0;
+        }
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", used ? ", " : "", *choice);
+    }
+    const char *near = json_type(value) == JSON_STRING ? nearest_word(json_string(value), choices) : NULL;
+    return near ? config_err(sweep->config, value, err, "'%s' is '%s'; did you mean '%s'?", key, json_string(value), near)
+                : config_err(sweep->config, value, err, "'%s' should be one of %s", key, list);
+}
+
+static int get_int(const struct sweep *sweep, const struct json *object, const char *key, int64_t otherwise, int64_t least, int64_t most,
+                   int64_t *out, struct err *err)
+{
+    const struct json *value = json_get(object, key);
+    *out = otherwise;
+    if (!value || json_type(value) == JSON_NULL || json_integer(value, least, most, out))
+        return 0;
+    return config_err(sweep->config, value, err, "'%s' should be a whole number from %lld to %lld, it is %s", key, (long long)least,
+                      (long long)most, json_type(value) == JSON_NUMBER ? "another number" : json_type_name(value));
+}
+
+static int get_string(const struct sweep *sweep, const struct json *object, const char *key, const char *otherwise, const char **out,
+                      struct err *err)
+{
+    const struct json *value = json_get(object, key);
+    *out = otherwise;
+    if (!value || json_type(value) == JSON_NULL)
+        return 0;
+    if (json_type(value) != JSON_STRING)
+        return config_err(sweep->config, value, err, "'%s' should be a string, it is %s", key, json_type_name(value));
+    *out = json_string(value);
+    return 0;
+}
+
+
+static const char *runner_name_at(int i)
+{
+    const struct runner *runner = runner_at(i);
+    return runner ? runner->name : NULL;
+}
+
+static const char *profile_name_at(int i)
+{
+    const struct profile *profile = profile_at(i);
+    return profile ? profile->name : NULL;
+}
+
+static const char *benchmark_name_at(int i)
+{
+    const struct benchmark *benchmark = benchmark_at(i);
+    return benchmark ? benchmark->name : NULL;
+}
+
+static const char *compressor_name_at(int i)
+{
+    const struct compressor *compressor = compressor_at(i);
+    return compressor ? compressor->name : NULL;
+}
+
+static const char *const *names(const char *(*at)(int), struct arena *arena)
+{
+    enum { MOST = 128 };
+    const char **out = arena_alloc(arena, MOST + 1, sizeof *out);
+    for (int i = 0; out && i < MOST && at(i); i++)
+        out[i] = at(i);
+    return out;
+}
+
+/* ---- the top of the file ------------------------------------------------------------------------------------------------- */
+
+static int read_runner(struct sweep *sweep, const struct json *root, const struct sweep_overrides *overrides, struct err *err)
+{
+    static const char *const known[] = {"name", "device", "dtype", "isa", "accuracy", NULL};
+    static const char *const dtypes[] = {"f32", "bf16", NULL};
+    const struct json *object = json_get(root, "runner");
+    const char *name;
+    int rc = object ? config_check_keys(sweep->config, object, "runner", known, err) : 0;
+    if (!rc)
+        rc = get_choice(sweep, object, "name", names(runner_name_at, &sweep->arena), "native", &name, err);
+    if (!rc)
+        rc = get_choice(sweep, object, "dtype", dtypes, "bf16", &sweep->dtype, err);
+    if (!rc)
+        rc = get_choice(sweep, object, "isa", kernels_names(), "auto", &sweep->isa, err);
+    if (!rc)
+        rc = get_string(sweep, object, "device", "cpu", &sweep->device, err);
+    if (rc)
+        return rc;
+    sweep->runner = runner_find(name);
+    sweep->runner_config = object;
+    sweep->dtype = overrides->dtype ? overrides->dtype : sweep->dtype;
+    sweep->isa = overrides->isa ? overrides->isa : sweep->isa;
+    sweep->device = overrides->device ? overrides->device : sweep->device;
+    return 0;
+}
+
+static int read_protocol(struct sweep *sweep, const struct json *root, struct err *err)
+{
+    static const char *const forms[] = {"default", "llava_vid", NULL};
+    const char *profile, *form;
+    int64_t image_size, new_tokens, videos, seed;
+    const struct json *penalty = json_get(root, "repetition_penalty"), *calibration = json_get(root, "calibration");
+    static const char *const calibration_keys[] = {"videos", "seed", NULL};
+    int rc = get_choice(sweep, root, "profile", names(profile_name_at, &sweep->arena), "toksweep", &profile, err);
+    if (!rc)
+        rc = get_choice(sweep, root, "prompt_form", forms, "default", &form, err);
+    if (!rc)
+        rc = get_choice(sweep, root, "conversation", conversation_names(), "qwen_1_5", &sweep->conversation, err);
+    if (!rc)
+        rc = get_int(sweep, root, "image_size", 0, 16, 4096, &image_size, err);
+    if (!rc)
+        rc = get_int(sweep, root, "max_new_tokens", 0, 1, 4096, &new_tokens, err);
+    if (!rc && calibration)
+        rc = config_check_keys(sweep->config, calibration, "calibration", calibration_keys, err);
+    if (!rc)
+        rc = get_int(sweep, calibration, "videos", 16, 1, 10000, &videos, err);
+    if (!rc)
+        rc = get_int(sweep, calibration, "seed", 0, 0, INT32_MAX, &seed, err);
+    if (!rc)
+        rc = json_get_bool(root, "time_instruction", false, &sweep->time_instruction, config_name(sweep->config), err);
+    if (!rc && penalty && (json_type(penalty) != JSON_NUMBER || json_number(penalty) < 0.01 || json_number(penalty) > 100))
+        rc = config_err(sweep->config, penalty, err, "'repetition_penalty' should be a number from 0.01 to 100");
+    if (rc)
+        return rc;
+    sweep->profile = profile_find(profile);
+    sweep->prompt_form = strcmp(form, "default") ? PROMPT_LLAVA_VID : PROMPT_DEFAULT;
+    sweep->image_size = (int)image_size;
+    sweep->max_new_tokens = (int)new_tokens;
+    sweep->repetition_penalty = penalty ? json_number(penalty) : NAN;
+    sweep->calibration_videos = (int)videos;
+    sweep->calibration_seed = (uint64_t)seed;
+    return 0;
+}
+
+/* ---- benchmarks ---------------------------------------------------------------------------------------------------------- */
+
+/* Looks for a benchmark by name in a data folder: its own folder, or a file of that name. */
+static const char *find_manifest(struct sweep *sweep, const char *data, const char *name)
+{
+    static const char *const forms[] = {"%s/%s/*.parquet", "%s/%s/videomme/*.parquet", "%s/%s/json", "%s/%s/%s.json", "%s/%s/%s.jsonl",
+                                        "%s/%s.parquet",   "%s/%s.json",               "%s/%s.jsonl", "%s/%s", NULL};
+    for (const char *const *form = forms; data && *form; form++) {
+        glob_t found;
+        const char *pattern = arena_printf(&sweep->arena, *form, data, name, name), *path = NULL;
+        if (pattern && !glob(pattern, 0, NULL, &found)) {
+            path = arena_strdup(&sweep->arena, found.gl_pathv[0]);
+            globfree(&found);
+        }
+        if (path)
+            return path;
+    }
+    return NULL;
+}
+
+static int read_benchmark(struct sweep *sweep, const struct json *value, const struct sweep_overrides *overrides, struct err *err)
+{
+    static const char *const known[] = {"name", "manifest", "videos", NULL};
+    struct sweep_benchmark *out = &sweep->benchmarks[sweep->n_benchmarks];
+    const char *name = json_string(value), *manifest = NULL, *videos = NULL;
+    int rc = 0;
+    if (json_type(value) == JSON_OBJECT) {
+        rc = config_check_keys(sweep->config, value, "benchmark", known, err);
+        if (!rc)
+            rc = get_choice(sweep, value, "name", names(benchmark_name_at, &sweep->arena), NULL, &name, err);
+        if (!rc)
+            rc = get_string(sweep, value, "manifest", NULL, &manifest, err);
+        if (!rc)
+            rc = get_string(sweep, value, "videos", NULL, &videos, err);
+    }
+    if (rc)
+        return rc;
+    if (!name || !benchmark_find(name)) {
+        const char *near = name ? nearest_word(name, names(benchmark_name_at, &sweep->arena)) : NULL;
+        return config_err(sweep->config, value, err, "a benchmark is a name or {name, manifest, videos}; %s%s%s", near ? "did you mean '" : "see 'toksweep list benchmarks'",
+                          near ? near : "", near ? "'?" : "");
+    }
+    out->benchmark = benchmark_find(name);
+    out->source.path = manifest ? resolve_path(sweep, manifest) : find_manifest(sweep, overrides->data, name);
+    out->source.videos = videos ? resolve_path(sweep, videos) : NULL;
+    sweep->n_benchmarks++;
+    return 0;
+}
+
+/* ---- axes ---------------------------------------------------------------------------------------------------------------- */
+
+/* Elements of an axis: a list's, or the one value. */
+static const struct json *axis_first(const struct json *axis)
+{
+    return axis && json_type(axis) == JSON_ARRAY ? json_first(axis) : axis;
+}
+
+static const struct json *axis_next(const struct json *axis, const struct json *value)
+{
+    return json_type(axis) == JSON_ARRAY ? json_next(value) : NULL;
+}
+
+static int check_axis(const struct sweep *sweep, const struct json *axes, const char *key, bool required, struct err *err)
+{
+    const struct json *axis = json_get(axes, key);
+    if (!axis)
+        return required ? config_err(sweep->config, axes, err, "axes has no '%s'; give a value or a list", key) : 0;
+    return axis_first(axis) ? 0 : config_err(sweep->config, axis, err, "axis '%s' is empty; give at least one value", key);
+}
+
+/* A compressor's entry with one value chosen for each option that is a list: choice number k of the product. */
+static struct json *choose_options(const struct json *entry, size_t k)
+{
+    struct json *chosen = json_new(JSON_OBJECT);
+    for (const struct json *member = json_first(entry); member && chosen; member = json_next(member)) {
+        const struct json *value = member;
+        if (json_type(member) == JSON_ARRAY) {
+            size_t n = json_count(member), i = k % n;
+            k /= n;
+            for (value = json_first(member); i; i--)
+                value = json_next(value);
+        }
+        if (!json_add(chosen, json_key(member), json_copy(value))) {
+            json_free(chosen);
+            chosen = NULL;
+        }
+    }
+    return chosen;
+}
+
+struct axis_values { /* one point of the other axes */
+    size_t benchmark;
+    int frames;
+    enum frame_rule sampling;
+    const char *pooling, *newline;
+};
+
+static int add_cell(struct sweep *sweep, const struct axis_values *at, const struct compressor *compressor, const double *values,
+                    const struct json *entry, struct err *err)
+{
+    if (sweep->n_cells == MOST_CELLS)
+        return config_err(sweep->config, entry, err, "more than %d cells; split the sweep", MOST_CELLS);
+    if ((sweep->n_cells & (sweep->n_cells - 1)) == 0) { /* full at powers of two, and at zero */
+        size_t room = sweep->n_cells ? 2 * sweep->n_cells : 1;
+        struct sweep_cell *grown = realloc(sweep->cells, room * sizeof *grown);
+        if (!grown)
+            return err_no_memory(err, "the cells of a sweep");
+        sweep->cells = grown;
+    }
+    struct sweep_cell *cell = &sweep->cells[sweep->n_cells++];
+    const struct benchmark *benchmark = sweep->benchmarks[at->benchmark].benchmark;
+    const struct protocol *protocol = profile_protocol(sweep->profile, benchmark->name);
+    if (!protocol)
+        return config_err(sweep->config, entry, err, "profile %s has no protocol for benchmark %s; see 'toksweep list profiles'",
+                          sweep->profile->name, benchmark->name);
+    *cell = (struct sweep_cell){.benchmark = at->benchmark, .at = entry, .label = compressor_label(compressor, values, &sweep->arena)};
+    cell->run.compressor = compressor;
+    memcpy(cell->run.values, values, (size_t)compressor->n_options * sizeof *values);
+    struct json *params = compressor_params(compressor, values);
+    char *text = json_text(params);
+    cell->run.cell = (struct cell){.model = sweep->model,
+                                   .benchmark = benchmark->name,
+                                   .profile = sweep->profile->name,
+                                   .frames = at->frames,
+                                   .sampling = at->sampling,
+                                   .compressor = compressor->name,
+                                   .params = text ? arena_strdup(&sweep->arena, text) : NULL,
+                                   .label = cell->label,
+                                   .pooling = at->pooling,
+                                   .newline = at->newline,
+                                   .image_size = sweep->image_size,
+                                   .conversation = sweep->conversation,
+                                   .prompt_form = sweep->prompt_form == PROMPT_DEFAULT ? "default" : "llava_vid",
+                                   .time_instruction = sweep->time_instruction,
+                                   .repetition_penalty = sweep->repetition_penalty,
+                                   .max_new_tokens = sweep->max_new_tokens ? sweep->max_new_tokens : protocol->max_new_tokens,
+                                   .dtype = sweep->dtype,
+                                   .runner = sweep->runner->name,
+                                   .build_digest = BUILD_DIGEST};
+    free(text);
+    json_free(params);
+    sweep->most_frames = at->frames > sweep->most_frames ? at->frames : sweep->most_frames;
+    return cell->run.cell.params && cell->label ? 0 : err_no_memory(err, "the cells of a sweep");
+}
+
+/* Puts the place of the entry in front of what a compressor's option check said. */
+static int at_entry(const struct sweep *sweep, const struct json *entry, struct err *err)
+{
+    struct err inner = *err;
+    return config_err(sweep->config, entry, err, "%s", inner.text);
+}
+
+static int add_compressor(struct sweep *sweep, const struct axis_values *at, const struct json *entry, struct err *err)
+{
+    const char *name = json_string(entry);
+    double values[COMPRESSOR_MOST_OPTIONS];
+    size_t points = 1;
+    if (json_type(entry) == JSON_OBJECT)
+        name = json_string(json_get(entry, "name"));
+    const struct compressor *compressor = name ? compressor_find(name) : NULL;
+    if (!compressor) {
+        const char *near = name ? nearest_word(name, names(compressor_name_at, &sweep->arena)) : NULL;
+        return config_err(sweep->config, entry, err, "a compressor is a name or {name, options}%s%s%s; see 'toksweep list compressors'",
+                          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    }
+    for (const struct json *member = json_first(entry); member; member = json_next(member))
+        if (json_type(member) == JSON_ARRAY) {
+            size_t n = json_count(member);
+            if (!n)
+                return config_err(sweep->config, member, err, "option '%s' is an empty list; give at least one value", json_key(member));
+            points = n > MOST_CELLS / points ? MOST_CELLS + 1 : points * n;
+        }
+    if (points > MOST_CELLS)
+        return config_err(sweep->config, entry, err, "more than %d cells; split the sweep", MOST_CELLS);
+    for (size_t k = 0; k < points; k++) {
+        struct json *chosen = json_type(entry) == JSON_OBJECT ? choose_options(entry, k) : json_new(JSON_OBJECT);
+        int rc = chosen ? compressor_resolve(compressor, chosen, "name", values, err) : err_no_memory(err, "a sweep");
+        json_free(chosen);
+        if (rc)
+            return at_entry(sweep, entry, err);
+        if ((rc = add_cell(sweep, at, compressor, values, entry, err)))
+            return rc;
+    }
+    return 0;
+}
+
+static int axis_int(const struct sweep *sweep, const struct json *value, const char *key, int64_t most, int *out, struct err *err)
+{
+    int64_t number;
+    if (!json_integer(value, 1, most, &number))
+        return config_err(sweep->config, value, err, "'%s' should be whole numbers from 1 to %lld, this is %s", key, (long long)most,
+                          json_type(value) == JSON_STRING ? json_string(value) : json_type_name(value));
+    *out = (int)number;
+    return 0;
+}
+
+static const char *const samplings[] = {"uniform", "1fps", "centre", NULL};
+static const char *const newlines[] = {"grid", "frame", "one_token", "no_token", NULL};
+static const char *const poolings[] = {"none", "bilinear", "average", "max", "bilinear_before_projector", "average_before_projector",
+                                       "max_before_projector", NULL};
+
+enum { MOST_WORDS = 16 };
+
+struct word_axis { /* values of an axis of words; an absent axis is one NULL: the model's own */
+    const char *word[MOST_WORDS];
+    size_t n;
+};
+
+static int read_words(const struct sweep *sweep, const struct json *axes, const char *key, const char *const *words, struct word_axis *out,
+                      struct err *err)
+{
+    const struct json *axis = json_get(axes, key);
+    *out = (struct word_axis){.n = axis ? 0 : 1};
+    for (const struct json *value = axis_first(axis); value; value = axis_next(axis, value)) {
+        const char *word = json_string(value), *const *known = words;
+        while (word && *known && strcmp(*known, word))
+            known++;
+        if (!word || !*known || out->n == MOST_WORDS)
+            return config_err(sweep->config, value, err, "axis '%s' has no value '%s'; see 'toksweep list axes'", key,
+                              word ? word : json_type_name(value));
+        out->word[out->n++] = *known;
+    }
+    return 0;
+}
+
+/* All cells of one benchmark and one number of frames. The compressor is innermost: cells that share most stand together. */
+static int add_frames(struct sweep *sweep, size_t benchmark, int frames, const struct json *axes, struct err *err)
+{
+    struct word_axis sampling, pooling, newline;
+    const struct json *compressors = json_get(axes, "compressor");
+    int rc = read_words(sweep, axes, "sampling", samplings, &sampling, err);
+    if (!rc)
+        rc = read_words(sweep, axes, "pooling", poolings, &pooling, err);
+    if (!rc)
+        rc = read_words(sweep, axes, "newline", newlines, &newline, err);
+    if (rc)
+        return rc;
+    for (size_t s = 0; s < sampling.n; s++)
+        for (size_t p = 0; p < pooling.n; p++)
+            for (size_t n = 0; n < newline.n; n++) {
+                struct axis_values at = {.benchmark = benchmark, .frames = frames, .pooling = pooling.word[p], .newline = newline.word[n],
+                                         .sampling = sampling.word[s] ? (enum frame_rule)frame_rule_find(sampling.word[s]) : FRAMES_UNIFORM};
+                for (const struct json *c = axis_first(compressors); c; c = axis_next(compressors, c))
+                    if ((rc = add_compressor(sweep, &at, c, err)))
+                        return rc;
+            }
+    return 0;
+}
+
+static int add_points(struct sweep *sweep, const struct json *axes, struct err *err)
+{
+    const struct json *frames = json_get(axes, "frames");
+    for (size_t b = 0; b < sweep->n_benchmarks; b++)
+        for (const struct json *f = axis_first(frames); f; f = axis_next(frames, f)) {
+            int n = 0, rc = axis_int(sweep, f, "frames", MOST_FRAMES, &n, err);
+            if (!rc)
+                rc = add_frames(sweep, b, n, axes, err);
+            if (rc)
+                return rc;
+        }
+    return 0;
+}
+
+static int read_axes(struct sweep *sweep, const struct json *root, const struct sweep_overrides *overrides, struct err *err)
+{
+    static const char *const known[] = {"benchmark", "frames", "compressor", "sampling", "pooling", "newline", NULL};
+    const struct json *axes = json_get(root, "axes");
+    if (!axes)
+        return config_err(sweep->config, root, err, "the sweep has no 'axes'; give at least benchmark, frames and compressor");
+    int rc = config_check_keys(sweep->config, axes, "axes", known, err);
+    for (int i = 0; known[i] && !rc; i++)
+        rc = check_axis(sweep, axes, known[i], i < 3, err);
+    if (rc)
+        return rc;
+    const struct json *benchmark = json_get(axes, "benchmark");
+    sweep->benchmarks = arena_alloc(&sweep->arena, json_count(benchmark) + 1, sizeof *sweep->benchmarks);
+    if (!sweep->benchmarks)
+        return err_no_memory(err, "a sweep");
+    for (const struct json *b = axis_first(benchmark); b && !rc; b = axis_next(benchmark, b))
+        rc = read_benchmark(sweep, b, overrides, err);
+    return rc ? rc : add_points(sweep, axes, err);
+}
+
+static int apply_sets(struct sweep *sweep, const char *const *sets, struct err *err)
+{
+    for (; sets && *sets; sets++) {
+        const char *equals = strchr(*sets, '=');
+        if (!equals)
+            return err_set(err, ERR_CONFIG, "--set %s: write path.to.key=value", *sets);
+        char *path = strndup(*sets, (size_t)(equals - *sets));
+        int rc = path ? config_set(sweep->config, path, equals + 1, err) : err_no_memory(err, "--set");
+        free(path);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+/* Two cells that differ in nothing would be one row in every table. */
+static int refuse_twins(const struct sweep *sweep, struct err *err)
+{
+    for (size_t i = 0; i < sweep->n_cells; i++)
+        for (size_t j = 0; j < i; j++) {
+            const struct cell *a = &sweep->cells[i].run.cell, *b = &sweep->cells[j].run.cell;
+            if (sweep->cells[i].benchmark == sweep->cells[j].benchmark && a->frames == b->frames && a->sampling == b->sampling &&
+                a->compressor == b->compressor && !strcmp(a->params, b->params) && a->pooling == b->pooling && a->newline == b->newline)
+                return config_err(sweep->config, sweep->cells[i].at, err, "cell '%s' at %d frames stands twice; keep one of them", a->label, a->frames);
+        }
+    return 0;
+}
+
+int sweep_load(struct sweep *out, const char *path, const struct sweep_overrides *overrides, struct err *err)
+{
+    static const char *const known[] = {"name", "model", "runner", "profile", "prompt_form", "conversation", "time_instruction", "image_size",
+                                        "max_new_tokens", "repetition_penalty", "calibration", "axes", NULL};
+    struct sweep *sweep = out;
+    *sweep = (struct sweep){0};
+    int rc = config_load(&sweep->config, path, err);
+    if (!rc)
+        rc = apply_sets(sweep, overrides->sets, err);
+    const struct json *root = rc ? NULL : config_root(sweep->config);
+    if (!rc)
+        rc = config_check_keys(sweep->config, root, "a sweep", known, err);
+    if (!rc)
+        rc = get_string(sweep, root, "name", "sweep", &sweep->name, err);
+    if (!rc)
+        rc = get_string(sweep, root, "model", NULL, &sweep->model, err);
+    if (!rc)
+        rc = read_runner(sweep, root, overrides, err);
+    if (!rc && !sweep->model && strcmp(sweep->runner->name, "mock"))
+        rc = config_err(sweep->config, root, err, "the sweep has no 'model'; give a checkpoint folder or a Hub id");
+    if (!rc && !sweep->model)
+        sweep->model = "mock";
+    if (!rc)
+        rc = read_protocol(sweep, root, err);
+    if (!rc)
+        rc = read_axes(sweep, root, overrides, err);
+    if (!rc)
+        rc = refuse_twins(sweep, err);
+    if (rc)
+        sweep_free(sweep);
+    return rc;
+}
+
+void sweep_free(struct sweep *sweep)
+{
+    for (size_t i = 0; i < sweep->n_benchmarks; i++)
+        if (sweep->benchmarks[i].loaded)
+            manifest_free(&sweep->benchmarks[i].manifest);
+    free(sweep->cells);
+    config_free(sweep->config);
+    arena_free(&sweep->arena);
+    *sweep = (struct sweep){0};
+}
+
+/* ---- binding ------------------------------------------------------------------------------------------------------------- */
+
+int sweep_load_manifests(struct sweep *sweep, struct err *err)
+{
+    for (size_t i = 0; i < sweep->n_benchmarks; i++) {
+        struct sweep_benchmark *b = &sweep->benchmarks[i];
+        if (!b->source.path)
+            return err_set(err, ERR_CONFIG, "no manifest of benchmark %s; write {name: %s, manifest: PATH, videos: FOLDER} in '%s', or give --data FOLDER",
+                           b->benchmark->name, b->benchmark->name, config_name(sweep->config));
+        int rc = manifest_load(&b->manifest, b->benchmark, &b->source, err);
+        if (rc)
+            return rc;
+        b->loaded = true;
+    }
+    return 0;
+}
+
+bool sweep_needs_calibration(const struct sweep_cell *cell)
+{
+    int target = cell->run.compressor->flags & HAS_TARGET ? compressor_option(cell->run.compressor, "target_ratio") : -1;
+    return target >= 0 && !isnan(cell->run.values[target]);
+}
+
+int sweep_bind(struct sweep *sweep, const struct runner_facts *facts, struct err *err)
+{
+    (void)err;
+    for (size_t i = 0; i < sweep->n_cells; i++) {
+        struct cell *cell = &sweep->cells[i].run.cell;
+        cell->pooling = cell->pooling ? cell->pooling : facts->pooling;
+        cell->newline = cell->newline ? cell->newline : facts->newline;
+        cell->image_size = cell->image_size ? cell->image_size : facts->frame_side;
+        cell->repetition_penalty = isnan(cell->repetition_penalty) ? facts->repetition_penalty : cell->repetition_penalty;
+        cell->isa = facts->isa;
+        cell->model_digest = facts->model_digest;
+        cell->manifest_digest = sweep->benchmarks[sweep->cells[i].benchmark].manifest.digest;
+        if (!sweep_needs_calibration(&sweep->cells[i]))
+            cell_identify(cell);
+    }
+    return 0;
+}
+
+int sweep_calibrated(struct sweep *sweep, size_t i, double threshold, struct err *err)
+{
+    struct run_cell *run = &sweep->cells[i].run;
+    run->values[compressor_option(run->compressor, "threshold")] = threshold;
+    struct json *params = compressor_params(run->compressor, run->values);
+    char *text = json_text(params);
+    json_free(params);
+    run->cell.params = text ? arena_strdup(&sweep->arena, text) : NULL;
+    run->cell.label = compressor_label(run->compressor, run->values, &sweep->arena);
+    free(text);
+    if (!run->cell.params || !run->cell.label)
+        return err_no_memory(err, "the cells of a sweep");
+    cell_identify(&run->cell);
+    return 0;
+}
+
+int sweep_model_folder(const struct sweep *sweep, struct arena *arena, const char **out, struct err *err)
+{
+    const char *model = sweep->model, *home = getenv("HOME"), *hf_home = getenv("HF_HOME"), *hub = getenv("HF_HUB_CACHE");
+    *out = model;
+    if (is_folder(model))
+        return 0;
+    const char *beside = arena_printf(arena, "%s/%s", folder_of(config_name(sweep->config), arena), model);
+    if (beside && is_folder(beside)) {
+        *out = beside;
+        return 0;
+    }
+    if (!hub && hf_home)
+        hub = arena_printf(arena, "%s/hub", hf_home);
+    if (!hub && home)
+        hub = arena_printf(arena, "%s/.cache/huggingface/hub", home);
+    const char *slash = strchr(model, '/');
+    char revision[128] = "";
+    if (hub && slash && !strchr(slash + 1, '/')) {
+        char *folder = arena_printf(arena, "%s/models--%.*s--%s", hub, (int)(slash - model), model, slash + 1);
+        char *ref = folder ? arena_printf(arena, "%s/refs/main", folder) : NULL;
+        FILE *file = ref ? fopen(ref, "r") : NULL;
+        if (file) {
+            if (fgets(revision, sizeof revision, file))
+                revision[strcspn(revision, "\r\n")] = 0;
+            fclose(file);
+        }
+        *out = *revision ? arena_printf(arena, "%s/snapshots/%s", folder, revision) : NULL;
+        if (*out && is_folder(*out))
+            return 0;
+    }
+    return err_set(err, ERR_CONFIG, "no model '%s': neither a folder here nor beside the sweep file nor in the Hub cache '%s'; give the path of a checkpoint folder",
+                   model, hub ? hub : "(no HOME)");
+}
