@@ -350,7 +350,8 @@ static int by_offset(const void *a, const void *b)
 
 static int check_names(struct tensor *tensors, size_t n, const struct header_place *place, struct err *err)
 {
-    qsort(tensors, n, sizeof *tensors, by_name);
+    if (n)
+        qsort(tensors, n, sizeof *tensors, by_name);
     for (size_t i = 1; i < n; i++)
         if (!strcmp(tensors[i - 1].name, tensors[i].name))
             return err_set(err, ERR_DATA, "'%s' has two tensors named '%s'", place->path, tensors[i].name);

@@ -352,8 +352,8 @@ static int check_kind(const struct source *source, const struct json *tree, cons
         return err_set(source->err, ERR_DATA, "the tokenizer of '%s' is not Qwen2's, the only kind there is here: its %s", path, what);
     for (size_t i = 0; i < sizeof off / sizeof *off; i++)
         if (!is_off(json_get(model, off[i])))
-            return err_set(source->err, ERR_DATA, "the tokenizer of '%s' is not Qwen2's, the only kind there is here: it sets model.%s", path,
-                           off[i]);
+            return err_set(source->err, ERR_DATA, "the tokenizer of '%s' is not Qwen2's, the only kind there is here: it sets model.%s",
+                           path, off[i]);
     return 0;
 }
 

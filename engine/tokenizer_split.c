@@ -1,5 +1,6 @@
 /* Splitting of text in front of byte-pair encoding. NFC is utf8proc's, apart from the order of combining marks, which it finds in
- * quadratic time; the pattern is PCRE2's, apart from \s, by which it means U+180E too. */
+ * quadratic time, and from marks that the reference does not know; the pattern is PCRE2's, apart from \s, by which it means U+180E
+ * too. */
 #include "engine/tokenizer_split.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -115,15 +116,12 @@ static bool is_plain(const char *text, size_t length)
     return true;
 }
 
-void tokenizer_add_nfc(struct text *out, const char *text, size_t length)
+/* The NFC of text that the reference knows all marks of. */
+static void add_composed(struct text *out, const char *text, size_t length)
 {
-    if (is_plain(text, length)) {
-        text_add(out, text, length);
-        return;
-    }
     size_t n;
     utf8proc_int32_t *points = decompose(text, length, &n);
-    utf8proc_int32_t *spare = points ? malloc(n * sizeof *spare) : NULL;
+    utf8proc_int32_t *spare = points ? malloc((n + 1) * sizeof *spare) : NULL;
     if (spare) {
         order_marks(points, n, spare);
         utf8proc_ssize_t left = utf8proc_normalize_utf32(points, (utf8proc_ssize_t)n, UTF8PROC_STABLE | UTF8PROC_COMPOSE);
@@ -138,6 +136,48 @@ void tokenizer_add_nfc(struct text *out, const char *text, size_t length)
     free(points);
 }
 
+/* The reference normalizes by the tables of Unicode 9. To it these, which came later, are no marks: they stay where they are and
+ * nothing passes or composes across them. Found by comparing the two on every character. */
+static const struct range { utf8proc_int32_t first, last; } later_marks[] = {
+    {0x07fd, 0x07fd}, {0x0898, 0x089f}, {0x08ca, 0x08d3}, {0x09fe, 0x09fe}, {0x0c3c, 0x0c3c}, {0x0d3b, 0x0d3c}, {0x0eba, 0x0eba},
+    {0x1715, 0x1715}, {0x1abf, 0x1ace}, {0x1df6, 0x1dfa}, {0xa82c, 0xa82c}, {0x10d24, 0x10d27}, {0x10eab, 0x10eac}, {0x10efd, 0x10eff},
+    {0x10f46, 0x10f50}, {0x10f82, 0x10f85}, {0x11070, 0x11070}, {0x1133b, 0x1133b}, {0x1145e, 0x1145e}, {0x11839, 0x1183a},
+    {0x11930, 0x11930}, {0x1193d, 0x1193e}, {0x11943, 0x11943}, {0x119e0, 0x119e0}, {0x11a34, 0x11a34}, {0x11a47, 0x11a47},
+    {0x11a99, 0x11a99}, {0x11d42, 0x11d42}, {0x11d44, 0x11d45}, {0x11d97, 0x11d97}, {0x11f41, 0x11f42}, {0x16ff0, 0x16ff1},
+    {0x1e08f, 0x1e08f}, {0x1e130, 0x1e136}, {0x1e2ae, 0x1e2ae}, {0x1e2ec, 0x1e2ef}, {0x1e4ec, 0x1e4ef},
+};
+
+static int compare_range(const void *key, const void *element)
+{
+    utf8proc_int32_t c = *(const utf8proc_int32_t *)key;
+    const struct range *range = element;
+    return c < range->first ? -1 : c > range->last;
+}
+
+static bool is_later_mark(utf8proc_int32_t c)
+{
+    return bsearch(&c, later_marks, sizeof later_marks / sizeof *later_marks, sizeof *later_marks, compare_range);
+}
+
+void tokenizer_add_nfc(struct text *out, const char *text, size_t length)
+{
+    size_t done = 0;
+    if (is_plain(text, length)) {
+        text_add(out, text, length);
+        return;
+    }
+    for (size_t at = 0, n; at < length; at += n) {
+        utf8proc_int32_t c;
+        n = (size_t)utf8proc_iterate((const unsigned char *)text + at, (utf8proc_ssize_t)(length - at), &c);
+        if (is_later_mark(c)) {
+            add_composed(out, text + done, at - done);
+            text_add(out, text + at, n);
+            done = at + n;
+        }
+    }
+    add_composed(out, text + done, length - done);
+}
+
 /* ---- the pattern --------------------------------------------------------------------------------------------------------- */
 
 const char tokenizer_split_pattern[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|"
@@ -145,7 +185,8 @@ const char tokenizer_split_pattern[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p
 
 /* The same with Unicode's White_Space spelt out. Letters and numbers are those of PCRE2's Unicode version. */
 #define BLANK "\\x09-\\x0d\\x20\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}\\x{3000}"
-static const char pcre2_pattern[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^" BLANK "\\p{L}\\p{N}]+[\\r\\n]*|"
+static const char pcre2_pattern[] = "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?"
+                                    "[^" BLANK "\\p{L}\\p{N}]+[\\r\\n]*|"
                                     "[" BLANK "]*[\\r\\n]+|[" BLANK "]+(?![^" BLANK "])|[" BLANK "]+";
 
 struct splitter {

@@ -12,6 +12,7 @@
 #include "engine/tokenizer.h"
 #include "engine/tokenizer_split.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -321,6 +322,25 @@ static void test_normalized_added_tokens(void **state)
     tokenizer_close(tokenizer);
 }
 
+static void *check_cases_in_thread(void *tokenizer)
+{
+    check_cases(tokenizer);
+    return NULL;
+}
+
+static void test_threads(void **state)
+{
+    (void)state;
+    enum { THREADS = 4 };
+    pthread_t threads[THREADS];
+    struct tokenizer *tokenizer = open_good(FIXTURE);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, check_cases_in_thread, tokenizer), 0);
+    for (int i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    tokenizer_close(tokenizer);
+}
+
 static double seconds(clock_t start)
 {
     return (double)(clock() - start) / CLOCKS_PER_SEC;
@@ -391,7 +411,8 @@ static void test_digest(void **state)
         tokenizer_close(changed);
     }
     copy_separate_files();
-    write_file("tokenizer_config.json", "{\"added_tokens_decoder\":{\"603\":{\"content\":\"<image>\",\"special\":false,\"normalized\":false}}}");
+    write_file("tokenizer_config.json",
+               "{\"added_tokens_decoder\":{\"603\":{\"content\":\"<image>\",\"special\":false,\"normalized\":false}}}");
     changed = open_good(folder);
     assert_string_not_equal(tokenizer_digest(plain), tokenizer_digest(changed));
     tokenizer_close(changed);
@@ -547,6 +568,7 @@ int main(void)
         cmocka_unit_test(test_added_tokens),
         cmocka_unit_test_setup_teardown(test_longest_added_token, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_normalized_added_tokens, make_folder, remove_folder),
+        cmocka_unit_test(test_threads),
         cmocka_unit_test(test_long_words),
         cmocka_unit_test_setup_teardown(test_merges_as_strings, make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(test_digest, make_folder, remove_folder),

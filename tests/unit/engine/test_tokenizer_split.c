@@ -187,6 +187,8 @@ static void test_nfc(void **state)
     expect_nfc("\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab", "\xed\x95\x9c");                 /* Hangul */
     expect_nfc("\xf0\x9d\x85\x9e", "\xf0\x9d\x85\x97\xf0\x9d\x85\xa5");                 /* grows */
     expect_nfc("\xcc\x81" "a", "\xcc\x81" "a");
+    expect_nfc("a\xe1\xb7\xba\xcc\xa3\xcc\x81", "a\xe1\xb7\xba\xcc\xa3\xcc\x81"); /* U+1DFA is no mark to the reference */
+    expect_nfc("a\xcc\x81\xe1\xb7\xba", "\xc3\xa1\xe1\xb7\xba");
 }
 
 /* A million marks in the worst order: by comparing neighbours this would take hours. */
