@@ -1,0 +1,139 @@
+/* Sweep files: what YAML is taken, what is refused and at which place. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "core/config.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void reads_as(const char *yaml, const char *json)
+{
+    struct config *config;
+    struct err err = {0};
+    if (config_parse(&config, yaml, strlen(yaml), "s.yaml", &err))
+        fail_msg("%s", err.text);
+    char *text = json_text(config_root(config));
+    assert_string_equal(text, json);
+    free(text);
+    config_free(config);
+}
+
+static void refused(const char *yaml, const char *words)
+{
+    struct config *config;
+    struct err err = {0};
+    int rc = config_parse(&config, yaml, strlen(yaml), "s.yaml", &err);
+    if (rc != ERR_CONFIG || !strstr(err.text, words))
+        fail_msg("'%s': %d '%s', wanted '%s'", yaml, rc, err.text, words);
+    assert_null(config);
+}
+
+static void test_core_scalars(void **state)
+{
+    (void)state;
+    reads_as("a: 1\nb: 0.50\nc: 1e3\nd: true\ne: ~\nf: yes\ng: '1'\nh: -.5\ni: 0x10\nj: 1.\nk:\nl: no\n",
+             "{\"a\":1,\"b\":0.5,\"c\":1000,\"d\":true,\"e\":null,\"f\":\"yes\",\"g\":\"1\",\"h\":-0.5,\"i\":\"0x10\",\"j\":1,\"k\":null,\"l\":\"no\"}");
+    reads_as("{\"a\": [1, {\"b\": \"x\"}]}", "{\"a\":[1,{\"b\":\"x\"}]}");
+}
+
+static void test_aliases_expand(void **state)
+{
+    (void)state;
+    reads_as("base: &b {x: 1}\nlist: [*b, *b]\n", "{\"base\":{\"x\":1},\"list\":[{\"x\":1},{\"x\":1}]}");
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    refused("", "empty");
+    refused("a: 1\na: 2\n", "s.yaml:2:1: this key stands twice");
+    refused("a: !!python/object x\n", "s.yaml:1:4: tags are not accepted");
+    refused("a: !x 1\n", "tags are not accepted");
+    refused("? [1]\n: 2\n", "a key must be a plain string");
+    refused("a: *nope\n", "alias without its anchor");
+    refused("a: &x [*x]\n", "alias inside the value it names");
+    refused("a: 1\n---\nb: 2\n", "second document");
+    refused("a: [1, 2\n", "not valid YAML");
+    refused("a: 1\n <<: 2\n b: 1", "not valid YAML");
+    refused("<<: {a: 1}\n", "merge keys");
+    refused("a:\tb: c: d\n", "not valid YAML");
+}
+
+static void test_alias_bomb(void **state)
+{
+    (void)state;
+    char yaml[4000] = "a0: &a0 [x,x,x,x,x,x,x,x,x,x]\n";
+    for (int i = 1; i < 12; i++) {
+        char line[200];
+        snprintf(line, sizeof line, "a%d: &a%d [*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d,*a%d]\n", i, i, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1, i - 1);
+        strcat(yaml, line);
+    }
+    refused(yaml, "more than 10,000 values");
+}
+
+static void test_deep_nesting(void **state)
+{
+    (void)state;
+    char yaml[300];
+    memset(yaml, '[', 100);
+    memset(yaml + 100, ']', 100);
+    yaml[200] = 0;
+    refused(yaml, "nested deeper than 64");
+}
+
+static void test_unknown_key_names_the_nearest(void **state)
+{
+    (void)state;
+    static const char *const known[] = {"frames", "compressor", NULL};
+    struct config *config;
+    struct err err = {0};
+    const char *yaml = "axes:\n  frames: 1\n  compresor: 2\n";
+    assert_int_equal(config_parse(&config, yaml, strlen(yaml), "s.yaml", &err), 0);
+    assert_int_equal(config_check_keys(config, json_get(config_root(config), "axes"), "axes", known, &err), ERR_CONFIG);
+    assert_string_equal(err.text, "s.yaml:3:3: unknown key 'compresor' in axes; did you mean 'compressor'?");
+    config_free(config);
+}
+
+static void test_set(void **state)
+{
+    (void)state;
+    struct config *config;
+    struct err err = {0};
+    const char *yaml = "axes:\n  frames: [8]\n  list: [{a: 1}, {a: 2}]\n";
+    assert_int_equal(config_parse(&config, yaml, strlen(yaml), "s.yaml", &err), 0);
+    assert_int_equal(config_set(config, "axes.frames", "[16, 32]", &err), 0);
+    assert_int_equal(config_set(config, "axes.list.1.a", "x", &err), 0);
+    assert_int_equal(config_set(config, "axes.fresh", "true", &err), 0);
+    char *text = json_text(config_root(config));
+    assert_string_equal(text, "{\"axes\":{\"frames\":[16,32],\"fresh\":true,\"list\":[{\"a\":1},{\"a\":\"x\"}]}}");
+    free(text);
+    assert_int_equal(config_set(config, "nowhere.deep", "1", &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "no such place"));
+    assert_string_equal(config_name(config), "s.yaml");
+    config_free(config);
+}
+
+static void test_nearest_word(void **state)
+{
+    (void)state;
+    static const char *const known[] = {"dyntok", "pool", "uniform", NULL};
+    assert_string_equal(nearest_word("dyntoc", known), "dyntok");
+    assert_string_equal(nearest_word("pol", known), "pool");
+    assert_null(nearest_word("xyzzy", known));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_core_scalars), cmocka_unit_test(test_aliases_expand), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_alias_bomb),   cmocka_unit_test(test_deep_nesting),   cmocka_unit_test(test_unknown_key_names_the_nearest),
+        cmocka_unit_test(test_set),          cmocka_unit_test(test_nearest_word),
+    };
+    return cmocka_run_group_tests_name("config", tests, NULL, NULL);
+}
