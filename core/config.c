@@ -391,7 +391,7 @@ static bool write_with(struct text *out, const struct json *tree, const char *pa
             found |= write_with(out, child, here ? dot + 1 : NULL, text);
         found |= here && !dot;
     }
-    if (object && !found && !dot) { /* a new member of an object that is there */
+    if (object && !found && path && !dot) { /* a new member of an object that is there */
         text_printf(out, "%s\"%s\": %s", i ? ", " : "", path, text);
         found = true;
     }

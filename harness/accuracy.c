@@ -56,7 +56,7 @@ static int add_cell_row(const struct cell_row *row, void *context)
         table_cell(table, "%lld", (long long)row->n_samples);
         table_cell(table, "%lld", (long long)row->n_failed);
     } else {
-        table_cell(table, "%lld/%lld/%lld", (long long)row->n_correct, (long long)row->n_answered, (long long)row->n_samples);
+        table_cell(table, "%lld/%lld/%lld", (long long)row->n_correct, (long long)scored, (long long)row->n_samples);
         table_cell(table, "%lld", (long long)row->n_failed);
     }
     double tokens = row->tokens_visual + row->tokens_marker;

@@ -51,7 +51,7 @@ static int check_manifest(const struct cli_args *args, struct err *err)
     if (!benchmark)
         return err_set(err, ERR_CONFIG, "usage: toksweep check manifest BENCHMARK PATH; see 'toksweep list benchmarks'");
     struct manifest_source source = {.path = args->operands[2], .videos = cli_text(args, "videos")};
-    int rc = manifest_load(&manifest, benchmark, &source, err);
+    int rc = manifest_read(&manifest, benchmark, &source, err);
     if (rc)
         return rc;
     fprintf(stderr, "%s: %zu samples on %zu videos\n", source.path, manifest.n_samples, manifest.n_videos);

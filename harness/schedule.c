@@ -335,6 +335,18 @@ dropped:
     return rc;
 }
 
+/* The letter a reply gives under the sweep's profile. The reply is kept as it was said. */
+static int letter_of(const struct profile *profile, const char *benchmark, const char *reply, int n_letters)
+{
+    enum extractor extractor = profile_protocol(profile, benchmark)->extractor;
+    char *copy = profile->drops_reasoning ? strdup(reply) : NULL;
+    if (copy)
+        text_drop_reasoning(copy);
+    int letter = extract_letter(extractor, copy ? copy : reply, n_letters);
+    free(copy);
+    return letter;
+}
+
 static void score(const struct schedule *schedule, const struct task *task, struct result *result)
 {
     const struct sample *sample = task->samples[result->sample].sample;
@@ -348,8 +360,7 @@ static void score(const struct schedule *schedule, const struct task *task, stru
     memmove(result->raw, text, length);
     result->raw[length] = 0;
     int letters = sample->n_options < benchmark->benchmark->max_option_letters ? sample->n_options : benchmark->benchmark->max_option_letters;
-    const struct protocol *protocol = profile_protocol(schedule->sweep->profile, benchmark->benchmark->name);
-    answer->extracted = extract_letter(protocol->extractor, result->raw, letters);
+    answer->extracted = letter_of(schedule->sweep->profile, benchmark->benchmark->name, result->raw, letters);
     answer->status = answer->extracted < 0 ? ANSWER_NO_ANSWER : ANSWER_OK;
     answer->correct = answer->extracted >= 0 && answer->extracted == sample->answer;
 }
