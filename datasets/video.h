@@ -1,8 +1,10 @@
 /* Videos: from a file or a folder of pictures to frames, exactly the ones asked for (models.md 5).
  *
  * Frame k is the frame with the k-th smallest presentation time among the packets of the best video stream (decord's rule: the
- * count is of packets, found by reading the container, never the header's). Rotation metadata is applied; pixels are RGB24 at
- * coded size, converted with the frame's own matrix and range (unspecified: BT.601 limited, as decord's filter graph does).
+ * count is of packets, found by reading the container, never the header's); where the container gives no complete and distinct
+ * times, the k-th frame that the decoder gives out. Rotation metadata is applied, aspect ratios are not; pixels are RGB24,
+ * converted with the frame's own matrix and range (unspecified: BT.601 limited), bit for bit those of decord's wheels.
+ * A folder's pictures are its jpg and png files in the order of their names' bytes.
  * A video is used by one thread at a time. */
 #ifndef TOKSWEEP_DATASETS_VIDEO_H
 #define TOKSWEEP_DATASETS_VIDEO_H
@@ -25,8 +27,8 @@ struct video_facts {
     int rotation;           /* degrees clockwise that were applied: 0, 90, 180, 270 */
 };
 
-/* Reads the container, decodes nothing. ERR_IO: no such file; ERR_DATA: not a video, no video stream, no packets; the text names
- * the path. `threads` is for decoding later. */
+/* Reads the container, decodes nothing (of a folder: the first picture, for its size). ERR_IO: no such file; ERR_DATA: not a video,
+ * no video stream, no packets; the text names the path. `threads` is for decoding later. */
 int video_open(struct video **out, const struct video_ref *ref, int threads, struct err *err);
 void video_close(struct video *video); /* NULL is fine */
 const struct video_facts *video_facts(const struct video *video);
@@ -36,14 +38,17 @@ const struct video_facts *video_facts(const struct video *video);
  * Returns how many indices: `most`, or fewer under FRAMES_1FPS. */
 size_t frame_indices(enum frame_rule rule, uint32_t n_frames, double fps, uint32_t first, uint32_t last, size_t most, uint32_t *out);
 
-/* The range of frames of a clip: MVBench's rule, first = round(start*fps), last = min(round(end*fps), N-1), ties to even. */
+/* The range of frames of a clip: MVBench's rule, first = round(start*fps), last = min(round(end*fps), N-1), ties to even; in folders,
+ * whose pictures are numbered from 1, both are one less. Where nothing is left of a clip, its start is clamped to the last frame. */
 void clip_range(const struct video_facts *facts, const struct video_ref *ref, uint32_t *first, uint32_t *last);
 
 /* Decodes the frames with the given indices (ascending, each once, < n_frames) in one forward pass, skipping what nobody needs
- * and seeking where that saves decoding, and resizes each to side x side (PIL bicubic, bit-exact; side 0 keeps the size).
- * A frame that the file promises but does not hold is replaced by the last decoded one only when it is past the end of what can
- * be decoded and at least one frame was decoded (decord's rule); *n_replaced counts those. ERR_DATA when nothing can be decoded
- * or a frame in the middle fails. On success the caller owns `out`. */
+ * and seeking where that saves decoding, and resizes each to side x side (PIL bicubic, bit-exact; side 0 keeps the size). The
+ * pictures do not depend on the other indices, on threads or on the way they were reached.
+ * A frame that is promised but not shown (outside the edit list, for reference only, cut off at the end of the file) is replaced by
+ * the next one that is shown, and at the end by the last one, as decord does; *n_replaced counts those. ERR_DATA when nothing can
+ * be decoded, when a frame in the middle is damaged, or with side 0 when the size changes on the way. On success the caller owns
+ * `out`; on failure it is empty. */
 int video_read(struct video *video, const uint32_t *index, size_t n, int side, struct frames *out, size_t *n_replaced, struct err *err);
 
 /* RGB24 -> RGB24, Pillow's bicubic with antialiasing, bit-exact (models.md 2.6). src [h][w][3] -> dst [oh][ow][3].

@@ -1,0 +1,28 @@
+/* Pictures: one decoded AVFrame -> upright RGB24 of the size that is asked for. Inside datasets/ only. */
+#ifndef TOKSWEEP_DATASETS_PICTURE_H
+#define TOKSWEEP_DATASETS_PICTURE_H
+
+#include "core/err.h"
+
+#include <libavutil/frame.h>
+#include <stdint.h>
+
+/* Scratch memory and tables for a run of pictures; one thread. Zero-initialise. */
+struct painter {
+    int rotation;         /* clockwise degrees to apply: 0, 90, 180, 270 */
+    int side;             /* > 0: resize to side x side */
+    int width, height;    /* side == 0: the size every picture must have, as shown */
+    double resize_ms;     /* spent so far */
+    struct SwsContext *sws;
+    uint8_t *rgb, *upright;
+    size_t rgb_bytes, upright_bytes;
+};
+
+/* Writes the picture to dst: [side][side][3], or [height][width][3]. ERR_DATA says why a picture cannot be shown. */
+int painter_paint(struct painter *painter, const AVFrame *frame, uint8_t *dst, struct err *err);
+void painter_free(struct painter *painter);
+
+/* Milliseconds of a clock that only goes forward. */
+double clock_ms(void);
+
+#endif
