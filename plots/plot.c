@@ -1,0 +1,25 @@
+/* Plots: the table of figures. To add one: a .c with its draw function, a line in plot_impl.h, a line here. */
+#include "plots/plot_impl.h"
+
+#include <string.h>
+
+static const struct figure figures[] = {
+    {"ratio-accuracy", "accuracy against the share of visual tokens kept, one line per compressor and number of frames",
+     figure_ratio_accuracy},
+    {"threshold", "tokens kept and accuracy against the merging threshold (Figure 3 of the DynTok paper)", figure_threshold},
+};
+
+enum { FIGURES = sizeof figures / sizeof *figures };
+
+const struct figure *figure_at(int i)
+{
+    return i >= 0 && i < FIGURES ? &figures[i] : NULL;
+}
+
+const struct figure *figure_find(const char *name)
+{
+    for (int i = 0; i < FIGURES; i++)
+        if (strcmp(figures[i].name, name) == 0)
+            return &figures[i];
+    return NULL;
+}

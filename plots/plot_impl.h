@@ -1,0 +1,136 @@
+/* What the figures share: cells of the store grouped into series, a layout in pixels, and gnuplot as a process.
+ *
+ * A figure's data and text go through here once: numbers into <stem>.dat, everything else into <stem>.gp, both beside the figure, so that
+ * `gnuplot <stem>.gp` in that folder draws it again. Percent, not ratios, from here on: that is what the axes show. */
+#ifndef TOKSWEEP_PLOTS_PLOT_IMPL_H
+#define TOKSWEEP_PLOTS_PLOT_IMPL_H
+
+#include "core/arena.h"
+#include "core/text.h"
+#include "plots/plot.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* ---- cells and series ------------------------------------------------------------------------------------------------------ */
+
+struct cells { /* zero-initialise; everything below lives in the arena */
+    struct cell_row *rows;
+    size_t n, capacity;
+    struct arena arena;
+};
+
+/* Copies the cells that `where` selects and `wanted` accepts. None at all is ERR_CONFIG: "nothing to plot: no cell <lacking>". */
+int cells_collect(struct cells *cells, struct store *store, const char *where, bool (*wanted)(const struct cell_row *row),
+                  const char *lacking, struct err *err);
+void cells_free(struct cells *cells);
+
+/* Cells of one compressor and one number of frames that agree in all else but the compressor's parameters. */
+struct series {
+    const struct cell_row **cells; /* by ascending x */
+    size_t n;
+    const char *param;             /* the one parameter that every label names, NULL if there is no such */
+    const char *title;             /* for the legend: what sets it apart from the other series */
+    bool baseline;                 /* no compression */
+};
+
+struct series_set {
+    struct series *series;
+    size_t n;
+};
+
+/* Groups in the order the cells came. `by_variant`: cells that differ in more than threshold and target ratio are apart, too. */
+int series_make(struct series_set *out, struct cells *cells, bool by_variant, double (*x)(const struct cell_row *row), struct err *err);
+
+/* Whether two series differ only in compressor and parameters. */
+bool series_same_setting(const struct series *a, const struct series *b);
+
+/* What a point is called: the value of series->param, or the label without the compressor's name; "" for a compressor without options. */
+const char *series_point_label(struct cells *cells, const struct series *series, const struct cell_row *row);
+
+/* "LLaVA-Video-7B-Qwen2 on videomme": what all cells have in common. NULL when memory is out. */
+const char *cells_title(struct cells *cells);
+
+/* "2700 replies a point; bars are 95 % Wilson intervals ..." and, on a second line if need be, what a reader must know to trust it. */
+struct notes { const char *first, *second; };
+struct notes cells_notes(struct cells *cells, bool moved_apart);
+
+/* ---- layout ---------------------------------------------------------------------------------------------------------------- */
+
+enum { CANVAS_WIDTH = 900, LEGEND_ROW = 22, LABEL_HEIGHT = 13, MARKER = 11 }; /* pixels */
+
+struct axis { double low, high, step; };
+
+/* Round bounds round [low, high] with a margin, at least `least` apart, within [bottom, top]; four to eight steps. */
+struct axis axis_make(double low, double high, double least, double bottom, double top);
+
+/* The name of an accuracy axis, which says so when it does not start at 0. */
+struct axis_name { char text[64]; };
+struct axis_name axis_accuracy_name(const struct axis *axis);
+
+struct panel { /* a plot's frame in pixels from the canvas's upper left corner, and what it spans */
+    double left, right, top, bottom;
+    struct axis x, y;
+};
+
+double panel_px(const struct panel *panel, double x);
+double panel_py(const struct panel *panel, double y);
+
+struct legend { int columns, rows; };
+struct legend legend_make(const struct series_set *set);
+
+/* A text that wants to stand near a point, and where it may: offsets in pixels to the text's left edge and middle, y downwards. */
+struct label {
+    double x, y, low, high;   /* the point and its bar, in the panel's units */
+    const char *text, *ink;
+    bool placed;              /* false: there was no room, or no text */
+    double dx, dy;
+};
+
+/* Finds places for the labels that hide no marker, no bar and no other label, in order, and keep off the lines if they can. `segments`
+ * holds n_segments lines between points as indices into labels. */
+struct segment { size_t from, to; };
+void labels_place(const struct panel *panel, struct label *labels, size_t n, const struct segment *segments, size_t n_segments);
+
+/* ---- styles ---------------------------------------------------------------------------------------------------------------- */
+
+struct style { const char *colour, *ink; int point, dash; };
+
+/* Colours that colour-blind readers tell apart (Okabe and Ito), each with a darker one for text; points and dashes that tell the series
+ * apart without colours. */
+struct style style_series(size_t i);
+struct style style_baseline(size_t i);
+
+/* ---- gnuplot --------------------------------------------------------------------------------------------------------------- */
+
+/* Text made fit for a figure: valid UTF-8, blanks for control characters; then inside single quotes, for a script or a data file. */
+void text_quote_script(struct text *text, const char *string);
+void text_quote_data(struct text *text, const char *string);
+
+struct drawing {
+    struct text data, script; /* the script without the terminal and output, in which `data` names the data file,
+                               * `large` and `small` are fonts and `point` is the size of a marker */
+    int height;               /* pixels */
+};
+
+/* A panel's place on the canvas and its axes; then their names (`x` may be NULL). */
+void script_panel(struct text *script, const struct panel *panel, int height);
+
+void script_axis_names(struct text *script, const struct panel *panel, int height, const char *x, const char *y);
+
+/* All labels that found a place. */
+void script_labels(struct text *script, const struct panel *panel, int height, const struct label *labels, size_t n);
+
+/* Title and notes at the top of the canvas, the legend's place at its bottom. */
+void script_title(struct text *script, const char *title, const struct notes *notes, int height);
+void script_legend(struct text *script, const struct legend *legend, int height);
+
+/* Writes <stem>.dat and <stem>.gp and runs gnuplot on them, unless `rc` says that making them failed. Empties `drawing` in any case. */
+int drawing_finish(struct drawing *drawing, int rc, const char *out, struct err *err);
+
+/* ---- figures --------------------------------------------------------------------------------------------------------------- */
+
+int figure_ratio_accuracy(struct store *store, const struct plot_options *options, struct err *err);
+int figure_threshold(struct store *store, const struct plot_options *options, struct err *err);
+
+#endif

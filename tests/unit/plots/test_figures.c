@@ -1,0 +1,457 @@
+/* Figures: the exact data of a small store, figures that are what their endings say, scripts that reproduce them, and clear refusals. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "plots/plot.h"
+#include "tests/support/store_fixture.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+enum { SAMPLES = 10 };
+
+static int store_setup(void **state)
+{
+    struct store_fixture *fixture = calloc(1, sizeof *fixture);
+    struct err err = {0};
+    if (fixture_open(fixture, SAMPLES, &err) != 0)
+        fail_msg("%s", err.text);
+    *state = fixture;
+    return 0;
+}
+
+static int store_teardown(void **state)
+{
+    fixture_close(*state);
+    free(*state);
+    return 0;
+}
+
+static void add_cell(struct store_fixture *fixture, const char *compressor, const char *params, const char *label, int frames,
+                     size_t correct,
+                     int kept)
+{
+    int64_t id = 0;
+    OK(fixture_put_cell(fixture->store, fixture_cell(&fixture->manifest, compressor, params, label, frames), &id, &err));
+    OK(fixture_answer_all(fixture, id, SAMPLES, correct, frames, kept, &err));
+}
+
+static void add_threshold(struct store_fixture *fixture, double threshold, int frames, size_t correct, int kept)
+{
+    char params[64], label[64];
+    snprintf(params, sizeof params, "{\"threshold\":%g}", threshold);
+    snprintf(label, sizeof label, "dyntok threshold=%g", threshold);
+    add_cell(fixture, "dyntok", params, label, frames, correct, kept);
+}
+
+/* Thresholds come in disorder; at 10 frames 2100 tokens are there before, 140 of them markers. */
+static void add_sweep(struct store_fixture *fixture)
+{
+    add_cell(fixture, "none", "{}", "none", 10, 6, 1960);
+    add_threshold(fixture, 0.6, 10, 7, 770);
+    add_threshold(fixture, 0.4, 10, 5, 280);
+}
+
+static const char *path_in(const struct store_fixture *fixture, const char *name)
+{
+    static char path[FIXTURE_PATH + 64];
+    snprintf(path, sizeof path, "%s/%s", fixture->folder, name);
+    return path;
+}
+
+/* A whole file, NUL-terminated; the caller frees. */
+static char *file_read(const char *path, size_t *size)
+{
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        fail_msg("%s: %s", path, strerror(errno));
+    char *bytes = calloc(1, 1 << 20);
+    *size = fread(bytes, 1, (1 << 20) - 1, file);
+    fclose(file);
+    return bytes;
+}
+
+static void file_is(const char *path, const char *expected)
+{
+    size_t size;
+    char *bytes = file_read(path, &size);
+    assert_string_equal(bytes, expected);
+    free(bytes);
+}
+
+static void file_holds(const char *path, const char *part)
+{
+    size_t size;
+    char *bytes = file_read(path, &size);
+    if (!strstr(bytes, part))
+        fail_msg("%s does not hold: %s\nbut:\n%s", path, part, bytes);
+    free(bytes);
+}
+
+static int draw(struct store_fixture *fixture, const char *figure, const char *name, const char *where, const char *title, struct err *err)
+{
+    char out[FIXTURE_PATH + 64];
+    snprintf(out, sizeof out, "%s", path_in(fixture, name));
+    return figure_find(figure)->draw(fixture->store, &(struct plot_options){.out = out, .where = where, .title = title}, err);
+}
+
+/* Tags are closed in order, entities are known, attributes are quoted: what a viewer needs to open it. */
+static void xml_is_well_formed(const char *path)
+{
+    size_t size;
+    char *bytes = file_read(path, &size), *open_tags[64];
+    int depth = 0, elements = 0;
+    for (char *at = bytes; *at; at++) {
+        if (*at == '&') {
+            assert_true(!strncmp(at, "&lt;", 4) || !strncmp(at, "&gt;", 4) || !strncmp(at, "&amp;", 5) || !strncmp(at, "&quot;", 6) ||
+                        !strncmp(at, "&apos;", 6) || !strncmp(at, "&#", 2));
+        } else if (!strncmp(at, "<!--", 4)) {
+            at = strstr(at, "-->") + 2;
+        } else if (!strncmp(at, "<![CDATA[", 9)) {
+            at = strstr(at, "]]>") + 2;
+        } else if (*at == '<') {
+            char *end = strchr(at, '>');
+            assert_non_null(end);
+            int quotes = 0;
+            for (char *c = at; c < end; c++)
+                quotes += *c == '"';
+            assert_int_equal(quotes % 2, 0);
+            if (at[1] == '/') {
+                assert_true(depth > 0);
+                size_t length = strcspn(open_tags[--depth], " \t\r\n>");
+                assert_true(!strncmp(at + 2, open_tags[depth], length) && at[2 + length] == '>');
+            } else if (at[1] != '?' && at[1] != '!') {
+                elements++;
+                if (end[-1] != '/') {
+                    assert_true(depth < 64);
+                    open_tags[depth++] = at + 1;
+                }
+            }
+            at = end;
+        }
+    }
+    assert_int_equal(depth, 0);
+    assert_true(elements > 50);
+    free(bytes);
+}
+
+/* ---- the table ------------------------------------------------------------------------------------------------------------- */
+
+static void figures_are_listed(void **state)
+{
+    (void)state;
+    assert_string_equal(figure_at(0)->name, "ratio-accuracy");
+    assert_string_equal(figure_at(1)->name, "threshold");
+    assert_null(figure_at(-1));
+    int n = 0;
+    for (const struct figure *figure; (figure = figure_at(n)); n++) {
+        assert_ptr_equal(figure_find(figure->name), figure);
+        assert_true(strlen(figure->summary) > 20 && !strchr(figure->summary, '\n'));
+    }
+    assert_int_equal(n, 2);
+    assert_null(figure_find("ratio"));
+}
+
+/* ---- data ------------------------------------------------------------------------------------------------------------------ */
+
+static void ratio_accuracy_data_is_exact(void **state)
+{
+    struct store_fixture *fixture = *state;
+    add_sweep(fixture);
+    OK(draw(fixture, "ratio-accuracy", "a.svg", NULL, NULL, &err));
+    file_is(path_in(fixture, "a.dat"),
+            "# One block per series, as many as the legend has entries. Percent.\n"
+            "# kept: visual tokens that entered the language model, of those without compression, markers included.\n"
+            "# shift: added to kept where points at equal x are drawn side by side.\n"
+            "# \"none, 10 frames\"\n"
+            "# kept accuracy wilson_low wilson_high correct replies shift label\n"
+            "100.0000 60.0000 31.2674 83.1820 6 10 0 \"none\"\n"
+            "\n\n"
+            "# \"dyntok threshold, 10 frames\"\n"
+            "# kept accuracy wilson_low wilson_high correct replies shift label\n"
+            "20.0000 50.0000 23.6593 76.3407 5 10 0 \"dyntok threshold=0.4\"\n"
+            "43.3333 70.0000 39.6778 89.2209 7 10 0 \"dyntok threshold=0.6\"\n");
+    xml_is_well_formed(path_in(fixture, "a.svg"));
+    file_holds(path_in(fixture, "a.svg"), "tiny on videomme");
+    file_holds(path_in(fixture, "a.svg"), "n = 10 replies a point; bars are 95 % Wilson intervals");
+    file_holds(path_in(fixture, "a.svg"), "accuracy (%)");
+    file_holds(path_in(fixture, "a.gp"), "set xrange [0:105]");
+    file_holds(path_in(fixture, "a.gp"), "set label '0.4' at screen");
+}
+
+static void threshold_data_is_exact(void **state)
+{
+    struct store_fixture *fixture = *state;
+    add_sweep(fixture);
+    OK(draw(fixture, "threshold", "t.svg", NULL, NULL, &err));
+    file_is(path_in(fixture, "t.dat"),
+            "# One block per series, as many as the legend has entries. Percent, but for the threshold.\n"
+            "# kept: visual tokens that entered the language model, of those without compression, markers included.\n"
+            "# \"none, 10 frames\"\n"
+            "# threshold kept accuracy wilson_low wilson_high correct replies label\n"
+            "NaN 100.0000 60.0000 31.2674 83.1820 6 10 \"none\"\n"
+            "\n\n"
+            "# \"dyntok threshold, 10 frames\"\n"
+            "# threshold kept accuracy wilson_low wilson_high correct replies label\n"
+            "0.4 20.0000 50.0000 23.6593 76.3407 5 10 \"dyntok threshold=0.4\"\n"
+            "0.6 43.3333 70.0000 39.6778 89.2209 7 10 \"dyntok threshold=0.6\"\n");
+    xml_is_well_formed(path_in(fixture, "t.svg"));
+    file_holds(path_in(fixture, "t.svg"), "tokens kept (%)");
+    file_holds(path_in(fixture, "t.svg"), "43.3");
+    file_holds(path_in(fixture, "t.gp"), "with boxxyerror"); /* the only baseline shows its interval */
+}
+
+static void equal_points_stand_side_by_side(void **state)
+{
+    struct store_fixture *fixture = *state;
+    for (int frames = 10; frames <= 12; frames++)
+        add_cell(fixture, "none", "{}", "none", frames, 6, 196 * frames);
+    OK(draw(fixture, "ratio-accuracy", "e.svg", NULL, NULL, &err));
+    static const char *const shifts[] = {"6 10 -1 \"none\"", "6 10 0 \"none\"", "6 10 1 \"none\""};
+    for (int i = 0; i < 3; i++)
+        file_holds(path_in(fixture, "e.dat"), shifts[i]);
+    file_holds(path_in(fixture, "e.svg"), "points at equal x are drawn side by side");
+}
+
+static void series_are_apart_by_what_varies(void **state)
+{
+    struct store_fixture *fixture = *state;
+    int64_t id = 0;
+    add_sweep(fixture);
+    add_threshold(fixture, 0.4, 20, 5, 560);
+    struct cell cell = fixture_cell(&fixture->manifest, "dyntok", "{\"threshold\":0.4}", "dyntok threshold=0.4", 10);
+    cell.dtype = "bf16";
+    cell.build_digest = "0123456789abcdef";
+    OK(fixture_put_cell(fixture->store, cell, &id, &err));
+    OK(fixture_answer_all(fixture, id, 5, 5, 10, 280, &err));
+    cell = fixture_cell(&fixture->manifest, "dyntok", "{\"order\":\"2d\",\"threshold\":0.4}", "dyntok order=2d threshold=0.4", 10);
+    OK(fixture_put_cell(fixture->store, cell, &id, &err));
+    OK(fixture_answer_all(fixture, id, SAMPLES, 5, 10, 280, &err));
+    OK(draw(fixture, "threshold", "v.svg", NULL, NULL, &err));
+    static const char *const titles[] = {"# \"none, 10 frames, f32, build b0\"", "# \"dyntok threshold {}, 10 frames, f32, build b0\"",
+                                         "# \"dyntok threshold {}, 20 frames, f32, build b0\"",
+                                         "# \"dyntok threshold {}, 10 frames, bf16, build 0123456\"",
+                                         "# \"dyntok {'order':'2d'}, 10 frames, f32, build b0\""};
+    for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
+        file_holds(path_in(fixture, "v.dat"), titles[i]);
+    file_holds(path_in(fixture, "v.svg"), "n = 5 to 10 replies a point");
+    file_holds(path_in(fixture, "v.svg"), "1 of 6 cells lack replies to part of the questions; points at equal x");
+}
+
+static void where_selects(void **state)
+{
+    struct store_fixture *fixture = *state;
+    add_sweep(fixture);
+    OK(draw(fixture, "ratio-accuracy", "w.svg", "threshold < 0.5", NULL, &err)); /* one cell, no line */
+    file_holds(path_in(fixture, "w.dat"), "20.0000 50.0000");
+    file_holds(path_in(fixture, "w.gp"), "keyentry with points ");
+    OK(draw(fixture, "threshold", "w.svg", "threshold < 0.5", NULL, &err));
+}
+
+static void thirty_cells_fit(void **state)
+{
+    struct store_fixture *fixture = *state;
+    for (int frames = 8; frames <= 12; frames++) {
+        add_cell(fixture, "none", "{}", "none", frames, 5, 196 * frames);
+        for (int i = 0; i < 5; i++)
+            add_threshold(fixture, 0.4 + 0.05 * i, frames, (size_t)(4 + i % 3), (10 + 15 * i) * frames);
+    }
+    OK(draw(fixture, "ratio-accuracy", "many.svg", NULL, NULL, &err));
+    xml_is_well_formed(path_in(fixture, "many.svg"));
+    OK(draw(fixture, "threshold", "many2.svg", NULL, NULL, &err));
+    xml_is_well_formed(path_in(fixture, "many2.svg"));
+}
+
+/* ---- files ----------------------------------------------------------------------------------------------------------------- */
+
+static void endings_pick_the_format(void **state)
+{
+    static const struct { const char *name, *magic; } kinds[] = {{"f.svg", "<?xml"}, {"f.png", "\x89PNG"}, {"f.pdf", "%PDF-"}};
+    struct store_fixture *fixture = *state;
+    add_sweep(fixture);
+    for (int figure = 0; figure_at(figure); figure++)
+        for (size_t i = 0; i < 3; i++) {
+            OK(draw(fixture, figure_at(figure)->name, kinds[i].name, NULL, NULL, &err));
+            size_t size;
+            char *bytes = file_read(path_in(fixture, kinds[i].name), &size);
+            assert_true(size > 2000);
+            assert_memory_equal(bytes, kinds[i].magic, strlen(kinds[i].magic));
+            free(bytes);
+        }
+}
+
+static void gnuplot_in(const char *folder, const char *script)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        if (chdir(folder) == 0)
+            execlp("gnuplot", "gnuplot", script, (char *)NULL);
+        _exit(127);
+    }
+    int status;
+    waitpid(child, &status, 0);
+    assert_int_equal(status, 0);
+}
+
+static void script_reproduces_the_figure(void **state)
+{
+    struct store_fixture *fixture = *state;
+    size_t size, again_size;
+    add_sweep(fixture);
+    for (int figure = 0; figure_at(figure); figure++) {
+        OK(draw(fixture, figure_at(figure)->name, "it's $(x) %d.svg", NULL, NULL, &err));
+        char *bytes = file_read(path_in(fixture, "it's $(x) %d.svg"), &size);
+        unlink(path_in(fixture, "it's $(x) %d.svg"));
+        gnuplot_in(fixture->folder, "it's $(x) %d.gp");
+        char *again = file_read(path_in(fixture, "it's $(x) %d.svg"), &again_size);
+        assert_int_equal(size, again_size);
+        assert_memory_equal(bytes, again, size);
+        free(bytes);
+        free(again);
+    }
+}
+
+static void path_may_be_relative(void **state)
+{
+    struct store_fixture *fixture = *state;
+    char before[4096];
+    add_sweep(fixture);
+    assert_non_null(getcwd(before, sizeof before));
+    assert_int_equal(chdir(fixture->folder), 0);
+    struct err err = {0};
+    int rc = figure_find("threshold")->draw(fixture->store, &(struct plot_options){.out = "plain.svg"}, &err);
+    assert_int_equal(chdir(before), 0);
+    if (rc != 0)
+        fail_msg("%s", err.text);
+    assert_int_equal(access(path_in(fixture, "plain.svg"), R_OK), 0);
+}
+
+static void text_is_shown_not_obeyed(void **state)
+{
+    struct store_fixture *fixture = *state;
+    static const char title[] = "<b> & 'it' \"x\" _a^b @c {d} `touch pwned` \\n \x01\xff \xc3\xa9";
+    add_cell(fixture, "x'); system('touch pwned'); ('", "{}", "x'); system('touch pwned'); (' \"k\"=`touch pwned`", 10, 5, 300);
+    OK(draw(fixture, "ratio-accuracy", "q.svg", NULL, title, &err));
+    xml_is_well_formed(path_in(fixture, "q.svg"));
+    file_holds(path_in(fixture, "q.svg"), "&lt;b> &amp; 'it' \"x\" _a^b @c {d} `touch pwned` \\n    \xc3\xa9");
+    file_holds(path_in(fixture, "q.svg"), "x'); system('touch pwned'); ('");
+    assert_int_equal(access(path_in(fixture, "pwned"), F_OK), -1);
+}
+
+/* ---- refusals -------------------------------------------------------------------------------------------------------------- */
+
+static void refuses(struct store_fixture *fixture, const char *figure, const char *name, const char *where, int code, const char *part)
+{
+    struct err err = {0};
+    int rc = draw(fixture, figure, name, where, NULL, &err);
+    if (rc != code || !strstr(err.text, part))
+        fail_msg("%d: %s", rc, err.text);
+}
+
+static void nothing_to_plot_says_what_to_run(void **state)
+{
+    struct store_fixture *fixture = *state;
+    int64_t id = 0;
+    OK(fixture_put_cell(fixture->store, fixture_cell(&fixture->manifest, "none", "{}", "none", 10), &id,
+                        &err)); /* a cell without answers */
+    refuses(fixture, "ratio-accuracy", "n.svg", NULL, ERR_CONFIG,
+            "nothing to plot: no cell of the store has replies with a count of visual tokens; 'toksweep run SWEEP.yaml' makes some");
+    refuses(fixture, "threshold", "n.svg", NULL, ERR_CONFIG,
+            "nothing to plot: no cell of the store has replies and a parameter 'threshold'; sweep one, such as '{ name: dyntok, "
+            "threshold: [");
+    assert_int_equal(access(path_in(fixture, "n.dat"), F_OK), -1);
+    add_sweep(fixture);
+    refuses(fixture, "ratio-accuracy", "n.svg", "frames = 11", ERR_CONFIG, "nothing to plot: no cell that matches 'frames = 11' has "
+                                                                           "replies");
+    refuses(fixture, "threshold", "n.svg", "label = 'none'", ERR_CONFIG, "nothing to plot: only cells without compression have replies");
+    refuses(fixture, "threshold", "n.svg", "nonsense", ERR_CONFIG, "cannot select by 'nonsense'");
+}
+
+static void only_failures_are_nothing(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct answer failed = {.status = ANSWER_TIMEOUT, .message = "late", .extracted = -1, .cost.joules = (double)NAN};
+    int64_t id = 0;
+    OK(fixture_put_cell(fixture->store, fixture_cell(&fixture->manifest, "none", "{}", "none", 10), &id, &err));
+    OK(store_put_answer(fixture->store, fixture->run, id, &fixture->manifest, 0, &failed, &err));
+    refuses(fixture, "ratio-accuracy", "n.svg", NULL, ERR_CONFIG, "nothing to plot: no cell of the store has replies");
+}
+
+static void names_are_checked(void **state)
+{
+    struct store_fixture *fixture = *state;
+    add_sweep(fixture);
+    static const char *const wrong[] = {"f.jpg", "f", "f.svg.txt", ".svg", "f.SVG"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        refuses(fixture, "threshold", wrong[i], NULL, ERR_CONFIG, "the name's ending picks the format; end it in .svg, .png or .pdf");
+    refuses(fixture, "threshold", "a\nb.svg", NULL, ERR_CONFIG, "the file's name holds a control character; choose another name");
+    refuses(fixture, "threshold", "no/such/f.svg", NULL, ERR_IO, "/no/such/f.dat': No such file or directory");
+}
+
+/* A gnuplot of our own in front of the real one. */
+static void fake_gnuplot(const struct store_fixture *fixture, const char *script)
+{
+    const char *path = path_in(fixture, "gnuplot");
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fprintf(file, "#!/bin/sh\n%s\n", script);
+    fclose(file);
+    chmod(path, 0755);
+}
+
+static void gnuplot_failures_are_told_apart(void **state)
+{
+    static const struct { const char *script, *part; } cases[] = {
+        {"exit 3", "this gnuplot lacks the terminal 'svg'; install Debian's gnuplot-nox, or use another ending"},
+        {"printf '\\nplot it\\n     ^\\n\"f.gp\" line 7: it is broken\\n\\n' >&2; exit 1",
+         "gnuplot says: \"f.gp\" line 7: it is broken; its script is beside it, as f.gp"},
+        {"exit 0", "gnuplot wrote nothing there; is the disk full?"},
+        {"kill -9 $$", "gnuplot says: no reason given"},
+        {"i=0; while [ $i -lt 3000 ]; do echo 'more than a pipe holds, and more, and more, and more'; i=$((i+1)); done; exit 1",
+         "gnuplot says: more than a pipe holds, and more, and more, and more; its script"},
+    };
+    struct store_fixture *fixture = *state;
+    add_sweep(fixture);
+    char *before = strdup(getenv("PATH")), path[4096];
+    snprintf(path, sizeof path, "%s:%s", fixture->folder, before);
+    setenv("PATH", path, 1);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        fake_gnuplot(fixture, cases[i].script);
+        refuses(fixture, "threshold", "f.svg", NULL, ERR_IO, cases[i].part);
+    }
+    unlink(path_in(fixture, "gnuplot"));
+    setenv("PATH", fixture->folder, 1);
+    refuses(fixture, "threshold", "f.svg", NULL, ERR_IO, "gnuplot is not installed; install it, on Debian with: apt install gnuplot-nox");
+    setenv("PATH", before, 1);
+    free(before);
+    refuses(fixture, "threshold", "f.svg", "0", ERR_CONFIG, "nothing to plot");
+}
+
+#define IN_STORE(test) cmocka_unit_test_setup_teardown(test, store_setup, store_teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(figures_are_listed),
+        IN_STORE(ratio_accuracy_data_is_exact),
+        IN_STORE(threshold_data_is_exact),
+        IN_STORE(equal_points_stand_side_by_side),
+        IN_STORE(series_are_apart_by_what_varies),
+        IN_STORE(where_selects),
+        IN_STORE(thirty_cells_fit),
+        IN_STORE(endings_pick_the_format),
+        IN_STORE(script_reproduces_the_figure),
+        IN_STORE(path_may_be_relative),
+        IN_STORE(text_is_shown_not_obeyed),
+        IN_STORE(nothing_to_plot_says_what_to_run),
+        IN_STORE(only_failures_are_nothing),
+        IN_STORE(names_are_checked),
+        IN_STORE(gnuplot_failures_are_told_apart),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
