@@ -506,7 +506,8 @@ int model_open(struct model **out, const char *folder, const struct kernels *ker
                      shape.language.vocab);
         goto done;
     }
-    model->head.n_out = (size_t)ids; /* models.md 3.6: rows past the tokenizer are never chosen */
+    /* models.md 3.6: rows past the tokenizer are never chosen, nor are placeholders, whose rows are random (models.md 1.4b) */
+    model->head.n_out = (size_t)(ids < shape.first_placeholder ? ids : shape.first_placeholder);
     *out = model;
     model = NULL;
 done:

@@ -38,7 +38,8 @@ bool model_shape_published(struct model_shape *out, const char *name)
             *out = (struct model_shape){
                 .layout = strncmp(name, "llava-hf/", 9) ? LAYOUT_LMMS : LAYOUT_HF, .vision = so400m, .language = *published[i].language,
                 .pool_mode = POOL_BILINEAR, .pool_stride = 2, .newline = published[i].newline, .context = 32768,
-                .repetition_penalty = published[i].penalty, .eos = {151645, 151643}, .n_eos = 2};
+                .repetition_penalty = published[i].penalty, .eos = {151645, 151643}, .n_eos = 2,
+                .first_placeholder = INT32_MAX};
             return true;
         }
     return false;
@@ -165,6 +166,8 @@ static void read_hf(struct reader *reader, const struct json *root, const struct
     out->pool_mode = POOL_BILINEAR;
     out->newline = NEWLINE_ONE;
     out->context = read_int(reader, text, "max_position_embeddings", 32768, 16, 1 << 24);
+    int image = read_int(reader, root, "image_token_index", INT32_MAX, 0, INT32_MAX), video = read_int(reader, root, "video_token_index", INT32_MAX, 0, INT32_MAX);
+    out->first_placeholder = image < video ? image : video;
 }
 
 static void read_eos(struct reader *reader, const struct json *value, struct model_shape *out)
@@ -223,7 +226,7 @@ static int read_generation(const char *path, struct model_shape *out, struct err
 int model_shape_load(struct model_shape *out, const char *folder, struct err *err)
 {
     char path[4096];
-    *out = (struct model_shape){.repetition_penalty = 1};
+    *out = (struct model_shape){.repetition_penalty = 1, .first_placeholder = INT32_MAX};
     snprintf(path, sizeof path, "%s/config.json", folder);
     int rc = read_config(path, out, err);
     if (rc)

@@ -36,6 +36,7 @@ struct model_shape {
     double repetition_penalty;   /* generation_config.json; 1 without */
     int32_t eos[8];
     int n_eos;
+    int32_t first_placeholder;   /* llava-hf: ids from here on stand for pictures and have random rows; INT32_MAX elsewhere */
 };
 
 /* Reads config.json and generation_config.json of a checkpoint folder. ERR_DATA names the file and the key. */
