@@ -19,7 +19,7 @@ build: setup
 	@cmake --build --preset release
 
 demo: build
-	@tools/demo.sh build/release/toksweep
+	@tools/demo.sh build/release
 
 test: build
 	@ctest --preset release
