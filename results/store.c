@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #define COUNT(table) ((int)(sizeof(table) / sizeof *(table)))
 
@@ -291,10 +292,37 @@ static int prepare_for_writing(struct store *store, struct err *err)
     return rc;
 }
 
+/* "file:<path>?immutable=1": reads without the -wal and -shm files that even readers otherwise keep. NULL when memory is out. */
+static char *immutable_uri(const char *path)
+{
+    sqlite3_str *uri = sqlite3_str_new(NULL);
+    sqlite3_str_appendall(uri, "file:");
+    for (; *path; path++)
+        sqlite3_str_appendf(uri, strchr("%?#", *path) ? "%%%02X" : "%c", *path);
+    sqlite3_str_appendall(uri, "?immutable=1");
+    return sqlite3_str_finish(uri);
+}
+
+/* A store in a folder where nothing can be made and where no log waits: an archive, which only reads as immutable. */
+static bool is_archived(const char *path)
+{
+    char log[4096], folder[4096];
+    const char *slash = strrchr(path, '/');
+    snprintf(log, sizeof log, "%s-wal", path);
+    snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    return access(folder, W_OK) != 0 && access(log, F_OK) != 0;
+}
+
 static int open_file(struct store *store, enum store_mode mode, struct err *err)
 {
+    bool immutable = mode == STORE_READ && is_archived(store->path);
     int flags = mode == STORE_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE : SQLITE_OPEN_READONLY;
-    int code = sqlite3_open_v2(store->path, &store->db, flags | SQLITE_OPEN_NOMUTEX, NULL);
+    char *uri = immutable ? immutable_uri(store->path) : NULL;
+    if (immutable && !uri)
+        return err_no_memory(err, "opening a store");
+    int code = sqlite3_open_v2(immutable ? uri : store->path, &store->db, flags | SQLITE_OPEN_NOMUTEX | (immutable ? SQLITE_OPEN_URI : 0),
+                               NULL);
+    sqlite3_free(uri);
     if (code == SQLITE_NOMEM || !store->db)
         return err_no_memory(err, "opening a store");
     if (code != SQLITE_OK) {

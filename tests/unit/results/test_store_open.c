@@ -185,7 +185,7 @@ static void truncated_file_is_an_error(void **state)
 }
 
 /* As a user without rights, also where the tests are run by root. */
-static int open_without_rights(const char *path, char *text, size_t size)
+static int open_without_rights(const char *path, enum store_mode mode, char *text, size_t size)
 {
     int ends[2];
     assert_int_equal(pipe(ends), 0);
@@ -195,7 +195,7 @@ static int open_without_rights(const char *path, char *text, size_t size)
         struct store *store;
         if (geteuid() == 0 && setuid(65534) != 0)
             _exit(99);
-        int rc = store_open(&store, path, STORE_WRITE, &err);
+        int rc = store_open(&store, path, mode, &err);
         _exit(write(ends[1], err.text, strlen(err.text)) < 0 ? 98 : -rc);
     }
     close(ends[1]);
@@ -216,15 +216,32 @@ static void permissions_are_respected(void **state)
     chmod(fixture->folder, 0755);
     chmod(fixture->path, 0444);
     char text[1024], expected[1024];
-    assert_int_equal(open_without_rights(fixture->path, text, sizeof text), ERR_IO);
+    assert_int_equal(open_without_rights(fixture->path, STORE_WRITE, text, sizeof text), ERR_IO);
     snprintf(expected, sizeof expected, "cannot write store '%s': its permissions allow only reading; make it writable, or name another "
                                         "store",
              fixture->path);
     assert_string_equal(text, expected);
     chmod(fixture->path, 0);
-    assert_int_equal(open_without_rights(fixture->path, text, sizeof text), ERR_IO);
+    assert_int_equal(open_without_rights(fixture->path, STORE_WRITE, text, sizeof text), ERR_IO);
     snprintf(expected, sizeof expected, "cannot open store '%s': Permission denied", fixture->path);
     assert_string_equal(text, expected);
+}
+
+/* A finished store in a folder that cannot be written, under a name that a URI would take apart. */
+static void archive_can_be_read(void **state)
+{
+    struct store_fixture *fixture = *state;
+    char text[1024];
+    snprintf(fixture->path, sizeof fixture->path, "%s/50%%?a=#1.sqlite", fixture->folder);
+    OK(store_open(&fixture->store, fixture->path, STORE_WRITE, &err));
+    store_close(fixture->store);
+    fixture->store = NULL;
+    chmod(fixture->path, 0444);
+    chmod(fixture->folder, 0555);
+    int rc = open_without_rights(fixture->path, STORE_READ, text, sizeof text);
+    if (rc != 0)
+        fail_msg("%s", text);
+    chmod(fixture->folder, 0755);
 }
 
 static int drop_sqrt(sqlite3 *db, const char **message, const struct sqlite3_api_routines *api)
@@ -304,6 +321,7 @@ int main(void)
         IN_FOLDER(newer_version_is_refused),
         IN_FOLDER(truncated_file_is_an_error),
         IN_FOLDER(permissions_are_respected),
+        IN_FOLDER(archive_can_be_read),
         IN_FOLDER(missing_math_is_said),
         IN_FOLDER(many_processes_make_one_store),
         cmocka_unit_test(closing_nothing_is_fine),
