@@ -105,9 +105,9 @@ static int look_for_holder(struct store *store, int64_t run, int64_t cell, const
     if (rc <= 0)
         return rc;
     struct process holder = {.pid = sqlite3_column_int64(query.stmt, 3), .start = sqlite3_column_int64(query.stmt, 4)};
-    snprintf(holder.host, sizeof holder.host, "%s", column_text(query.stmt, 0));
-    snprintf(holder.boot, sizeof holder.boot, "%s", column_text(query.stmt, 1));
-    snprintf(holder.pid_space, sizeof holder.pid_space, "%s", column_text(query.stmt, 2));
+    snprintf(holder.host, sizeof holder.host, "%s", store_column_text(query.stmt, 0));
+    snprintf(holder.boot, sizeof holder.boot, "%s", store_column_text(query.stmt, 1));
+    snprintf(holder.pid_space, sizeof holder.pid_space, "%s", store_column_text(query.stmt, 2));
     *held = claim_lives(&holder, sqlite3_column_int64(query.stmt, 5), own, now_s);
     query_end(&query);
     return 0;

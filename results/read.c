@@ -59,7 +59,7 @@ int store_statuses(struct store *store, int64_t count[ANSWER_STATUSES], struct e
     int rc;
     while ((rc = query_step(&query, "count answers", err)) > 0)
         for (int status = 0; status < ANSWER_STATUSES; status++)
-            if (strcmp(column_text(query.stmt, 0), answer_status_name((enum answer_status)status)) == 0)
+            if (strcmp(store_column_text(query.stmt, 0), answer_status_name((enum answer_status)status)) == 0)
                 count[status] = sqlite3_column_int64(query.stmt, 1);
     return rc;
 }
@@ -156,7 +156,7 @@ static void column_read(sqlite3_stmt *stmt, int at, const struct column *column,
     void *member = (char *)row + column->offset;
     switch (column->kind) {
     case KIND_TEXT:
-        *(const char **)member = column_text(stmt, at);
+        *(const char **)member = store_column_text(stmt, at);
         break;
     case KIND_INT:
         *(int *)member = sqlite3_column_int(stmt, at);

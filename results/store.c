@@ -151,7 +151,7 @@ int query_run(struct query *query, const char *what, struct err *err)
     return rc;
 }
 
-const char *column_text(sqlite3_stmt *stmt, int column)
+const char *store_column_text(sqlite3_stmt *stmt, int column)
 {
     const unsigned char *text = sqlite3_column_text(stmt, column);
     return text ? (const char *)text : "";
@@ -243,7 +243,7 @@ static int switch_to_wal(struct store *store, struct err *err)
         return store_fail(store, code, "switch on the write-ahead log", err);
     struct query query = query_on(store, "PRAGMA journal_mode");
     int rc = query_step(&query, "read the journal mode", err);
-    if (rc > 0 && strcmp(column_text(query.stmt, 0), "wal") != 0)
+    if (rc > 0 && strcmp(store_column_text(query.stmt, 0), "wal") != 0)
         rc = err_set(err, ERR_IO, "cannot keep a write-ahead log beside '%s': its file system lacks shared memory; put the store on a "
                                   "local "
                      "disk", store->path);

@@ -39,7 +39,7 @@ int query_step(struct query *query, const char *what, struct err *err);
 void query_end(struct query *query);                                            /* gives the statement back early; always safe */
 int query_run(struct query *query, const char *what, struct err *err);          /* for statements without rows */
 
-const char *column_text(sqlite3_stmt *stmt, int column); /* of the row that is there; "" for NULL */
+const char *store_column_text(sqlite3_stmt *stmt, int column); /* of the row that is there; "" for NULL */
 
 /* Transactions of the writer. store_commit ends the one begun: with `rc` 0 it commits, else it rolls back and passes `rc` on. */
 int store_begin(struct store *store, const char *what, struct err *err);
