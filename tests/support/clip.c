@@ -204,7 +204,7 @@ static int add_rotation(AVStream *stream, int clockwise)
     int32_t *matrix = (int32_t *)(void *)av_stream_new_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, 9 * sizeof *matrix);
     if (!matrix)
         return AVERROR(ENOMEM);
-    av_display_rotation_set(matrix, -clockwise);
+    av_display_rotation_set(matrix, clockwise);
     return 0;
 }
 
