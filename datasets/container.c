@@ -33,8 +33,8 @@ static int av_failed(struct err *err, int code, const char *path)
         errno = AVUNERROR(code);
         return err_errno(err, "read", path);
     }
-    return err_set(err, ERR_DATA, "'%s' is not a video that can be read (%s); expected a whole file in a container such as mp4, mkv, webm or avi",
-                   path, code == AVERROR(EINVAL) ? "unknown container" : av_err2str(code));
+    return err_set(err, ERR_DATA, "'%s' is not a video that can be read (%s); expected a whole file in a container such as mp4, mkv, webm "
+                   "or avi", path, code == AVERROR(EINVAL) ? "unknown container" : av_err2str(code));
 }
 
 static int check_is_file(const char *path, struct err *err)

@@ -157,7 +157,8 @@ static int frames_make(struct frames *out, const struct video *video, const uint
         out->rgb = malloc(n * bytes + 1);
     if (!out->index || !out->time_s || !out->rgb) {
         frames_free(out);
-        return err_set(err, ERR_MEMORY, "out of memory for %zu pictures of %zu bytes from '%s'; ask for fewer frames", n, bytes, video->path);
+        return err_set(err, ERR_MEMORY, "out of memory for %zu pictures of %zu bytes from '%s'; ask for fewer frames", n, bytes,
+                       video->path);
     }
     for (size_t i = 0; i < n; i++) {
         out->index[i] = index[i];

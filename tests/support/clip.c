@@ -163,6 +163,8 @@ static struct clip with_defaults(const struct clip *clip)
 
 static enum AVPixelFormat format_of(const struct clip *clip)
 {
+    if (clip->codec == CLIP_PNG)
+        return AV_PIX_FMT_RGB24;
     if (clip->codec == CLIP_MJPEG)
         return AV_PIX_FMT_YUVJ420P;
     return clip->ten_bits ? AV_PIX_FMT_YUV420P10 : AV_PIX_FMT_YUV420P;
@@ -175,7 +177,7 @@ static int av_failed(struct err *err, const char *path, const char *what, int co
 
 static AVCodecContext *encoder_open(const struct clip *clip, bool global_header)
 {
-    static const enum AVCodecID ids[] = {AV_CODEC_ID_MPEG4, AV_CODEC_ID_MJPEG, AV_CODEC_ID_FFV1};
+    static const enum AVCodecID ids[] = {AV_CODEC_ID_MPEG4, AV_CODEC_ID_MJPEG, AV_CODEC_ID_FFV1, AV_CODEC_ID_PNG};
     const AVCodec *codec = avcodec_find_encoder(ids[clip->codec]);
     AVCodecContext *encoder = avcodec_alloc_context3(codec);
     if (!encoder)
@@ -220,6 +222,12 @@ static int write_header(struct render *render)
     return code;
 }
 
+/* Numbered pictures are files that the muxer opens itself. */
+static int open_file(AVFormatContext *format, const char *path)
+{
+    return format->oformat->flags & AVFMT_NOFILE ? 0 : avio_open(&format->pb, path, AVIO_FLAG_WRITE);
+}
+
 static int render_open(struct render *render, const char *path, struct err *err)
 {
     int code = avformat_alloc_output_context2(&render->format, NULL, NULL, path);
@@ -235,7 +243,7 @@ static int render_open(struct render *render, const char *path, struct err *err)
     render->stream->avg_frame_rate = render->encoder->framerate;
     if ((code = avcodec_parameters_from_context(render->stream->codecpar, render->encoder)) < 0 ||
         (code = add_rotation(render->stream, render->clip.rotation)) < 0 ||
-        (code = avio_open(&render->format->pb, path, AVIO_FLAG_WRITE)) < 0 || (code = write_header(render)) < 0)
+        (code = open_file(render->format, path)) < 0 || (code = write_header(render)) < 0)
         return av_failed(err, path, "header", code);
     return 0;
 }
@@ -269,6 +277,17 @@ static int64_t ticks_until(const struct clip *clip, int i)
     return ticks;
 }
 
+static void frame_fill(AVFrame *frame, const struct clip *clip, const uint8_t *rgb)
+{
+    struct planes planes = {frame, clip->ten_bits ? 2 : 0, clip->full_range, matrix_of(clip->matrix)};
+    size_t row = (size_t)frame->width * CHANNELS;
+    if (frame->format == AV_PIX_FMT_RGB24)
+        for (int y = 0; y < frame->height; y++)
+            memcpy(frame->data[0] + (ptrdiff_t)y * frame->linesize[0], rgb + (size_t)y * row, row);
+    else
+        planes_fill(&planes, rgb);
+}
+
 static int encode_frame(struct render *render, int i)
 {
     const struct clip *clip = &render->clip;
@@ -287,8 +306,7 @@ static int encode_frame(struct render *render, int i)
     if ((code = av_frame_get_buffer(frame, 0)) < 0)
         goto done;
     clip->paint(rgb, width, height, i, clip->context);
-    struct planes planes = {frame, clip->ten_bits ? 2 : 0, clip->full_range, matrix_of(clip->matrix)};
-    planes_fill(&planes, rgb);
+    frame_fill(frame, clip, rgb);
     code = encode(render, frame);
 done:
     free(rgb);
@@ -354,7 +372,7 @@ static int render_sound(struct render *render, const char *path)
     parameters->bits_per_coded_sample = 16;
     parameters->block_align = 2;
     av_channel_layout_default(&parameters->ch_layout, 1);
-    if ((code = avio_open(&render->format->pb, path, AVIO_FLAG_WRITE)) < 0 || (code = write_header(render)) < 0 ||
+    if ((code = open_file(render->format, path)) < 0 || (code = write_header(render)) < 0 ||
         (code = av_new_packet(render->packet, sizeof silence)) < 0)
         return code;
     memcpy(render->packet->data, silence, sizeof silence);

@@ -14,9 +14,11 @@ enum clip_codec {
     CLIP_MPEG4, /* lossy, with B-frames if asked for */
     CLIP_MJPEG, /* lossy, full range, every frame stands alone and may have its own size */
     CLIP_FFV1,  /* lossless, keeps colour tags in mkv */
+    CLIP_PNG,   /* lossless RGB, for pictures */
 };
 
-/* What to render. Zero means the default in brackets. The container follows from the path's ending: mp4, mov, mkv, avi, ts. */
+/* What to render. Zero means the default in brackets. The container follows from the path's ending: mp4, mov, mkv, avi, ts; a path
+ * such as "%05d.jpg" or "%05d.png" gives one picture per frame, numbered from 1. */
 struct clip {
     int width, height;      /* [160 x 120] as coded, before rotation */
     int fps;                /* [25] */

@@ -48,6 +48,14 @@ static const char *inside(const char *name)
 
 /* ---- Shorthands that fail the test ---- */
 
+static void write_file(const char *name, const char *text)
+{
+    FILE *file = fopen(inside(name), "wb");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
 static void render(const char *name, struct clip clip)
 {
     struct err err;
@@ -424,15 +432,88 @@ static void test_size_changes(void **state)
     video_close(video);
 }
 
-/* ---- What is no video ---- */
+/* ---- Folders of pictures ---- */
 
-static void write_file(const char *name, const char *text)
+static struct video_ref folder_ref(void)
 {
-    FILE *file = fopen(inside(name), "wb");
-    assert_non_null(file);
-    fputs(text, file);
-    fclose(file);
+    return (struct video_ref){.path = folder, .is_folder = true, .folder_fps = 3, .start_s = -1};
 }
+
+static void test_folder(void **state)
+{
+    (void)state;
+    render("%05d.jpg", (struct clip){.n_frames = 12, .width = 96, .height = 64, .codec = CLIP_MJPEG});
+    struct video *video = open_ref(folder_ref(), 1);
+    const struct video_facts *facts = video_facts(video);
+    assert_int_equal(facts->n_frames, 12);
+    assert_int_equal(facts->width, 96);
+    assert_int_equal(facts->height, 64);
+    assert_true(facts->fps == 3.0);
+    assert_true(facts->duration_s == 4.0);
+    for (int side = 0; side <= SIDE; side += SIDE) {
+        size_t n_replaced;
+        struct frames frames = read_frames(video, (uint32_t[]){0, 7, 11}, 3, side, &n_replaced);
+        assert_int_equal(number_at(&frames, 0), 0);
+        assert_int_equal(number_at(&frames, 1), 7);
+        assert_int_equal(number_at(&frames, 2), 11);
+        assert_true(fabs(frames.time_s[1] - 7 / 3.0) < 1e-9);
+        assert_int_equal(n_replaced, 0);
+        frames_free(&frames);
+    }
+    video_close(video);
+}
+
+/* Pictures of either kind in the order of their names; whatever else lies there is not counted. */
+static void test_folder_order(void **state)
+{
+    (void)state;
+    uint8_t colours[3][CHANNELS] = {{10, 20, 30}, {40, 50, 60}, {70, 80, 90}};
+    static const char *const names[] = {"b%d.png", "a%d.PNG", "c%d.png"};
+    for (size_t i = 0; i < 3; i++)
+        render(names[i], (struct clip){.n_frames = 1, .codec = CLIP_PNG, .paint = clip_paint_flat, .context = colours[i]});
+    write_file("a.txt", "no picture");
+    write_file(".a.png", "no picture");
+    struct video *video = open_ref(folder_ref(), 1);
+    assert_int_equal(video_facts(video)->n_frames, 3);
+    size_t n_replaced;
+    struct frames frames = read_frames(video, (uint32_t[]){0, 1, 2}, 3, 0, &n_replaced);
+    static const int order[] = {1, 0, 2};
+    for (size_t i = 0; i < 3; i++)
+        assert_memory_equal(picture(&frames, i), colours[order[i]], CHANNELS);
+    frames_free(&frames);
+    video_close(video);
+}
+
+static void expect_read_error(struct video *video, uint32_t index, const char *words)
+{
+    struct frames frames;
+    struct err err = {0};
+    size_t n_replaced;
+    assert_int_equal(video_read(video, &index, 1, 0, &frames, &n_replaced, &err), ERR_DATA);
+    assert_null(frames.rgb);
+    if (!strstr(err.text, words))
+        fail_msg("expected '%s' in: %s", words, err.text);
+}
+
+static void test_folder_errors(void **state)
+{
+    (void)state;
+    expect_open_error(folder_ref(), ERR_DATA, "holds no picture");
+    expect_open_error((struct video_ref){.path = inside("nowhere"), .is_folder = true}, ERR_IO, "No such file");
+
+    render("%d.png", (struct clip){.n_frames = 4, .codec = CLIP_PNG, .width = 64, .height = 48});
+    write_file("2.png", "not a picture at all");
+    cut_to("3.png", 60);
+    render("4%d.png", (struct clip){.n_frames = 1, .codec = CLIP_PNG, .width = 48, .height = 64});
+    struct video *video = open_ref(folder_ref(), 1);
+    assert_int_equal(video_facts(video)->n_frames, 5);
+    expect_read_error(video, 1, "/2.png' is not a whole picture");
+    expect_read_error(video, 2, "/3.png' is not a whole picture");
+    expect_read_error(video, 4, "/41.png': its size is 48x64, expected 64x48");
+    video_close(video);
+}
+
+/* ---- What is no video ---- */
 
 static void test_no_video(void **state)
 {
@@ -486,7 +567,8 @@ int main(void)
         IN_FOLDER(test_containers), IN_FOLDER(test_b_frames), IN_FOLDER(test_other_codecs), IN_FOLDER(test_odd_sizes),
         IN_FOLDER(test_one_frame), IN_FOLDER(test_facts), IN_FOLDER(test_varying_rate), IN_FOLDER(test_rotation),
         IN_FOLDER(test_colour), IN_FOLDER(test_edit_list), IN_FOLDER(test_truncated), IN_FOLDER(test_damaged),
-        IN_FOLDER(test_size_changes), IN_FOLDER(test_no_video), IN_FOLDER(test_playlists_are_refused), IN_FOLDER(test_nothing_asked),
+        IN_FOLDER(test_size_changes), IN_FOLDER(test_folder), IN_FOLDER(test_folder_order), IN_FOLDER(test_folder_errors),
+        IN_FOLDER(test_no_video), IN_FOLDER(test_playlists_are_refused), IN_FOLDER(test_nothing_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
