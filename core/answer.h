@@ -33,6 +33,7 @@ struct cost {
     int32_t frames;           /* shown */
     int32_t frames_encoded;   /* paid: of these, run through the vision tower for this answer */
     int32_t tokens_before;    /* visual tokens without compression, markers included */
+    int32_t tokens_marker_before; /* of these, markers */
     int32_t tokens_visual;    /* content tokens that entered the language model */
     int32_t tokens_marker;    /* row, frame and end markers that entered it */
     int32_t tokens_text;      /* text ids of the prompt */

@@ -366,8 +366,6 @@ const char *config_name(const struct config *config)
  * one way in for every value. */
 static bool write_with(struct text *out, const struct json *tree, const char *path, const char *text)
 {
-    const char *dot = path ? strchr(path, '.') : NULL;
-    size_t n = path ? (dot ? (size_t)(dot - path) : strlen(path)) : 0;
     bool object = json_type(tree) == JSON_OBJECT, found = false;
     if (!path || (!object && json_type(tree) != JSON_ARRAY)) {
         char *whole = json_text(tree);
@@ -375,7 +373,8 @@ static bool write_with(struct text *out, const struct json *tree, const char *pa
         free(whole);
         return false;
     }
-    size_t i = 0;
+    size_t n = strcspn(path, "."), i = 0;
+    const char *rest = path[n] ? path + n + 1 : NULL;
     text_put(out, object ? "{" : "[");
     for (const struct json *child = json_first(tree); child; child = json_next(child), i++) {
         char number[24];
@@ -385,14 +384,15 @@ static bool write_with(struct text *out, const struct json *tree, const char *pa
         text_put(out, i ? ", " : "");
         if (object)
             text_printf(out, "\"%s\": ", key);
-        if (here && !dot)
+        if (here && !rest)
             text_put(out, text);
         else
-            found |= write_with(out, child, here ? dot + 1 : NULL, text);
-        found |= here && !dot;
+            found |= write_with(out, child, here ? rest : NULL, text);
+        found |= here && !rest;
     }
-    if (object && !found && path && !dot) { /* a new member of an object that is there */
-        text_printf(out, "%s\"%s\": %s", i ? ", " : "", path, text);
+    if (object && !found && !rest) { /* a new member of an object that is there */
+        text_printf(out, "%s\"%s\": ", i ? ", " : "", path);
+        text_put(out, text);
         found = true;
     }
     text_put(out, object ? "}" : "]");

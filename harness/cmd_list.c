@@ -1,6 +1,7 @@
 /* `list`: what there is, with options and defaults, straight from the tables that the program runs on. */
 #include "harness/cli.h"
 
+#include "engine/kernels/cuda/cards.h"
 #include "engine/kernels/kernels.h"
 #include "plots/plot.h"
 #include "runners/runner.h"
@@ -74,6 +75,29 @@ static void list_devices(void)
         printf("    isa %-14s %s\n", *name, kernels_runs(*name) ? "runs here" : "not on this processor");
 }
 
+static void list_cards(void)
+{
+    enum { MOST = 16 };
+    struct cuda_card cards[MOST];
+    const char *why = "";
+    int n = cuda_cards(cards, MOST, &why);
+    if (!cuda_built())
+        printf("cuda    not in this build (cmake --preset cuda)\n");
+    else if (n < 0)
+        printf("cuda    %s\n", why);
+    else if (!n)
+        printf("cuda    no card\n");
+    for (int i = 0; i < n && i < MOST; i++)
+        printf("cuda:%d  %s, compute %d.%d, %.0f GiB; seen, but the engine computes on the CPU\n", i, cards[i].name, cards[i].major,
+               cards[i].minor, (double)cards[i].memory_bytes / 0x1p30);
+}
+
+static void list_devices_and_cards(void)
+{
+    list_devices();
+    list_cards();
+}
+
 static void list_figures(void)
 {
     const struct figure *figure;
@@ -93,7 +117,7 @@ static void list_axes(void)
 
 static const struct { const char *name; void (*print)(void); } lists[] = {
     {"compressors", list_compressors}, {"benchmarks", list_benchmarks}, {"profiles", list_profiles}, {"runners", list_runners},
-    {"devices", list_devices},         {"figures", list_figures},       {"axes", list_axes},
+    {"devices", list_devices_and_cards}, {"figures", list_figures},       {"axes", list_axes},
 };
 
 static int list(const struct cli_args *args, struct err *err)

@@ -110,19 +110,35 @@ static int read_schedule_options(struct run *run, size_t memory, struct err *err
 
 /* ---- progress ------------------------------------------------------------------------------------------------------------ */
 
+struct talk {
+    bool terminal;
+    double printed; /* when the last line was */
+    struct schedule_progress last;
+};
+
 static void print_progress(const struct schedule_progress *progress, void *context)
 {
-    static double printed = 0;
-    bool terminal = *(bool *)context;
-    double every = terminal ? 0.5 : 60;
-    if (progress->seconds - printed < every)
+    struct talk *talk = context;
+    bool terminal = talk->terminal;
+    talk->last = *progress;
+    if (progress->seconds - talk->printed < (terminal ? 0.5 : 60))
         return;
-    printed = progress->seconds;
+    talk->printed = progress->seconds;
     double rate = progress->seconds > 0 ? (double)progress->answers_done / progress->seconds : 0;
     long left = rate > 0 ? (long)((double)(progress->answers_total - progress->answers_done) / rate) : 0;
     fprintf(stderr, "%s%zu/%zu answers, %zu/%zu videos, %.1f answers/s, %ld:%02ld left%s%s", terminal ? "\r\033[K" : "", progress->answers_done,
             progress->answers_total, progress->jobs_done, progress->jobs_total, rate, left / 60, left % 60,
             progress->answers_failed ? ", some failed" : "", terminal ? "" : "\n");
+}
+
+static void print_end(const struct talk *talk, size_t n_wanted)
+{
+    const struct schedule_progress *last = &talk->last;
+    if (talk->terminal)
+        fputs("\r\033[K", stderr);
+    log_say(LOG_NOTE, "computed %zu answers in %.1f s, %zu of them failed", last->answers_done, last->seconds, last->answers_failed);
+    if (last->answers_total < n_wanted)
+        log_say(LOG_NOTE, "%zu answers were left to another process that works on this store", n_wanted - last->answers_total);
 }
 
 /* ---- steps --------------------------------------------------------------------------------------------------------------- */
@@ -235,17 +251,16 @@ static int print_table(struct run *run, struct err *err)
 
 static int compute(struct run *run, struct err *err)
 {
-    bool terminal = isatty(STDERR_FILENO);
+    struct talk talk = {.terminal = isatty(STDERR_FILENO)};
     run->schedule.progress = print_progress;
-    run->schedule.context = &terminal;
+    run->schedule.context = &talk;
     log_say(LOG_NOTE, "%zu cells, %zu videos, %zu answers to compute, %zu in the store; %d jobs of %d threads, %s", run->sweep.n_cells,
             run->plan.n_jobs, run->plan.n_wanted, run->plan.n_stored, run->schedule.jobs, run->schedule.threads, run->facts.device);
     int rc = begin(run, err);
     if (rc)
         return rc;
     rc = schedule_run(&run->sweep, &run->plan, run->store, run->id, run->cell_ids, run->runner, &run->facts, &run->schedule, err);
-    if (terminal)
-        fputs("\r\033[K", stderr);
+    print_end(&talk, run->plan.n_wanted);
     struct err ending = {0};
     int ended = store_end_run(run->store, run->id, rc ? "failed" : atomic_load(&cli_stopped) ? "stopped" : "done", rc ? &ending : err);
     return rc ? rc : ended;

@@ -50,7 +50,8 @@ struct schedule {
     bool closed;               /* no more work will come */
 
     /* the caller's alone */
-    size_t next_job, in_flight, bytes_in_flight;
+    struct task **in_flight;   /* [n_in_flight], room for two per worker */
+    size_t next_job, n_in_flight, bytes_in_flight;
     struct schedule_progress progress;
     double started, renewed;
     atomic_bool halt;          /* the run ends early: options->stop, or a failure of the store */
@@ -279,12 +280,29 @@ static int claim_task(struct schedule *schedule, struct task *task, bool *any, s
     return 0;
 }
 
+/* Without sharing every question is a task of its own, and several of them stand on one claim. */
+static bool other_needs_claim(const struct schedule *schedule, const struct task *task, size_t cell)
+{
+    for (size_t i = 0; i < schedule->n_in_flight; i++) {
+        const struct task *other = schedule->in_flight[i];
+        if (other == task || other->job.video != task->job.video)
+            continue;
+        for (size_t c = 0; c < other->planned->n_cells; c++)
+            if (other->planned->cells[c] == cell)
+                return true;
+    }
+    return false;
+}
+
 static int release_task(struct schedule *schedule, const struct task *task, struct err *err)
 {
     int rc = 0;
-    for (size_t c = 0; c < task->planned->n_cells && !rc; c++)
-        rc = store_release(schedule->store, schedule->run, schedule->cell_ids[task->planned->cells[c]], manifest_of(schedule, task)->benchmark,
-                           task->job.video->id, err);
+    for (size_t c = 0; c < task->planned->n_cells && !rc; c++) {
+        size_t cell = task->planned->cells[c];
+        if (!other_needs_claim(schedule, task, cell))
+            rc = store_release(schedule->store, schedule->run, schedule->cell_ids[cell], manifest_of(schedule, task)->benchmark,
+                               task->job.video->id, err);
+    }
     return rc;
 }
 
@@ -299,7 +317,7 @@ static int refuse_too_big(const struct schedule *schedule, const struct task *ta
 static int dispatch(struct schedule *schedule, bool *started, struct err *err)
 {
     *started = false;
-    if (schedule->next_job == schedule->plan->n_jobs || schedule->in_flight >= 2 * (size_t)schedule->options->jobs || atomic_load(&schedule->halt))
+    if (schedule->next_job == schedule->plan->n_jobs || schedule->n_in_flight >= 2 * (size_t)schedule->options->jobs || atomic_load(&schedule->halt))
         return 0;
     struct task *task;
     int rc = task_new(&task, schedule, &schedule->plan->jobs[schedule->next_job], err);
@@ -311,7 +329,7 @@ static int dispatch(struct schedule *schedule, bool *started, struct err *err)
         rc = refuse_too_big(schedule, task, err);
         goto dropped;
     }
-    if (schedule->in_flight && schedule->bytes_in_flight + task->bytes > schedule->options->memory_bytes)
+    if (schedule->n_in_flight && schedule->bytes_in_flight + task->bytes > schedule->options->memory_bytes)
         goto dropped; /* later */
     bool any;
     schedule->next_job++;
@@ -323,7 +341,7 @@ static int dispatch(struct schedule *schedule, bool *started, struct err *err)
         rc = release_task(schedule, task, err);
         goto dropped;
     }
-    schedule->in_flight++;
+    schedule->in_flight[schedule->n_in_flight++] = task;
     schedule->bytes_in_flight += task->bytes;
     pthread_mutex_lock(&schedule->lock);
     push(&schedule->to_decode, task);
@@ -381,6 +399,15 @@ static int keep_answer(struct schedule *schedule, struct result *result, struct 
     return rc;
 }
 
+static void drop_in_flight(struct schedule *schedule, const struct task *task)
+{
+    size_t i = 0;
+    while (schedule->in_flight[i] != task)
+        i++;
+    schedule->in_flight[i] = schedule->in_flight[--schedule->n_in_flight];
+    schedule->bytes_in_flight -= task->bytes;
+}
+
 static int end_task(struct schedule *schedule, struct result *result, struct err *err)
 {
     int rc = release_task(schedule, result->task, err);
@@ -388,8 +415,7 @@ static int end_task(struct schedule *schedule, struct result *result, struct err
         *err = result->failure;
         rc = result->failure.code;
     }
-    schedule->in_flight--;
-    schedule->bytes_in_flight -= result->task->bytes;
+    drop_in_flight(schedule, result->task);
     schedule->progress.jobs_done++;
     task_free(result->task);
     return rc;
@@ -411,12 +437,17 @@ static struct result *wait_result(struct schedule *schedule)
     return result;
 }
 
-static int keep_house(struct schedule *schedule, struct err *err)
+static void tell_progress(struct schedule *schedule, double now)
 {
-    double now = now_s();
     schedule->progress.seconds = now - schedule->started;
     if (schedule->options->progress)
         schedule->options->progress(&schedule->progress, schedule->options->context);
+}
+
+static int keep_house(struct schedule *schedule, struct err *err)
+{
+    double now = now_s();
+    tell_progress(schedule, now);
     if (now - schedule->renewed < 60)
         return 0;
     schedule->renewed = now;
@@ -428,7 +459,7 @@ static int conduct(struct schedule *schedule, struct err *err)
 {
     int rc = 0;
     bool started = true;
-    while (started || schedule->in_flight) {
+    while (started || schedule->n_in_flight) {
         struct err why = {0};
         int step = 0;
         started = false;
@@ -436,7 +467,7 @@ static int conduct(struct schedule *schedule, struct err *err)
             atomic_store(&schedule->halt, true);
         if (!rc)
             step = dispatch(schedule, &started, &why);
-        if (!step && !started && schedule->in_flight) {
+        if (!step && !started && schedule->n_in_flight) {
             struct result *result = wait_result(schedule);
             if (result && result->ends) {
                 step = end_task(schedule, result, &why);
@@ -458,6 +489,7 @@ static int conduct(struct schedule *schedule, struct err *err)
             atomic_store(&schedule->halt, true);
         }
     }
+    tell_progress(schedule, now_s());
     return rc;
 }
 
@@ -470,8 +502,12 @@ int schedule_run(const struct sweep *sweep, const struct plan *plan, struct stor
     schedule.progress.jobs_total = plan->n_jobs;
     size_t n = 2 * (size_t)options->jobs, n_started = 0;
     pthread_t *threads = calloc(n, sizeof *threads);
-    if (!threads)
+    schedule.in_flight = calloc(n, sizeof(struct task *));
+    if (!threads || !schedule.in_flight) {
+        free(threads);
+        free(schedule.in_flight);
         return err_no_memory(err, "threads");
+    }
     pthread_mutex_init(&schedule.lock, NULL);
     pthread_cond_init(&schedule.work, NULL);
     pthread_cond_init(&schedule.news, NULL);
@@ -490,6 +526,7 @@ int schedule_run(const struct sweep *sweep, const struct plan *plan, struct stor
     pthread_cond_destroy(&schedule.news);
     pthread_cond_destroy(&schedule.work);
     pthread_mutex_destroy(&schedule.lock);
+    free(schedule.in_flight);
     free(threads);
     return rc;
 }

@@ -180,15 +180,27 @@ const char *series_point_label(struct cells *cells, const struct series *series,
     return arena_strdup(&cells->arena, series->param ? options + strlen(series->param) + 1 : options);
 }
 
+/* What a label says beside the name, the threshold and the target ratio: the options that set a variant apart. */
+static void put_variant(struct text *text, const struct cell_row *row)
+{
+    static const char *const axes[] = {"threshold=", "target_ratio="};
+    for (const char *word = label_options(row); *word;) {
+        size_t length = strcspn(word, " ");
+        if (strncmp(word, axes[0], strlen(axes[0])) != 0 && strncmp(word, axes[1], strlen(axes[1])) != 0)
+            text_printf(text, " %.*s", (int)length, word);
+        word += length + (word[length] == ' ');
+    }
+}
+
 static const char *series_title(struct cells *cells, const struct series *series, bool by_variant)
 {
     struct text text = {0};
     const struct cell_row *row = series->cells[0];
     text_put(&text, row->compressor);
-    if (series->param)
+    if (series->param && !by_variant)
         text_printf(&text, " %s", series->param);
-    if (by_variant && facet_varies(cells, offsetof(struct cell_row, variant)) && !series->baseline)
-        text_printf(&text, " %s", row->variant);
+    if (by_variant)
+        put_variant(&text, row);
     text_printf(&text, ", %d frames", row->frames);
     for (size_t i = 0; i < COUNT(facets); i++)
         if (facet_varies(cells, facets[i].offset)) {

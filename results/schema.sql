@@ -127,6 +127,7 @@ CREATE TABLE cost (
     frames INTEGER NOT NULL,            -- shown
     frames_encoded INTEGER NOT NULL,    -- paid: of these, run through the vision tower for this answer
     tokens_before INTEGER NOT NULL,     -- visual tokens without compression, markers included
+    tokens_marker_before INTEGER NOT NULL, -- of these, markers
     tokens_visual INTEGER NOT NULL,     -- content tokens that entered the language model
     tokens_marker INTEGER NOT NULL,     -- row, frame and end markers that entered it
     tokens_text INTEGER NOT NULL,       -- text ids of the prompt

@@ -9,8 +9,7 @@ DROP VIEW IF EXISTS run_cost;
 DROP VIEW IF EXISTS video_frames;
 
 -- One row per answer, with the two denominators it can be in: that of the plain accuracy (every reply) and that of the cell's headline
--- (without empty replies where the protocol drops them), and the markers the video would have without compression. The last follows from
--- the marker layout; a grid of h rows of h tokens has h markers, and NULL stands for counts that no such grid has.
+-- (without empty replies where the protocol drops them).
 CREATE VIEW scored_answer AS
 SELECT answer.cell_id,
        sample.task_type,
@@ -19,15 +18,6 @@ SELECT answer.cell_id,
        answer.failed,
        NOT answer.failed AS replied,
        NOT answer.failed AND NOT (cell.drop_empty AND coalesce(answer.raw, '') = '') AS in_headline,
-       CASE cell.newline
-           WHEN 'no_token' THEN 0
-           WHEN 'one_token' THEN 1
-           WHEN 'frame' THEN cost.frames
-           WHEN 'grid' THEN (
-               SELECT cost.frames * side
-               FROM (SELECT CAST(round((sqrt(1 + 4.0 * cost.tokens_before / cost.frames) - 1) / 2) AS INTEGER) AS side)
-               WHERE cost.frames * side * (side + 1) = cost.tokens_before)
-       END AS markers_before,
        cost.*
 FROM answer
 JOIN cell ON cell.id = answer.cell_id
@@ -52,9 +42,7 @@ WITH
                avg(tokens_text) FILTER (WHERE replied) AS tokens_text,
                avg(tokens_generated) FILTER (WHERE replied) AS tokens_generated,
                1.0 * sum(tokens_visual + tokens_marker) FILTER (WHERE replied) / sum(tokens_before) FILTER (WHERE replied) AS ratio,
-               CASE WHEN count(markers_before) FILTER (WHERE replied) = sum(replied)
-                   THEN 1.0 * sum(tokens_visual) FILTER (WHERE replied) / sum(tokens_before - markers_before) FILTER (WHERE replied)
-               END AS ratio_content,
+               1.0 * sum(tokens_visual) FILTER (WHERE replied) / sum(tokens_before - tokens_marker_before) FILTER (WHERE replied) AS ratio_content,
                avg(open_alone_ms) FILTER (WHERE replied) AS open_alone_ms,
                avg(decode_alone_ms) FILTER (WHERE replied) AS decode_alone_ms,
                avg(resize_alone_ms) FILTER (WHERE replied) AS resize_alone_ms,

@@ -272,18 +272,19 @@ static int insert_answer(struct store *store, int64_t run, int64_t cell, int64_t
 static int insert_cost(struct store *store, int64_t answer, const struct cost *cost, struct err *err)
 {
     struct query query = query_on(store,
-        "INSERT INTO cost (answer_id, frames, frames_encoded, tokens_before, tokens_visual, tokens_marker, tokens_text, tokens_generated, "
-        "tokens_prefilled, open_alone_ms, decode_alone_ms, resize_alone_ms, vision_alone_ms, compress_alone_ms, prefill_alone_ms, "
+        "INSERT INTO cost (answer_id, frames, frames_encoded, tokens_before, tokens_marker_before, tokens_visual, tokens_marker, tokens_text, "
+        "tokens_generated, tokens_prefilled, open_alone_ms, decode_alone_ms, resize_alone_ms, vision_alone_ms, compress_alone_ms, prefill_alone_ms, "
         "generate_alone_ms, open_paid_ms, decode_paid_ms, resize_paid_ms, vision_paid_ms, compress_paid_ms, prefill_paid_ms, "
         "generate_paid_ms, peak_bytes, joules) "
-        "VALUES (:answer, :frames, :frames_encoded, :tokens_before, :tokens_visual, :tokens_marker, :tokens_text, :tokens_generated, "
-        ":tokens_prefilled, :open_alone_ms, :decode_alone_ms, :resize_alone_ms, :vision_alone_ms, :compress_alone_ms, :prefill_alone_ms, "
+        "VALUES (:answer, :frames, :frames_encoded, :tokens_before, :tokens_marker_before, :tokens_visual, :tokens_marker, :tokens_text, "
+        ":tokens_generated, :tokens_prefilled, :open_alone_ms, :decode_alone_ms, :resize_alone_ms, :vision_alone_ms, :compress_alone_ms, :prefill_alone_ms, "
         ":generate_alone_ms, :open_paid_ms, :decode_paid_ms, :resize_paid_ms, :vision_paid_ms, :compress_paid_ms, :prefill_paid_ms, "
         ":generate_paid_ms, :peak_bytes, :joules)");
     query_integer(&query, ":answer", answer);
     query_integer(&query, ":frames", cost->frames);
     query_integer(&query, ":frames_encoded", cost->frames_encoded);
     query_integer(&query, ":tokens_before", cost->tokens_before);
+    query_integer(&query, ":tokens_marker_before", cost->tokens_marker_before);
     query_integer(&query, ":tokens_visual", cost->tokens_visual);
     query_integer(&query, ":tokens_marker", cost->tokens_marker);
     query_integer(&query, ":tokens_text", cost->tokens_text);

@@ -71,7 +71,7 @@ static int native_open(void **self, const struct runner_options *options, struct
     const struct kernels *kernels;
     *self = NULL;
     if (strcmp(options->device, "cpu"))
-        return err_set(err, ERR_DEVICE, "no device '%s' in this build; use --device cpu", options->device);
+        return err_set(err, ERR_DEVICE, "no device '%s': this engine computes on the CPU; use --device cpu", options->device);
     if (strcmp(options->dtype, "f32") && strcmp(options->dtype, "bf16"))
         return err_set(err, ERR_CONFIG, "no dtype '%s' on the CPU; use f32 or bf16", options->dtype);
     int rc = kernels_open(&kernels, options->isa, err);
@@ -262,6 +262,7 @@ static struct cost cell_cost(struct work *work, size_t c)
     struct cost cost = {.frames = (int32_t)job->cells[c].n,
                         .frames_encoded = (int32_t)cell->owed_frames,
                         .tokens_before = (int32_t)(cell->content_before + cell->markers_before),
+                        .tokens_marker_before = (int32_t)cell->markers_before,
                         .tokens_visual = (int32_t)cell->content,
                         .tokens_marker = (int32_t)cell->markers,
                         .peak_bytes = (int64_t)work->planned_bytes,

@@ -118,7 +118,8 @@ static inline struct answer fixture_answer(bool correct, int frames, int kept)
 {
     struct answer answer = {.status = ANSWER_OK, .raw = correct ? "A" : "B", .extracted = correct ? 0 : 1, .correct = correct,
                             .margin = 1.5};
-    answer.cost = (struct cost){.frames = frames, .frames_encoded = frames, .tokens_before = 210 * frames, .tokens_visual = kept,
+    answer.cost = (struct cost){.frames = frames, .frames_encoded = frames, .tokens_before = 210 * frames, .tokens_marker_before = 14 * frames,
+                                .tokens_visual = kept,
                                 .tokens_marker = 14 * frames, .tokens_text = 50, .tokens_generated = 2,
                                 .tokens_prefilled = kept + 14 * frames + 50, .joules = (double)NAN};
     return answer;

@@ -196,7 +196,7 @@ static void threshold_data_is_exact(void **state)
             "# threshold kept accuracy wilson_low wilson_high correct replies label\n"
             "NaN 100.0000 60.0000 31.2674 83.1820 6 10 \"none\"\n"
             "\n\n"
-            "# \"dyntok threshold, 10 frames\"\n"
+            "# \"dyntok, 10 frames\"\n"
             "# threshold kept accuracy wilson_low wilson_high correct replies label\n"
             "0.4 20.0000 50.0000 23.6593 76.3407 5 10 \"dyntok threshold=0.4\"\n"
             "0.6 43.3333 70.0000 39.6778 89.2209 7 10 \"dyntok threshold=0.6\"\n");
@@ -233,10 +233,10 @@ static void series_are_apart_by_what_varies(void **state)
     OK(fixture_put_cell(fixture->store, cell, &id, &err));
     OK(fixture_answer_all(fixture, id, SAMPLES, 5, 10, 280, &err));
     OK(draw(fixture, "threshold", "v.svg", NULL, NULL, &err));
-    static const char *const titles[] = {"# \"none, 10 frames, f32, build b0\"", "# \"dyntok threshold {}, 10 frames, f32, build b0\"",
-                                         "# \"dyntok threshold {}, 20 frames, f32, build b0\"",
-                                         "# \"dyntok threshold {}, 10 frames, bf16, build 0123456\"",
-                                         "# \"dyntok {'order':'2d'}, 10 frames, f32, build b0\""};
+    static const char *const titles[] = {"# \"none, 10 frames, f32, build b0\"", "# \"dyntok, 10 frames, f32, build b0\"",
+                                         "# \"dyntok, 20 frames, f32, build b0\"",
+                                         "# \"dyntok, 10 frames, bf16, build 0123456\"",
+                                         "# \"dyntok order=2d, 10 frames, f32, build b0\""};
     for (size_t i = 0; i < sizeof titles / sizeof *titles; i++)
         file_holds(path_in(fixture, "v.dat"), titles[i]);
     file_holds(path_in(fixture, "v.svg"), "n = 5 to 10 replies a point");
