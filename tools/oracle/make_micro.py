@@ -11,7 +11,6 @@ picture. It knows nothing; any benchmark reads chance.
 import argparse
 import json
 import pathlib
-import shutil
 import tempfile
 
 import numpy as np
@@ -353,8 +352,6 @@ def main():
     rows = tokenizer.get_vocab_size() + PADDING_ROWS
     tensors = {name: storable(value) for name, value in [*vision_weights(rng), *language_weights(rng, rows)]}
     tensors = fitted(tensors, tokenizer, options.steps)
-    for name in "micro", "micro-sharded", "micro-untied", "micro-hf":
-        shutil.rmtree(options.fixtures / name, ignore_errors=True)
     write_lmms(options.fixtures / "micro", tensors, tokenizer)
     shards = write_sharded(options.fixtures / "micro-sharded", tensors, tokenizer)
     write_untied(options.fixtures / "micro-untied", shards, tensors, tokenizer)

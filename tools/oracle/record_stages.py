@@ -122,7 +122,7 @@ class Speaker:
     def __init__(self, model, tokenizer, end_ids):
         self.model, self.tokenizer, self.end_ids = model, tokenizer, end_ids
 
-    def prompt_ids(self, question, placeholder="<image>"):
+    def prompt_ids(self, question):
         """Text ids before and behind the visual rows, each part tokenized by itself (models.md 4.6)."""
         parts = micro_text.CHATML.replace("{question}", question).split("<image>")
         return [self.tokenizer.encode(part).ids for part in parts]
@@ -165,10 +165,9 @@ def check_whole(reference, tokenizer, speaker, pixels, expected, question):
     video = reference.config.video_token_index
     before, after = speaker.prompt_ids(question)
     ids = torch.tensor([before + [video] * (T * GRID * GRID + 1) + after])
-    reference.generation_config.eos_token_id = speaker.end_ids
     with torch.no_grad():
         out = reference.generate(input_ids=ids, pixel_values_videos=pixels[None], attention_mask=torch.ones_like(ids), do_sample=False,
-                                 max_new_tokens=NEW_IDS, pad_token_id=speaker.end_ids[-1],
+                                 max_new_tokens=NEW_IDS, eos_token_id=speaker.end_ids[:1], pad_token_id=speaker.end_ids[-1],
                                  suppress_tokens=list(range(tokenizer.get_vocab_size(), reference.config.text_config.vocab_size)))
     assert out[0, ids.shape[1]:].tolist() == expected["ids"], (out[0, ids.shape[1]:].tolist(), expected["ids"])
 
