@@ -462,6 +462,119 @@ static void test_hf_layout(void **state)
     model_close(hf);
 }
 
+/* ---- checkpoints made on the spot from the committed ones ------------------------------------------------------------------ */
+
+static char made[] = "/tmp/toksweep-test-XXXXXX";
+
+static char *read_file(const char *folder, const char *name, size_t *length)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    FILE *file = fopen(path, "rb");
+    if (!file)
+        fail_msg("cannot open %s", path);
+    char *bytes = malloc(2 << 20);
+    *length = fread(bytes, 1, 2 << 20, file);
+    fclose(file);
+    return bytes;
+}
+
+static void write_file(const char *name, const char *bytes, size_t length)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", made, name);
+    FILE *file = fopen(path, "wb");
+    assert_non_null(file);
+    assert_int_equal(fwrite(bytes, 1, length, file), length);
+    assert_int_equal(fclose(file), 0);
+}
+
+static void copy_file(const char *folder, const char *name)
+{
+    size_t length;
+    char *bytes = read_file(folder, name, &length);
+    write_file(name, bytes, length);
+    free(bytes);
+}
+
+static void drop_made(const char *const *names)
+{
+    char path[512];
+    for (; *names; names++) {
+        snprintf(path, sizeof path, "%s/%s", made, *names);
+        remove(path);
+    }
+    remove(made);
+    strcpy(made, "/tmp/toksweep-test-XXXXXX");
+}
+
+/* A head of its own beside the embedding, as the 7B checkpoints have it. */
+static void test_untied_head(void **state)
+{
+    (void)state;
+    static const char *const shared[] = {"generation_config.json", "vocab.json", "merges.txt", "added_tokens.json",
+                                         "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", NULL};
+    static const char *const own[] = {"config.json", "lm_head.safetensors", "model.safetensors.index.json", NULL};
+    struct talk talk;
+    assert_non_null(mkdtemp(made));
+    for (int i = 0; shared[i]; i++)
+        copy_file(FIXTURES_DIR "/micro-sharded", shared[i]);
+    for (int i = 0; own[i]; i++)
+        copy_file(FIXTURES_DIR "/micro-untied", own[i]);
+    struct model *untied = open_model(made, kernels->name, DTYPE_F32);
+    assert_false(untied->shape.language.tied);
+    talk_open(&talk, untied);
+    struct tok_plan plan = make_plan(&talk, "none", "{}", NEWLINE_GRID);
+    compare_replies(&talk, &plan, json_get(facts, "untied_greedy"), json_number(json_get(facts, "penalty")));
+    talk_close(&talk);
+    model_close(untied);
+    static const char *const all[] = {"generation_config.json", "vocab.json", "merges.txt", "added_tokens.json", "config.json", "lm_head.safetensors",
+                                      "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", NULL};
+    drop_made(all);
+}
+
+/* micro-hf's tensors under the names that newer versions of transformers save (models.md 1.4b). */
+static void test_hf_layout_saved_again(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"config.json", "generation_config.json", "tokenizer.json", "model.safetensors", NULL};
+    static const char *const old[] = {"\"vision_tower.", "\"language_model.model.", "\"multi_modal_projector.", "\"image_newline"};
+    static const char *const fresh[] = {"\"model.vision_tower.", "\"model.language_model.", "\"model.multi_modal_projector.", "\"model.image_newline"};
+    assert_non_null(mkdtemp(made));
+    for (int i = 0; i < 3; i++)
+        copy_file(FIXTURES_DIR "/micro-hf", names[i]);
+    size_t length, used = 8;
+    char *bytes = read_file(FIXTURES_DIR "/micro-hf", "model.safetensors", &length), *out = malloc(2 * length);
+    uint64_t header;
+    memcpy(&header, bytes, sizeof header);
+    for (size_t at = 8; at < 8 + header;) {
+        int which = 0;
+        while (which < 4 && strncmp(bytes + at, old[which], strlen(old[which])) != 0)
+            which++;
+        if (which == 4) {
+            out[used++] = bytes[at++];
+        } else {
+            memcpy(out + used, fresh[which], strlen(fresh[which]));
+            used += strlen(fresh[which]);
+            at += strlen(old[which]);
+        }
+    }
+    uint64_t grown = used - 8;
+    memcpy(out, &grown, sizeof grown);
+    memcpy(out + used, bytes + 8 + header, length - 8 - header);
+    write_file("model.safetensors", out, used + length - 8 - header);
+    struct model *again = open_model(made, kernels->name, DTYPE_F32);
+    struct talk talk;
+    talk_open(&talk, again);
+    struct tok_plan plan = make_plan(&talk, "none", "{}", NEWLINE_ONE);
+    compare_replies(&talk, &plan, json_get(facts, "hf_greedy"), 1);
+    talk_close(&talk);
+    model_close(again);
+    free(bytes);
+    free(out);
+    drop_made(names);
+}
+
 static int open_all(void **state)
 {
     (void)state;
@@ -494,6 +607,8 @@ int main(void)
         cmocka_unit_test(test_dyntok_groups_rows_and_text),
         cmocka_unit_test(test_shards_are_the_same_model),
         cmocka_unit_test(test_hf_layout),
+        cmocka_unit_test(test_hf_layout_saved_again),
+        cmocka_unit_test(test_untied_head),
     };
     int failed = 0;
     for (const char *const *isa = kernels_names(); *isa; isa++) {
