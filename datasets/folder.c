@@ -2,6 +2,7 @@
 #include "datasets/folder.h"
 
 #include "core/file.h"
+#include "datasets/picture.h"
 
 #include <dirent.h>
 #include <libavcodec/avcodec.h>
@@ -11,7 +12,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { MOST_BYTES = 1 << 28, MOST_PIXELS = 1 << 27, MOST_PICTURES = 1 << 24 };
+enum { MOST_BYTES = 1 << 28, MOST_PICTURES = 1 << 24 };
 
 static bool is_picture(const char *name)
 {
@@ -105,8 +106,9 @@ static int decode_bytes(const char *bytes, size_t n, const AVCodec *codec, AVFra
         goto done;
     memcpy(packet->data, bytes, n);
     decoder->thread_count = 1;
-    decoder->max_pixels = MOST_PIXELS;
+    decoder->max_pixels = PICTURE_MOST_PIXELS;
     decoder->err_recognition = AV_EF_EXPLODE; /* half a picture is no picture */
+    decoder->idct_algo = FF_IDCT_INT;         /* libjpeg's, which Pillow decodes with */
     if ((code = avcodec_open2(decoder, codec, NULL)) < 0 || (code = avcodec_send_packet(decoder, packet)) < 0 ||
         (code = avcodec_send_packet(decoder, NULL)) < 0)
         goto done;

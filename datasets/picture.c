@@ -9,7 +9,6 @@
 
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -144,6 +143,8 @@ static int convert_by_swscale(struct painter *painter, const AVFrame *frame, enu
 
 static int convert(struct painter *painter, const AVFrame *frame, uint8_t *rgb, struct err *err)
 {
+    if (painter->from_files && jpeg_can_convert(frame))
+        return jpeg_convert(frame, rgb, err);
     bool full_range = frame->color_range == AVCOL_RANGE_JPEG;
     enum AVPixelFormat format = plain_format((enum AVPixelFormat)frame->format, &full_range);
     const int *matrix = matrix_of(frame);

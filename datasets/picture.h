@@ -5,11 +5,15 @@
 #include "core/err.h"
 
 #include <libavutil/frame.h>
+#include <stdbool.h>
 #include <stdint.h>
+
+enum { PICTURE_MOST_PIXELS = 1 << 27 }; /* so that a few bytes from a stranger cannot ask for all memory */
 
 /* Scratch memory and tables for a run of pictures; one thread. Zero-initialise. */
 struct painter {
     int rotation;         /* clockwise degrees to apply: 0, 90, 180, 270 */
+    bool from_files;      /* pictures are files of their own: JPEG colours are Pillow's instead of decord's */
     int side;             /* > 0: resize to side x side */
     int width, height;    /* side == 0: the size every picture must have, as shown */
     double resize_ms;     /* spent so far */
@@ -21,6 +25,10 @@ struct painter {
 /* Writes the picture to dst: [side][side][3], or [height][width][3]. ERR_DATA says why a picture cannot be shown. */
 int painter_paint(struct painter *painter, const AVFrame *frame, uint8_t *dst, struct err *err);
 void painter_free(struct painter *painter);
+
+/* JPEG colours as libjpeg gives them to Pillow: 4:2:0, 4:2:2 and 4:4:4 in YCbCr. */
+bool jpeg_can_convert(const AVFrame *frame);
+int jpeg_convert(const AVFrame *frame, uint8_t *rgb, struct err *err);
 
 /* Milliseconds of a clock that only goes forward. */
 double clock_ms(void);

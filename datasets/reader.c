@@ -8,10 +8,7 @@
 
 #include <stdlib.h>
 
-enum {
-    SEEK_GAIN = 4,             /* packets that a seek has to spare before it is worth its flush */
-    MOST_PIXELS = 1 << 27,     /* of one picture, so that a few bytes cannot ask for all memory */
-};
+enum { SEEK_GAIN = 4 }; /* packets that a seek has to spare before it is worth its flush */
 
 static int reader_open(struct reader *reader, struct err *err)
 {
@@ -29,7 +26,7 @@ static int reader_open(struct reader *reader, struct err *err)
         return err_no_memory(err, reader->path);
     reader->decoder->pkt_timebase = reader->container.stream->time_base;
     reader->decoder->thread_count = 1;
-    reader->decoder->max_pixels = MOST_PIXELS;
+    reader->decoder->max_pixels = PICTURE_MOST_PIXELS;
     int code = avcodec_open2(reader->decoder, codec, NULL);
     if (code < 0)
         return err_set(err, ERR_DATA, "'%s' cannot be decoded as %s: %s", reader->path, codec->name, av_err2str(code));

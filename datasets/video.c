@@ -172,7 +172,7 @@ static int read_folder(const struct video *video, struct frames *out, int side, 
     AVFrame *frame = av_frame_alloc();
     if (!frame)
         return err_no_memory(err, video->path);
-    struct painter painter = {.side = side, .width = out->width, .height = out->height};
+    struct painter painter = {.from_files = true, .side = side, .width = out->width, .height = out->height};
     double start = clock_ms();
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < out->n; i++) {

@@ -4,7 +4,7 @@
  * count is of packets, found by reading the container, never the header's); where the container gives no complete and distinct
  * times, the k-th frame that the decoder gives out. Rotation metadata is applied, aspect ratios are not; pixels are RGB24,
  * converted with the frame's own matrix and range (unspecified: BT.601 limited), bit for bit those of decord's wheels.
- * A folder's pictures are its jpg and png files in the order of their names' bytes.
+ * A folder's pictures are its jpg and png files in the order of their names' bytes; their colours are Pillow's, within 3 levels.
  * A video is used by one thread at a time. */
 #ifndef TOKSWEEP_DATASETS_VIDEO_H
 #define TOKSWEEP_DATASETS_VIDEO_H

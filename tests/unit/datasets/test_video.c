@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "core/file.h"
 #include "core/rng.h"
 #include "datasets/video.h"
 #include "tests/support/clip.h"
@@ -325,6 +326,30 @@ static void test_colour(void **state)
     check_colour((struct clip){.codec = CLIP_MJPEG}, 4);
 }
 
+/* Lossless noise, and what decord made of it: every bit. */
+static void test_recorded_colours(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"untagged", "bt709", "full", "wide", "dense"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char path[512];
+        snprintf(path, sizeof path, FIXTURES_DIR "/colour/%s.mkv", names[i]);
+        struct video *video = open_ref((struct video_ref){.path = path, .start_s = -1}, 1);
+        size_t n_replaced, length;
+        struct frames frames = read_frames(video, (uint32_t[]){0}, 1, 0, &n_replaced);
+        char *expected;
+        struct err err;
+        snprintf(path, sizeof path, FIXTURES_DIR "/colour/%s.rgb", names[i]);
+        assert_int_equal(file_load(&expected, &length, path, 1 << 20, &err), 0);
+        assert_int_equal(length, frames.width * frames.height * CHANNELS);
+        if (memcmp(frames.rgb, expected, length))
+            fail_msg("%s: pixels differ from decord's", names[i]);
+        free(expected);
+        frames_free(&frames);
+        video_close(video);
+    }
+}
+
 /* ---- Frames that are promised and not shown ---- */
 
 static void test_edit_list(void **state)
@@ -495,6 +520,34 @@ static void expect_read_error(struct video *video, uint32_t index, const char *w
         fail_msg("expected '%s' in: %s", words, err.text);
 }
 
+/* Pixels are Pillow's, whose chroma filter is not that of video: up to 3 levels, because its inverse transform rounds otherwise. */
+static void test_folder_colours(void **state)
+{
+    (void)state;
+    static const char *const recorded[] = {FIXTURES_DIR "/pictures/420.rgb", FIXTURES_DIR "/pictures/422.rgb",
+                                           FIXTURES_DIR "/pictures/444.rgb"};
+    struct video *video = open_ref((struct video_ref){.path = FIXTURES_DIR "/pictures", .is_folder = true, .folder_fps = 3}, 1);
+    size_t n_replaced, length;
+    struct frames frames = read_frames(video, (uint32_t[]){0, 1, 2}, 3, 0, &n_replaced);
+    for (size_t f = 0; f < 3; f++) {
+        char *expected;
+        struct err err;
+        assert_int_equal(file_load(&expected, &length, recorded[f], 1 << 20, &err), 0);
+        assert_int_equal(length, frames.width * frames.height * CHANNELS);
+        int worst = 0, sum = 0;
+        for (size_t i = 0; i < length; i++) {
+            int difference = abs(picture(&frames, f)[i] - (uint8_t)expected[i]);
+            worst = difference > worst ? difference : worst;
+            sum += difference;
+        }
+        assert_in_range(worst, 0, 3);
+        assert_in_range(sum, 0, length / 5);
+        free(expected);
+    }
+    frames_free(&frames);
+    video_close(video);
+}
+
 static void test_folder_errors(void **state)
 {
     (void)state;
@@ -566,8 +619,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(test_containers), IN_FOLDER(test_b_frames), IN_FOLDER(test_other_codecs), IN_FOLDER(test_odd_sizes),
         IN_FOLDER(test_one_frame), IN_FOLDER(test_facts), IN_FOLDER(test_varying_rate), IN_FOLDER(test_rotation),
-        IN_FOLDER(test_colour), IN_FOLDER(test_edit_list), IN_FOLDER(test_truncated), IN_FOLDER(test_damaged),
-        IN_FOLDER(test_size_changes), IN_FOLDER(test_folder), IN_FOLDER(test_folder_order), IN_FOLDER(test_folder_errors),
+        IN_FOLDER(test_colour), IN_FOLDER(test_recorded_colours), IN_FOLDER(test_edit_list),
+        IN_FOLDER(test_truncated), IN_FOLDER(test_damaged),
+        IN_FOLDER(test_size_changes), IN_FOLDER(test_folder), IN_FOLDER(test_folder_order),
+        IN_FOLDER(test_folder_colours), IN_FOLDER(test_folder_errors),
         IN_FOLDER(test_no_video), IN_FOLDER(test_playlists_are_refused), IN_FOLDER(test_nothing_asked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
