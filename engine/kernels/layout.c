@@ -1,0 +1,92 @@
+/* Packing of weights, and the sizes of everything packed. Plain C for every machine: the layout is the same for all tables, so a
+ * matrix packed once serves any of them. */
+#include "engine/kernels/layout.h"
+
+#include <assert.h>
+
+size_t matrix_panel_bytes(size_t n_in, enum dtype dtype)
+{
+    return groups_for(n_in, dtype) * PANEL * GROUP_BYTES;
+}
+
+size_t matrix_bytes(size_t n_out, size_t n_in, enum dtype dtype)
+{
+    return size_round_up(n_out, PANEL) / PANEL * matrix_panel_bytes(n_in, dtype);
+}
+
+/* A strip of source rows is converted and interleaved piece by piece, so that whole cache lines are written at a time. */
+enum { STRIP_ROWS = 16, STRIP_GROUPS = 64 };
+
+static void strip_write(char *to, const uint32_t strip[STRIP_ROWS][STRIP_GROUPS], size_t rows, size_t groups)
+{
+    for (size_t g = 0; g < groups; g++, to += PANEL * GROUP_BYTES)
+        for (size_t r = 0; r < rows; r++)
+            memcpy(to + r * GROUP_BYTES, &strip[r][g], GROUP_BYTES);
+}
+
+/* Packs rows that lie in one panel, at most STRIP_ROWS of them. */
+static void strip_pack(struct matrix *matrix, size_t first, size_t rows, const char *from, enum dtype dtype)
+{
+    size_t values = group_values(matrix->dtype), row_bytes = matrix->n_in * dtype_size(dtype);
+    for (size_t k = 0; k < matrix->n_in; k += STRIP_GROUPS * values) {
+        uint32_t strip[STRIP_ROWS][STRIP_GROUPS];
+        size_t n = size_min(matrix->n_in - k, STRIP_GROUPS * values), groups = groups_for(n, matrix->dtype);
+        for (size_t r = 0; r < rows; r++) {
+            strip[r][groups - 1] = 0; /* the pad of an odd end */
+            dtype_convert(strip[r], matrix->dtype, from + r * row_bytes + k * dtype_size(dtype), dtype, n);
+        }
+        strip_write(matrix_at(matrix, first, k), strip, rows, groups);
+    }
+}
+
+void matrix_pack_rows(struct matrix *matrix, size_t first, size_t n, const void *rows, enum dtype from)
+{
+    assert(matrix->dtype != DTYPE_F16 && first + n <= matrix->n_out);
+    const char *source = rows;
+    for (size_t end = first + n; first < end;) {
+        size_t strip = size_min(end - first, STRIP_ROWS - first % STRIP_ROWS);
+        strip_pack(matrix, first, strip, source, from);
+        source += strip * matrix->n_in * dtype_size(from);
+        first += strip;
+    }
+}
+
+void matrix_row(const struct matrix *matrix, size_t row, float *out)
+{
+    for (size_t k = 0; k < matrix->n_in; k++)
+        out[k] = value_load(matrix_at(matrix, row, k), matrix->dtype);
+}
+
+size_t kv_key_bytes(const struct kv *kv)
+{
+    return (size_t)kv->kv_heads * matrix_bytes(kv->capacity, (size_t)kv->head_dim, kv->dtype);
+}
+
+size_t kv_value_bytes(const struct kv *kv)
+{
+    return (size_t)kv->kv_heads * kv->capacity * kv_padded(kv) * dtype_size(kv->dtype);
+}
+
+static size_t scratch_q_bytes(int head_dim)
+{
+    return ATTENTION_ROWS * size_round_up((size_t)head_dim, 16) * sizeof(float);
+}
+
+enum { SCORES_BYTES = TILE_ROWS * ATTENTION_KEYS * sizeof(float) };
+
+static size_t scratch_bytes(int head_dim)
+{
+    return 2 * scratch_q_bytes(head_dim) + 2 * SCORES_BYTES;
+}
+
+size_t attention_scratch_bytes(int head_dim, int threads)
+{
+    return (size_t)threads * scratch_bytes(head_dim);
+}
+
+struct attention_scratch attention_scratch_at(void *base, int head_dim, int worker)
+{
+    char *q = (char *)base + (size_t)worker * scratch_bytes(head_dim);
+    char *out = q + scratch_q_bytes(head_dim), *scores = out + scratch_q_bytes(head_dim);
+    return (struct attention_scratch){q, (float *)out, (float *)scores, scores + SCORES_BYTES};
+}

@@ -1,0 +1,104 @@
+/* Where each number lies in packed memory, and the block sizes that ref/, cpu/ and layout.c share. Private to kernels/.
+ *
+ * Everything packed consists of 32-bit groups: one f32, or a pair of bf16 with the earlier one in the low half. */
+#ifndef TOKSWEEP_ENGINE_KERNELS_LAYOUT_H
+#define TOKSWEEP_ENGINE_KERNELS_LAYOUT_H
+
+#include "engine/kernels/kernels.h"
+
+enum {
+    GROUP_BYTES = 4,
+    KV_BLOCK = PANEL,      /* positions per block of a kv; a block of keys is a panel */
+    TILE_ROWS = 6,         /* rows of a register tile */
+    ATTENTION_ROWS = 48,   /* most query rows of one unit of attention */
+    ATTENTION_KEYS = 256,  /* keys per step of the online softmax, aligned at position 0 */
+    ATTENTION_WIDTH = 256, /* largest head_dim */
+};
+
+static inline size_t size_min(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static inline size_t size_round_up(size_t n, size_t multiple)
+{
+    return (n + multiple - 1) / multiple * multiple;
+}
+
+static inline size_t group_values(enum dtype dtype)
+{
+    return dtype == DTYPE_F32 ? 1 : 2;
+}
+
+static inline size_t groups_for(size_t n, enum dtype dtype)
+{
+    return (n + group_values(dtype) - 1) / group_values(dtype);
+}
+
+/* Byte offset of value `i` of column `column` among interleaved groups, `width` columns side by side. */
+static inline size_t group_offset(size_t i, size_t column, size_t width, enum dtype dtype)
+{
+    return dtype == DTYPE_F32 ? (i * width + column) * GROUP_BYTES : (i / 2 * width + column) * GROUP_BYTES + i % 2 * 2;
+}
+
+static inline float value_load(const void *at, enum dtype dtype)
+{
+    if (dtype == DTYPE_F32) {
+        float value;
+        memcpy(&value, at, sizeof value);
+        return value;
+    }
+    uint16_t bits;
+    memcpy(&bits, at, sizeof bits);
+    return f32_from_bf16(bits);
+}
+
+static inline void value_store(void *at, float value, enum dtype dtype)
+{
+    if (dtype == DTYPE_F32) {
+        memcpy(at, &value, sizeof value);
+    } else {
+        uint16_t bits = bf16_from_f32(value);
+        memcpy(at, &bits, sizeof bits);
+    }
+}
+
+/* Value k of output `row`. */
+static inline void *matrix_at(const struct matrix *matrix, size_t row, size_t k)
+{
+    char *panel = (char *)matrix->panels + row / PANEL * matrix_panel_bytes(matrix->n_in, matrix->dtype);
+    return panel + group_offset(k, row % PANEL, PANEL, matrix->dtype);
+}
+
+/* head_dim rounded up to what a row of values takes. */
+static inline size_t kv_padded(const struct kv *kv)
+{
+    return size_round_up((size_t)kv->head_dim, 16);
+}
+
+/* Value d of the key, and of the value, at `position` in kv head `head`. */
+static inline void *kv_key_at(const struct kv *kv, size_t head, size_t position, size_t d)
+{
+    size_t block = head * (kv->capacity / KV_BLOCK) + position / KV_BLOCK;
+    char *panel = (char *)kv->keys + block * matrix_panel_bytes((size_t)kv->head_dim, kv->dtype);
+    return panel + group_offset(d, position % KV_BLOCK, PANEL, kv->dtype);
+}
+
+static inline void *kv_value_at(const struct kv *kv, size_t head, size_t position, size_t d)
+{
+    char *values = (char *)kv->values + head * kv->capacity * kv_padded(kv) * dtype_size(kv->dtype);
+    return values + group_offset(position, d, kv_padded(kv), kv->dtype);
+}
+
+/* What one thread of attention works in; every part 64-byte aligned. */
+struct attention_scratch {
+    char *q;       /* [ATTENTION_ROWS][head_dim], act or f32 */
+    float *out;    /* [ATTENTION_ROWS][padded head_dim], not yet divided by the sum of weights */
+    float *scores; /* [TILE_ROWS][ATTENTION_KEYS] */
+    char *weights; /* [TILE_ROWS][ATTENTION_KEYS], act or f32 */
+};
+
+/* Lays out the scratch of thread `worker` in `base`. */
+struct attention_scratch attention_scratch_at(void *base, int head_dim, int worker);
+
+#endif
