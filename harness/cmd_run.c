@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 static const struct cli_option options[] = {
@@ -112,6 +113,7 @@ static int read_schedule_options(struct run *run, size_t memory, struct err *err
 
 struct talk {
     bool terminal;
+    const char *jobs; /* what a job is */
     double printed; /* when the last line was */
     struct schedule_progress last;
 };
@@ -126,19 +128,9 @@ static void print_progress(const struct schedule_progress *progress, void *conte
     talk->printed = progress->seconds;
     double rate = progress->seconds > 0 ? (double)progress->answers_done / progress->seconds : 0;
     long left = rate > 0 ? (long)((double)(progress->answers_total - progress->answers_done) / rate) : 0;
-    fprintf(stderr, "%s%zu/%zu answers, %zu/%zu videos, %.1f answers/s, %ld:%02ld left%s%s", terminal ? "\r\033[K" : "", progress->answers_done,
-            progress->answers_total, progress->jobs_done, progress->jobs_total, rate, left / 60, left % 60,
+    fprintf(stderr, "%s%zu/%zu answers, %zu/%zu %s, %.1f answers/s, %ld:%02ld left%s%s", terminal ? "\r\033[K" : "", progress->answers_done,
+            progress->answers_total, progress->jobs_done, progress->jobs_total, talk->jobs, rate, left / 60, left % 60,
             progress->answers_failed ? ", some failed" : "", terminal ? "" : "\n");
-}
-
-static void print_end(const struct talk *talk, size_t n_wanted)
-{
-    const struct schedule_progress *last = &talk->last;
-    if (talk->terminal)
-        fputs("\r\033[K", stderr);
-    log_say(LOG_NOTE, "computed %zu answers in %.1f s, %zu of them failed", last->answers_done, last->seconds, last->answers_failed);
-    if (last->answers_total < n_wanted)
-        log_say(LOG_NOTE, "%zu answers were left to another process that works on this store", n_wanted - last->answers_total);
 }
 
 /* ---- steps --------------------------------------------------------------------------------------------------------------- */
@@ -249,18 +241,60 @@ static int print_table(struct run *run, struct err *err)
     return rc;
 }
 
-static int compute(struct run *run, struct err *err)
+static const char *job_name(const struct run *run)
 {
-    struct talk talk = {.terminal = isatty(STDERR_FILENO)};
+    return run->plan_options.no_share ? "questions" : "videos";
+}
+
+/* Runs the plan, and adds what it did to *sum. */
+static int compute_pass(struct run *run, struct schedule_progress *sum, struct err *err)
+{
+    struct talk talk = {.terminal = isatty(STDERR_FILENO), .jobs = job_name(run)};
     run->schedule.progress = print_progress;
     run->schedule.context = &talk;
-    log_say(LOG_NOTE, "%zu cells, %zu videos, %zu answers to compute, %zu in the store; %d jobs of %d threads, %s", run->sweep.n_cells,
-            run->plan.n_jobs, run->plan.n_wanted, run->plan.n_stored, run->schedule.jobs, run->schedule.threads, run->facts.device);
+    int rc = schedule_run(&run->sweep, &run->plan, run->store, run->id, run->cell_ids, run->runner, &run->facts, &run->schedule, err);
+    if (talk.terminal)
+        fputs("\r\033[K", stderr);
+    sum->answers_done += talk.last.answers_done;
+    sum->answers_failed += talk.last.answers_failed;
+    sum->seconds += talk.last.seconds;
+    sum->answers_elsewhere = talk.last.answers_elsewhere;
+    return rc;
+}
+
+/* Another process may stop before it has given the answers that it holds, so they are asked for again after a while. An answer that
+ * failed is not: this run may have tried it. */
+static int plan_rest(struct run *run, struct err *err)
+{
+    const struct timespec pause = {.tv_sec = 1};
+    int rc = 0;
+    nanosleep(&pause, NULL);
+    for (size_t c = 0; c < run->sweep.n_cells && !rc; c++)
+        rc = store_answered(run->store, run->cell_ids[c], &run->sweep.benchmarks[run->sweep.cells[c].benchmark].manifest, false,
+                            run->done[c], err);
+    if (rc)
+        return rc;
+    plan_free(&run->plan);
+    return plan_make(&run->plan, &run->sweep, (const bool *const *)run->done, &run->plan_options, err);
+}
+
+static int compute(struct run *run, struct err *err)
+{
+    struct schedule_progress sum = {0};
+    bool told = false;
+    log_say(LOG_NOTE, "%zu cells, %zu %s, %zu answers to compute, %zu in the store; %d jobs of %d threads, %s", run->sweep.n_cells,
+            run->plan.n_jobs, job_name(run), run->plan.n_wanted, run->plan.n_stored, run->schedule.jobs, run->schedule.threads, run->facts.device);
     int rc = begin(run, err);
     if (rc)
         return rc;
-    rc = schedule_run(&run->sweep, &run->plan, run->store, run->id, run->cell_ids, run->runner, &run->facts, &run->schedule, err);
-    print_end(&talk, run->plan.n_wanted);
+    while (!(rc = compute_pass(run, &sum, err)) && sum.answers_elsewhere && !atomic_load(&cli_stopped)) {
+        if (!told)
+            log_say(LOG_NOTE, "another process computes %zu answers of this sweep; waiting for them", sum.answers_elsewhere);
+        told = true;
+        if ((rc = plan_rest(run, err)))
+            break;
+    }
+    log_say(LOG_NOTE, "computed %zu answers in %.1f s, %zu of them failed", sum.answers_done, sum.seconds, sum.answers_failed);
     struct err ending = {0};
     int ended = store_end_run(run->store, run->id, rc ? "failed" : atomic_load(&cli_stopped) ? "stopped" : "done", rc ? &ending : err);
     return rc ? rc : ended;

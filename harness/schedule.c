@@ -271,6 +271,7 @@ static int claim_task(struct schedule *schedule, struct task *task, bool *any, s
             if (*wanted && (!taken || there)) {
                 *wanted = false;
                 schedule->progress.answers_total--;
+                schedule->progress.answers_elsewhere += !taken;
             }
             *any |= *wanted;
         }

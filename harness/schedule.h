@@ -16,6 +16,7 @@ struct schedule_progress {
     size_t answers_done, answers_total; /* of this run */
     size_t jobs_done, jobs_total;
     size_t answers_failed;
+    size_t answers_elsewhere;           /* not counted above: another process computes them */
     double seconds;
 };
 
