@@ -1,0 +1,120 @@
+"""One released lmms-eval behind a door: its own task classes and functions, without what they do not need to score text.
+
+A process holds one release: the recording scripts start one process per release. Packages that are not installed (torch, transformers,
+decord, OpenCV, ...) are stood in for by modules whose every name is an empty class; data sets come from the caller instead of the Hub.
+"""
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import pathlib
+import sys
+import types
+
+# What the six benchmarks' modules and the evaluator import but never call on the way from a row to a number.
+ABSENT = {"torch", "torchvision", "transformers", "accelerate", "decord", "cv2", "nltk", "pywsd", "openai", "av", "evaluate", "peft",
+          "librosa", "soundfile", "scipy", "sentencepiece", "wandb", "spacy", "moviepy", "qwen_vl_utils", "timm", "einops", "sacrebleu",
+          "anthropic", "pycocoevalcap", "zss", "terminaltables", "tiktoken", "Levenshtein", "rouge", "dotenv", "httpx", "aiohttp", "s3fs"}
+
+
+class _Anything(type):
+    """A class that has every attribute, is a decorator, and never matches isinstance()."""
+
+    def __getattr__(cls, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return _Anything(name, (), {})
+
+    def __call__(cls, *arguments, **keywords):
+        return arguments[0] if len(arguments) == 1 and callable(arguments[0]) and not keywords else cls
+
+    def __iter__(cls):
+        return iter(())
+
+    def __enter__(cls):
+        return cls
+
+    def __exit__(cls, *error):
+        return False
+
+    def __instancecheck__(cls, instance):
+        return False
+
+
+class _AbsentModule(types.ModuleType):
+    __path__ = []
+
+    def __getattr__(self, name):
+        if name == "__version__":
+            return "0.0.0"
+        if name.startswith("__"):
+            raise AttributeError(name)
+        value = _Anything(name, (), {})
+        setattr(self, name, value)
+        return value
+
+
+class _AbsentFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ABSENT:
+            return importlib.machinery.ModuleSpec(name, self, is_package=True)
+        return None
+
+    def create_module(self, spec):
+        return _AbsentModule(spec.name)
+
+    def exec_module(self, module):
+        pass
+
+
+class Video:
+    """cv2.VideoCapture as the subtitle prompts use it. `known` says what OpenCV would: {file stem: (fps, frames)}; else it is not there."""
+    known = {}
+
+    def __init__(self, path):
+        self.fps, self.frames = self.known.get(pathlib.Path(path).stem, (0.0, 0)) if "/data/" in path else (0.0, 0)
+
+    def get(self, what):
+        return float({"fps": self.fps, "frames": self.frames}[what])
+
+
+class Upstream:
+    """The release in `root` (a folder that holds lmms_eval/), with `home` as HF_HOME, where subtitles are looked for."""
+
+    def __init__(self, root, home):
+        os.environ["HF_HOME"] = str(home)
+        os.environ["HF_HUB_OFFLINE"] = os.environ["HF_DATASETS_OFFLINE"] = "1"
+        import datasets  # before the stand-ins: it asks which of them are there
+        import loguru
+        import tqdm
+        loguru.logger.remove()
+        sys.meta_path.append(_AbsentFinder())
+        sys.path.insert(0, str(root))
+        import cv2
+        cv2.VideoCapture, cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_COUNT = Video, "fps", "frames"
+        import torch
+        torch.distributed.is_available = torch.distributed.is_initialized = lambda: False
+        self.root, self.datasets, self.log, self.tqdm = pathlib.Path(root), datasets, loguru.logger, tqdm
+        from lmms_eval.api.task import ConfigurableTask
+        from lmms_eval.utils import load_yaml_config
+        self._task, self._load_yaml = ConfigurableTask, load_yaml_config
+        self._files = {path.stem: path for path in (self.root / "lmms_eval" / "tasks").rglob("*.yaml")}
+
+    def has(self, task):
+        return task in self._files or task == "perceptiontest_val_mc"
+
+    def task(self, name, model, rows):
+        """The task as `--model model --tasks name` makes it, over `rows` (a list of dicts)."""
+        path = self._files["perceptiontest_mc"] if name == "perceptiontest_val_mc" else self._files[name]
+        config = self._load_yaml(yaml_path=str(path))
+        split = config["test_split"]
+        data = self.datasets.Dataset.from_list(rows)
+
+        def download(task, _kwargs=None):
+            task.dataset = task.dataset_no_image = {split: data}
+        self._task.download = download
+        return self._task(config=config, model_name=model)
+
+    def names(self, task):
+        """The names of the utils.py of a made task."""
+        return task.config.process_results.__globals__
