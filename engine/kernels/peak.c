@@ -8,8 +8,7 @@
 #include <time.h>
 
 /* Short bursts, and the best of many: on a shared machine a long one is interrupted. */
-enum { BURSTS = 100 };
-static const double burst_s = 0.001;
+static const double burst_s = 0.0005, bursts_s = 1;
 
 struct burst {
     kernels_spin *spin;
@@ -40,9 +39,10 @@ static double spin_gflops(kernels_spin *spin, enum dtype dtype, int threads)
     while (burst_seconds(&burst, 1) < burst_s)
         burst.steps *= 2;
     double best = burst_seconds(&burst, threads);
-    for (int i = 1; i < BURSTS; i++) {
+    for (double sum = best; sum < bursts_s;) {
         double s = burst_seconds(&burst, threads);
         best = s < best ? s : best;
+        sum += s;
     }
     return spin(dtype, burst.steps) * threads / best * 1e-9;
 }

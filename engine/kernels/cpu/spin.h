@@ -23,7 +23,7 @@ static inline __attribute__((always_inline)) float spin_as(const enum dtype dtyp
     for (int r = 0; r < TILE_ROWS; r++)
         TILE_UNROLL
         for (int v = 0; v < STRIP; v++)
-            sums[r][v] = vec_set((float)(r * STRIP + v));
+            sums[r][v] = vec_set((float)(r * STRIP + v + 1)); /* not 0: a product that underflows is slow there */
     for (size_t step = 0; step < steps; step++) {
         TILE_UNROLL
         for (int r = 0; r < TILE_ROWS; r++)
