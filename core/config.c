@@ -1,6 +1,7 @@
 /* Sweep files: libyaml's events become cJSON-backed values; a table beside the tree remembers where each value stood. */
 #include "core/config.h"
 
+#include "core/arena.h"
 #include "core/text.h"
 
 #include <errno.h>
@@ -14,6 +15,7 @@ enum { MOST_DEPTH = 64, MOST_NODES = 10000, MOST_BYTES = 1 << 20 };
 struct place {
     const struct json *value;
     size_t line, column;
+    const char *set; /* the --set that gave the value; NULL: the file */
 };
 
 struct anchor {
@@ -24,8 +26,9 @@ struct anchor {
 struct config {
     char *name;
     struct json *root;
-    struct place *places;
+    struct place *places; /* a value's last one counts: values that --set replaced leave theirs behind */
     size_t n_places;
+    struct arena sets;
 };
 
 struct reader {
@@ -107,6 +110,18 @@ static struct json *scalar_value(const char *text, bool plain)
 
 /* ---- the tree ------------------------------------------------------------------------------------------------------------ */
 
+static int add_place(struct config *config, struct place place, struct err *err)
+{
+    if ((config->n_places & (config->n_places + 1)) == 0) { /* full at 2^k - 1 */
+        struct place *grown = realloc(config->places, 2 * (config->n_places + 1) * sizeof *grown);
+        if (!grown)
+            return err_no_memory(err, config->name);
+        config->places = grown;
+    }
+    config->places[config->n_places++] = place;
+    return 0;
+}
+
 static int remember(struct reader *reader, const struct json *value, yaml_mark_t mark)
 {
     struct config *config = reader->config;
@@ -114,14 +129,7 @@ static int remember(struct reader *reader, const struct json *value, yaml_mark_t
         return err_no_memory(reader->err, config->name);
     if (++reader->n_nodes > MOST_NODES)
         return fail_at(reader, mark, "more than 10,000 values, aliases expanded; write the sweep with fewer aliases");
-    if ((config->n_places & (config->n_places + 1)) == 0) { /* full at 2^k - 1 */
-        struct place *grown = realloc(config->places, 2 * (config->n_places + 1) * sizeof *grown);
-        if (!grown)
-            return err_no_memory(reader->err, config->name);
-        config->places = grown;
-    }
-    config->places[config->n_places++] = (struct place){value, mark.line + 1, mark.column + 1};
-    return 0;
+    return add_place(config, (struct place){value, mark.line + 1, mark.column + 1, NULL}, reader->err);
 }
 
 static struct place *place_of(const struct config *config, const struct json *value)
@@ -345,6 +353,7 @@ void config_free(struct config *config)
     if (!config)
         return;
     json_free(config->root);
+    arena_free(&config->sets);
     free(config->places);
     free(config->name);
     free(config);
@@ -362,68 +371,59 @@ const char *config_name(const struct config *config)
 
 /* ---- changing ------------------------------------------------------------------------------------------------------------ */
 
-/* Writes `tree` as text with the value at `path` replaced by `text`. The tree is small, so --set edits its text and reads it again:
- * one way in for every value. */
-static bool write_with(struct text *out, const struct json *tree, const char *path, const char *text)
+/* The member of that key, or the element of that number; NULL if there is none. */
+static struct json *child_at(const struct json *parent, const char *key, size_t n)
 {
-    bool object = json_type(tree) == JSON_OBJECT, found = false;
-    if (!path || (!object && json_type(tree) != JSON_ARRAY)) {
-        char *whole = json_text(tree);
-        text_put(out, whole ? whole : "");
-        free(whole);
-        return false;
-    }
-    size_t n = strcspn(path, "."), i = 0;
-    const char *rest = path[n] ? path + n + 1 : NULL;
-    text_put(out, object ? "{" : "[");
-    for (const struct json *child = json_first(tree); child; child = json_next(child), i++) {
+    bool object = json_type(parent) == JSON_OBJECT;
+    size_t i = 0;
+    for (const struct json *child = json_first(parent); child; child = json_next(child), i++) {
         char number[24];
         snprintf(number, sizeof number, "%zu", i);
-        const char *key = object ? json_key(child) : number;
-        bool here = strlen(key) == n && !memcmp(key, path, n);
-        text_put(out, i ? ", " : "");
-        if (object)
-            text_printf(out, "\"%s\": ", key);
-        if (here && !rest)
-            text_put(out, text);
-        else
-            found |= write_with(out, child, here ? rest : NULL, text);
-        found |= here && !rest;
+        const char *name = object ? json_key(child) : number;
+        if (strlen(name) == n && !memcmp(name, key, n))
+            return (struct json *)(uintptr_t)child;
     }
-    if (object && !found && !rest) { /* a new member of an object that is there */
-        text_printf(out, "%s\"%s\": ", i ? ", " : "", path);
-        text_put(out, text);
-        found = true;
-    }
-    text_put(out, object ? "}" : "]");
-    return found;
+    return NULL;
+}
+
+static int note_set(struct config *config, const struct json *value, const char *set, struct err *err)
+{
+    int rc = add_place(config, (struct place){.value = value, .set = set}, err);
+    for (const struct json *child = json_first(value); child && !rc; child = json_next(child))
+        rc = note_set(config, child, set, err);
+    return rc;
+}
+
+/* The value of a --set, read as a file of its own, so that what is wrong with it is said about it. */
+static int read_set(struct json **out, const char *set, const char *text, struct err *err)
+{
+    struct config *given;
+    const char *value = *text ? text : "~";
+    int rc = config_parse(&given, value, strlen(value), set, err);
+    if (rc)
+        return rc;
+    *out = given->root;
+    given->root = NULL;
+    config_free(given);
+    return 0;
 }
 
 int config_set(struct config *config, const char *path, const char *text, struct err *err)
 {
-    struct text whole = {0};
-    bool found = write_with(&whole, config->root, path, text);
-    char *bytes = text_take(&whole);
-    struct config *changed = NULL;
-    int rc;
-    if (!bytes)
-        rc = err_no_memory(err, "--set");
-    else if (!found)
-        rc = err_set(err, ERR_CONFIG, "--set %s: '%s' has no such place; use keys joined by dots, list elements by number from 0", path,
-                     config->name);
-    else
-        rc = config_parse(&changed, bytes, strlen(bytes), config->name, err);
-    free(bytes);
+    struct json *parent = config->root, *value;
+    const char *key = path, *set = arena_printf(&config->sets, "--set %s", path);
+    if (!set)
+        return err_no_memory(err, "--set");
+    for (const char *dot; parent && (dot = strchr(key, '.')); key = dot + 1)
+        parent = child_at(parent, key, (size_t)(dot - key));
+    const struct json *old = parent ? child_at(parent, key, strlen(key)) : NULL;
+    if (!*key || !parent || (!old && json_type(parent) != JSON_OBJECT))
+        return err_set(err, ERR_CONFIG, "%s: '%s' has no such place; use keys joined by dots, list elements by number from 0", set, config->name);
+    int rc = read_set(&value, set, text, err);
     if (rc)
         return rc;
-    free(changed->name);
-    changed->name = config->name;
-    config->name = NULL;
-    struct config old = *config;
-    *config = *changed;
-    *changed = old;
-    config_free(changed);
-    return 0;
+    value = old ? json_replace(parent, old, value) : json_add(parent, key, value);
+    return value ? note_set(config, value, set, err) : err_no_memory(err, "--set");
 }
 
 /* ---- messages ------------------------------------------------------------------------------------------------------------ */
@@ -436,6 +436,8 @@ int config_err(const struct config *config, const struct json *at, struct err *e
     vsnprintf(what, sizeof what, format, args);
     va_end(args);
     const struct place *place = place_of(config, at);
+    if (place && place->set)
+        return err_set(err, ERR_CONFIG, "%s: %s", place->set, what);
     if (place)
         return err_set(err, ERR_CONFIG, "%s:%zu:%zu: %s", config->name, place->line, place->column, what);
     return err_set(err, ERR_CONFIG, "%s: %s", config->name, what);

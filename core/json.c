@@ -443,6 +443,19 @@ struct json *json_add(struct json *parent, const char *key, struct json *child)
     return child;
 }
 
+struct json *json_replace(struct json *parent, const struct json *old, struct json *child)
+{
+    const char *key = json_type(parent) == JSON_OBJECT ? json_key(old) : NULL;
+    cJSON *item = (cJSON *)child;
+    bool replaced = item && (key ? cJSON_ReplaceItemInObjectCaseSensitive((cJSON *)parent, key, item)
+                                 : cJSON_ReplaceItemViaPointer((cJSON *)parent, (cJSON *)(uintptr_t)old, item));
+    if (!replaced) {
+        json_free(child);
+        return NULL;
+    }
+    return child;
+}
+
 static void write_string(struct text *text, const char *string)
 {
     text_put(text, "\"");

@@ -47,13 +47,16 @@ int json_get_integer(const struct json *object, const char *key, int64_t otherwi
                      const char *name, struct err *err);
 int json_get_bool(const struct json *object, const char *key, bool otherwise, bool *out, const char *name, struct err *err);
 
-/* Building. Each returns the new value, or NULL when memory is out; json_add then frees the child. */
+/* Building. Each returns the new value, or NULL when memory is out; json_add and json_replace then free the child. */
 struct json *json_new(enum json_type type); /* array, object or null */
 struct json *json_new_string(const char *text);
 struct json *json_new_number(double value); /* NaN and infinities become null */
 struct json *json_new_bool(bool value);
 struct json *json_copy(const struct json *json);
 struct json *json_add(struct json *parent, const char *key, struct json *child); /* key NULL for arrays; takes `child`; returns it */
+
+/* Puts `child` in the place of `old`, an element or member of `parent`, whose key it gets; `old` is freed. As json_add. */
+struct json *json_replace(struct json *parent, const struct json *old, struct json *child);
 
 /* Canonical text: members sorted by key bytes, no blanks, shortest numbers that read back equal. malloc'ed; NULL when memory is out. */
 char *json_text(const struct json *json);

@@ -116,6 +116,32 @@ static void test_set(void **state)
     assert_int_equal(config_set(config, "nowhere.deep", "1", &err), ERR_CONFIG);
     assert_non_null(strstr(err.text, "no such place"));
     assert_string_equal(config_name(config), "s.yaml");
+    assert_int_equal(config_set(config, "axes.", "1", &err), ERR_CONFIG);
+    assert_int_equal(config_set(config, "axes.list.2", "1", &err), ERR_CONFIG);
+    assert_int_equal(config_set(config, "axes.frames", "[16", &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "--set axes.frames:"));
+    assert_int_equal(config_set(config, "axes.fresh", "", &err), 0);
+    assert_int_equal(json_type(json_get(json_get(config_root(config), "axes"), "fresh")), JSON_NULL);
+    config_free(config);
+}
+
+/* What --set gave is named by it; what it did not touch keeps its place in the file. */
+static void test_set_keeps_places(void **state)
+{
+    (void)state;
+    static const char *const known[] = {"frames", NULL};
+    struct config *config;
+    struct err err = {0};
+    const char *yaml = "name: x\naxes:\n  frames: 8\n  framse: 9\n";
+    assert_int_equal(config_parse(&config, yaml, strlen(yaml), "s.yaml", &err), 0);
+    for (int i = 0; i < 100; i++) /* values come and go, and with them their places in memory */
+        assert_int_equal(config_set(config, "name", i % 2 ? "[a, [b, c]]" : "{d: {e: 1}}", &err), 0);
+    const struct json *axes = json_get(config_root(config), "axes");
+    assert_int_equal(config_check_keys(config, axes, "axes", known, &err), ERR_CONFIG);
+    assert_string_equal(err.text, "s.yaml:4:3: unknown key 'framse' in axes; did you mean 'frames'?");
+    const struct json *deep = json_first(json_next(json_first(json_get(config_root(config), "name"))));
+    assert_int_equal(config_err(config, deep, &err, "no"), ERR_CONFIG);
+    assert_string_equal(err.text, "--set name: no");
     config_free(config);
 }
 
@@ -133,7 +159,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_core_scalars), cmocka_unit_test(test_aliases_expand), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_alias_bomb),   cmocka_unit_test(test_deep_nesting),   cmocka_unit_test(test_unknown_key_names_the_nearest),
-        cmocka_unit_test(test_set),          cmocka_unit_test(test_nearest_word),
+        cmocka_unit_test(test_set),          cmocka_unit_test(test_set_keeps_places), cmocka_unit_test(test_nearest_word),
     };
     return cmocka_run_group_tests_name("config", tests, NULL, NULL);
 }
