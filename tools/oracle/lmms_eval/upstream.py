@@ -3,13 +3,22 @@
 A process holds one release: the recording scripts start one process per release. Packages that are not installed (torch, transformers,
 decord, OpenCV, ...) are stood in for by modules whose every name is an empty class; data sets come from the caller instead of the Hub.
 """
+import concurrent.futures
 import importlib.abc
 import importlib.machinery
-import importlib.util
+import json
+import multiprocessing
 import os
 import pathlib
+import platform
+import re
 import sys
 import types
+import unicodedata
+
+REVISIONS = {"lmms-0.2.3": "v0.2.3 30a07458e60c698804a0871897352865935ff6e4", "lmms-0.3.0": "v0.3.0 754640a70ba2d8030b9321fb8e021eaa8c0aee3e",
+             "lmms-0.3.4": "v0.3.4 a863517758764b2da7be0b5649d68fa744ab73e6", "lmms-head": "75571cfe0fa36ca5ec2e6aa2bb268f9d38295af3"}
+PROFILES = list(REVISIONS)
 
 # What the six benchmarks' modules and the evaluator import but never call on the way from a row to a number.
 ABSENT = {"torch", "torchvision", "transformers", "accelerate", "decord", "cv2", "nltk", "pywsd", "openai", "av", "evaluate", "peft",
@@ -118,3 +127,32 @@ class Upstream:
     def names(self, task):
         """The names of the utils.py of a made task."""
         return task.config.process_results.__globals__
+
+
+def releases(arguments):
+    """["lmms-0.3.4=folder", ...] -> [(profile, folder), ...]; every release must be there."""
+    found = dict(argument.split("=", 1) for argument in arguments)
+    if list(found) != PROFILES:
+        raise SystemExit("expected " + " ".join(name + "=FOLDER" for name in PROFILES))
+    return [(profile, folder) for profile, folder in found.items()]
+
+
+def in_own_process(function, *arguments):
+    """The function's value from a fresh interpreter: two releases cannot share one, and sets of strings come in one order there."""
+    os.environ["PYTHONHASHSEED"] = "0"
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def without_paths(text):
+    """An error message without the folders of the machine that recorded it."""
+    return re.sub(r"(/[^/\s:']+)+/", "", text)
+
+
+def write_versions(out):
+    import numpy
+    import pyarrow
+    import datasets
+    versions = {"lmms_eval": REVISIONS, "python": platform.python_version(), "unicode": unicodedata.unidata_version,
+                "numpy": numpy.__version__, "pyarrow": pyarrow.__version__, "datasets": datasets.__version__}
+    (out / "versions.json").write_text(json.dumps(versions, indent=1) + "\n")
