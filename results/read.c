@@ -1,7 +1,10 @@
 /* Store, reading: what is answered already, and the rows of the views as structs. */
 #include "results/store_impl.h"
 
+#include "core/text.h"
+
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 /* ---- what is there --------------------------------------------------------------------------------------------------------- */
@@ -32,6 +35,25 @@ int store_answered(struct store *store, int64_t cell, const struct manifest *man
     int rc = 0;
     for (size_t i = 0; i < manifest->n_samples && !rc; i++)
         rc = store_has_answer(store, cell, manifest, i, retry_failed, &done[i], err);
+    return rc;
+}
+
+int store_find_build(struct store *store, const char *beginning, char digest[DIGEST_HEX], struct err *err)
+{
+    struct query query = query_on(store, "SELECT build_digest FROM cell GROUP BY build_digest ORDER BY max(id) DESC");
+    struct text builds = {0};
+    size_t found = 0;
+    int rc;
+    while ((rc = query_step(&query, "look for a build", err)) > 0) {
+        const char *build = store_column_text(query.stmt, 0);
+        text_printf(&builds, "%s%.12s", builds.length ? ", " : "", build);
+        if (strncmp(build, beginning, strlen(beginning)) == 0 && found++ == 0)
+            snprintf(digest, DIGEST_HEX, "%s", build);
+    }
+    if (rc == 0 && found != 1)
+        rc = err_set(err, ERR_CONFIG, "'%s' is the beginning of %s build's digest in store '%s'; the builds of its cells are %s", beginning,
+                     found ? "more than one" : "no", store->path, builds.length ? builds.bytes : "none");
+    text_free(&builds);
     return rc;
 }
 

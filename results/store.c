@@ -5,6 +5,7 @@
 #include "results/store_impl.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -327,7 +328,10 @@ static int open_file(struct store *store, enum store_mode mode, struct err *err)
         return err_no_memory(err, "opening a store");
     if (code != SQLITE_OK) {
         int saved = sqlite3_system_errno(store->db);
-        return err_set(err, ERR_IO, "cannot open store '%s': %s", store->path, saved ? strerror(saved) : sqlite3_errmsg(store->db));
+        return err_set(err, ERR_IO, "cannot open store '%s': %s%s", store->path, saved ? strerror(saved) : sqlite3_errmsg(store->db),
+                       saved != ENOENT      ? ""
+                       : mode == STORE_READ ? "; name a store that 'toksweep run' has written"
+                                            : "; make its folder, or name another");
     }
     if (mode == STORE_WRITE && sqlite3_db_readonly(store->db, "main") == 1) /* SQLite falls back to reading */
         return err_set(err, ERR_IO, "cannot write store '%s': its permissions allow only reading; make it writable, or name another store",

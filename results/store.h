@@ -45,6 +45,10 @@ int store_put_manifest(struct store *store, const struct manifest *manifest, str
 /* Writes the cell if it is not there; *id is its row. `protocol` gives how its headline number is made. */
 int store_put_cell(struct store *store, const struct cell *cell, const struct protocol *protocol, int64_t *id, struct err *err);
 
+/* The one build whose cells the store holds and whose digest begins with `beginning`. ERR_CONFIG when there is none, or more than one:
+ * names those there are. */
+int store_find_build(struct store *store, const char *beginning, char digest[DIGEST_HEX], struct err *err);
+
 /* For each sample of `manifest`: done[i] = the cell has an answer for it. With `retry_failed`, answers whose status is not ok,
  * no_answer or ambiguous do not count. */
 int store_answered(struct store *store, int64_t cell, const struct manifest *manifest, bool retry_failed, bool *done, struct err *err);

@@ -103,7 +103,7 @@ static void empty_file_becomes_a_store(void **state)
 
 static void missing_file_is_named(void **state)
 {
-    refuses(*state, STORE_READ, ERR_IO, "cannot open store '%s': No such file or directory");
+    refuses(*state, STORE_READ, ERR_IO, "cannot open store '%s': No such file or directory; name a store that 'toksweep run' has written");
     struct store_fixture *fixture = *state;
     assert_int_equal(access(fixture->path, F_OK), -1);
 }

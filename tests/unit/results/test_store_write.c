@@ -340,6 +340,36 @@ static void ten_thousand_answers_are_all_there(void **state)
     arena_free(&large.arena);
 }
 
+/* ---- builds ---------------------------------------------------------------------------------------------------------------- */
+
+static void put_cell_of_build(struct store_fixture *fixture, const char *build)
+{
+    struct cell cell = fixture_cell(&fixture->manifest, "none", "{}", "none", 4);
+    int64_t id;
+    cell.build_digest = build;
+    OK(fixture_put_cell(fixture->store, cell, &id, &err));
+}
+
+static void builds_are_found_by_their_beginning(void **state)
+{
+    struct store_fixture *fixture = *state;
+    char digest[DIGEST_HEX];
+    struct err why = {0};
+    assert_int_equal(store_find_build(fixture->store, "a", digest, &why), ERR_CONFIG);
+    assert_non_null(strstr(why.text, "the builds of its cells are none"));
+    put_cell_of_build(fixture, "ab01");
+    put_cell_of_build(fixture, "ab02");
+    put_cell_of_build(fixture, "cd03");
+    OK(store_find_build(fixture->store, "c", digest, &err));
+    assert_string_equal(digest, "cd03");
+    OK(store_find_build(fixture->store, "ab02", digest, &err));
+    assert_string_equal(digest, "ab02");
+    assert_int_equal(store_find_build(fixture->store, "ab", digest, &why), ERR_CONFIG);
+    assert_non_null(strstr(why.text, "'ab' is the beginning of more than one build's digest in store"));
+    assert_int_equal(store_find_build(fixture->store, "x", digest, &why), ERR_CONFIG);
+    assert_non_null(strstr(why.text, "the builds of its cells are cd03, ab02, ab01"));
+}
+
 /* ---- calibrations ---------------------------------------------------------------------------------------------------------- */
 
 static void calibration_comes_back(void **state)
@@ -385,6 +415,7 @@ int main(void)
         IN_STORE(answered_is_by_sample_and_manifest),
         IN_STORE(statuses_are_counted),
         IN_STORE(ten_thousand_answers_are_all_there),
+        IN_STORE(builds_are_found_by_their_beginning),
         IN_STORE(calibration_comes_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
