@@ -64,12 +64,13 @@ static struct answer mock_answer(const struct mock *mock, const struct job_cell 
 static int mock_run(void *self, void *worker, const struct job *job, answer_sink *sink, void *context, struct err *err)
 {
     (void)worker, (void)err;
+    const struct answer no_tokens = {.status = ANSWER_OK, .extracted = -1, .margin = NAN, .cost = {.joules = NAN}};
     for (size_t c = 0; c < job->n_cells; c++)
         for (size_t s = 0; s < job->n_samples && !atomic_load(job->stop); s++) {
             char room[8];
             if (!job->wanted[c * job->n_samples + s])
                 continue;
-            struct answer answer = mock_answer(self, &job->cells[c], job->samples[s].sample, room, sizeof room);
+            struct answer answer = job->plan_only ? no_tokens : mock_answer(self, &job->cells[c], job->samples[s].sample, room, sizeof room);
             if (sink(context, c, s, &answer))
                 return 0;
         }

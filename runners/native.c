@@ -656,6 +656,7 @@ done:
 const struct runner runner_native = {
     .name = "native",
     .summary = "the C engine in this process",
+    .opens_checkpoint = true,
     .open = native_open,
     .close = native_close,
     .bytes_needed = native_bytes,

@@ -80,6 +80,7 @@ struct runner_facts {
 
 struct runner {
     const char *name, *summary;
+    bool opens_checkpoint; /* options.model is the folder of a checkpoint, and computing with it is what an answer costs */
     int (*open)(void **self, const struct runner_options *options, struct runner_facts *facts, struct err *err);
     void (*close)(void *self);
 

@@ -185,16 +185,20 @@ static void test_memory_is_known_beforehand(void **state)
     }
 }
 
+/* Without questions, as a calibration asks. */
 static void test_plans_alone(void **state)
 {
     (void)state;
-    struct subject subject;
-    subject_open(&subject, &runner_native);
-    subject.job.plan_only = true;
-    subject.job.n_samples = 1;
-    struct seen seen = run(&subject, 1000);
-    assert_int_equal(seen.total, CELLS);
-    subject_close(&subject);
+    FOR_EACH_RUNNER(subject)
+    {
+        subject.job.plan_only = true;
+        subject.job.n_samples = 1;
+        subject.job_samples[0] = (struct job_sample){0};
+        struct seen seen = run(&subject, 1000);
+        assert_int_equal(seen.total, CELLS);
+        assert_int_equal(seen.status[0], ANSWER_OK);
+        assert_string_equal(seen.raw[0], "");
+    }
 }
 
 static void test_too_long_is_a_status(void **state)
