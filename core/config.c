@@ -418,7 +418,8 @@ int config_set(struct config *config, const char *path, const char *text, struct
         parent = child_at(parent, key, (size_t)(dot - key));
     const struct json *old = parent ? child_at(parent, key, strlen(key)) : NULL;
     if (!*key || !parent || (!old && json_type(parent) != JSON_OBJECT))
-        return err_set(err, ERR_CONFIG, "%s: '%s' has no such place; use keys joined by dots, list elements by number from 0", set, config->name);
+        return err_set(err, ERR_CONFIG, "%s: '%s' has no such place; use keys joined by dots, list elements by number from 0", set,
+                       config->name);
     int rc = read_set(&value, set, text, err);
     if (rc)
         return rc;

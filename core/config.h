@@ -16,11 +16,12 @@ void config_free(struct config *config);
 const struct json *config_root(const struct config *config);
 const char *config_name(const struct config *config); /* the path, for messages */
 
-/* Sets path.to.key (array elements by number) to the YAML scalar or flow value `text`: the command line's --set. Messages about this value
- * say so, all others keep their places in the file. On failure nothing has changed. */
+/* Sets path.to.key (array elements by number) to the YAML scalar or flow value `text`: the command line's --set. Messages about this
+ * value say so, all others keep their places in the file. On failure nothing has changed, unless memory is out. */
 int config_set(struct config *config, const char *path, const char *text, struct err *err);
 
-/* ERR_CONFIG "<file>:<line>:<column>: <formatted>", at the place of `at` (a member's key when it is one), or "--set <path>: <formatted>". */
+/* ERR_CONFIG "<file>:<line>:<column>: <formatted>", at the place of `at` (a member's key when it is one); "--set <path>: <formatted>" for
+ * what --set gave. */
 int config_err(const struct config *config, const struct json *at, struct err *err, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 

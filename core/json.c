@@ -446,9 +446,9 @@ struct json *json_add(struct json *parent, const char *key, struct json *child)
 struct json *json_replace(struct json *parent, const struct json *old, struct json *child)
 {
     const char *key = json_type(parent) == JSON_OBJECT ? json_key(old) : NULL;
-    cJSON *item = (cJSON *)child;
-    bool replaced = item && (key ? cJSON_ReplaceItemInObjectCaseSensitive((cJSON *)parent, key, item)
-                                 : cJSON_ReplaceItemViaPointer((cJSON *)parent, (cJSON *)(uintptr_t)old, item));
+    cJSON *into = (cJSON *)parent, *item = (cJSON *)child;
+    bool replaced = item && (key ? cJSON_ReplaceItemInObjectCaseSensitive(into, key, item)
+                                 : cJSON_ReplaceItemViaPointer(into, (cJSON *)(uintptr_t)old, item));
     if (!replaced) {
         json_free(child);
         return NULL;

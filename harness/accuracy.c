@@ -52,7 +52,7 @@ static int add_cell_row(const struct cell_row *row, void *context)
     interval_cells(rows, scored, row->wilson_low, row->wilson_high);
     if (rows->plain) {
         table_cell(table, "%lld", (long long)row->n_correct);
-        table_cell(table, "%lld", (long long)row->n_answered);
+        table_cell(table, "%lld", (long long)scored);
         table_cell(table, "%lld", (long long)row->n_samples);
         table_cell(table, "%lld", (long long)row->n_failed);
     } else {

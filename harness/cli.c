@@ -194,7 +194,8 @@ static int parse(struct cli_args *args, int argc, char **argv, struct err *err)
 
 static void print_talk(enum log_level level, const char *text)
 {
-    fprintf(stderr, "%s%s\n", level == LOG_WARNING ? "warning: " : "", text);
+    const char *over_progress = isatty(STDERR_FILENO) ? "\r\033[K" : ""; /* a line without an end may stand there */
+    fprintf(stderr, "%s%s%s\n", over_progress, level == LOG_WARNING ? "warning: " : "", text);
 }
 
 static void stop(int signal_number)
@@ -234,6 +235,7 @@ int cli_main(int argc, char **argv)
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* past a limit on file sizes, writing fails as on a full disk */
     log_set_sink(print_talk, getenv("TOKSWEEP_DEBUG") ? LOG_DEBUG : LOG_NOTE);
     if (argc < 2) {
         print_overview(stderr);

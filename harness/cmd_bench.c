@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 static const struct cli_option options[] = {
-    {"model", "NAME", "lmms-lab/llava-onevision-qwen2-0.5b-ov", "published model whose shape is used", false},
+    {"model", "NAME", "lmms-lab/llava-onevision-qwen2-0.5b-ov", "published model, or folder of a checkpoint, whose shape is used", false},
     {"rows", "N", "2048", "rows of the prefill", false},
     {"repeats", "N", "5", "of each figure; the median is printed", false},
     {"threads", "N", NULL, "threads (all processors)", false},
@@ -174,6 +174,16 @@ static int bench_all(struct bench *bench, const struct cli_args *args, size_t ro
     return rc;
 }
 
+static int find_shape(struct model_shape *shape, const char *model, struct err *err)
+{
+    if (model_shape_published(shape, model))
+        return 0;
+    int rc = model_shape_load(shape, model, err);
+    return rc == ERR_IO ? err_set(err, ERR_CONFIG, "no shape of model '%s': it is neither a published one nor a folder with a config.json; "
+                                  "give a Hub id such as lmms-lab/LLaVA-Video-7B-Qwen2, or a folder", model)
+                        : rc;
+}
+
 static int bench_command(const struct cli_args *args, struct err *err)
 {
     struct bench bench = {0};
@@ -185,10 +195,11 @@ static int bench_command(const struct cli_args *args, struct err *err)
     enum dtype dtype = strcmp(cli_text(args, "dtype"), "f32") ? DTYPE_BF16 : DTYPE_F32;
     if (format < 0 || format == TABLE_LATEX)
         return err_set(err, ERR_CONFIG, "--format should be terminal, md, csv or json, it is '%s'", cli_text(args, "format"));
-    if (!model_shape_published(&shape, cli_text(args, "model")))
-        return err_set(err, ERR_CONFIG, "no published shape of '%s' is known", cli_text(args, "model"));
-    if ((rc = cli_integer(args, "rows", 1, 32768, &rows, err)) || (rc = cli_integer(args, "repeats", 1, MOST_REPEATS, &repeats, err)) ||
-        (rc = cli_integer(args, "threads", 1, 1024, &threads, err)) || (rc = kernels_open(&kernels, cli_text(args, "isa"), err)))
+    if (strcmp(cli_text(args, "dtype"), "f32") && strcmp(cli_text(args, "dtype"), "bf16"))
+        return err_set(err, ERR_CONFIG, "--dtype should be f32 or bf16, it is '%s'", cli_text(args, "dtype"));
+    if ((rc = find_shape(&shape, cli_text(args, "model"), err)) || (rc = cli_integer(args, "rows", 1, 32768, &rows, err)) ||
+        (rc = cli_integer(args, "repeats", 1, MOST_REPEATS, &repeats, err)) || (rc = cli_integer(args, "threads", 1, 1024, &threads, err)) ||
+        (rc = kernels_open(&kernels, cli_text(args, "isa"), err)))
         return rc;
     bench.threads = (int)threads;
     bench.repeats = (int)repeats;

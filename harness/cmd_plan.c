@@ -29,6 +29,7 @@ struct totals { double videos, frames_decoded, frames_encoded, rows, visual, vis
 struct estimate {
     struct sweep sweep;
     struct model_shape shape;
+    bool published; /* the shape, in place of the model's own */
     struct totals shared, alone;
     size_t most_rows, most_frames, features_bytes;
     struct table cells;
@@ -39,6 +40,15 @@ static void benchmark_counts(const struct sweep_benchmark *b, double *videos, do
 {
     *videos = (double)(b->loaded ? b->manifest.n_videos : b->benchmark->published_videos);
     *samples = (double)(b->loaded ? b->manifest.n_samples : b->benchmark->published_samples);
+}
+
+/* Fixed digits; below one, two that count. */
+static void amount_cell(struct table *table, int digits, double amount)
+{
+    if (digits && amount > 0 && amount < 1)
+        table_cell(table, "%.2g", amount);
+    else
+        table_cell(table, "%.*f", digits, amount);
 }
 
 /* The grids a cell's compressor sees, without features. */
@@ -76,7 +86,7 @@ static void add_cell(struct estimate *estimate, const struct sweep_cell *cell)
     table_cell(&estimate->cells, "%.0f", visual);
     table_cell(&estimate->cells, "%.1f", 100 * ratio);
     table_cell(&estimate->cells, "%s", source);
-    table_cell(&estimate->cells, "%.2f", one);
+    amount_cell(&estimate->cells, 2, one);
     estimate->alone.videos += samples;
     estimate->alone.frames_decoded += samples * view.T;
     estimate->alone.frames_encoded += samples * view.T;
@@ -119,8 +129,6 @@ static void add_benchmark(struct estimate *estimate, size_t b)
     estimate->shared.frames_decoded += videos * (double)frames;
     estimate->shared.frames_encoded += videos * (double)frames;
     estimate->most_frames = frames > estimate->most_frames ? frames : estimate->most_frames;
-    printf("%s: %.0f videos, %.0f questions%s\n", estimate->sweep.benchmarks[b].benchmark->name, videos, samples,
-           estimate->sweep.benchmarks[b].loaded ? "" : " (published counts; the manifest is not here)");
 }
 
 static void print_totals(struct estimate *estimate, double seconds_per_tflop)
@@ -147,8 +155,8 @@ static void print_totals(struct estimate *estimate, double seconds_per_tflop)
     table_column(&table, "saved", true);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         table_cell(&table, "%s", rows[i].name);
-        table_cell(&table, "%.*f", rows[i].digits, rows[i].shared);
-        table_cell(&table, "%.*f", rows[i].digits, rows[i].alone);
+        amount_cell(&table, rows[i].digits, rows[i].shared);
+        amount_cell(&table, rows[i].digits, rows[i].alone);
         table_cell(&table, "%.1fx", rows[i].shared > 0 ? rows[i].alone / rows[i].shared : 1);
     }
     if (table_write(&table, TABLE_TERMINAL, &out))
@@ -165,7 +173,7 @@ static int find_shape(struct estimate *estimate, struct err *err)
     if (!sweep_model_folder(sweep, &estimate->arena, &folder, &missing))
         return model_shape_load(&estimate->shape, folder, err);
     if (model_shape_published(&estimate->shape, sweep->model)) {
-        printf("model %s: not here; its published shape is used\n", sweep->model);
+        estimate->published = true;
         return 0;
     }
     *err = missing;
@@ -188,6 +196,20 @@ static int load_manifests(struct sweep *sweep, struct err *err)
     return 0;
 }
 
+static void print_head(const struct estimate *estimate)
+{
+    const struct sweep *sweep = &estimate->sweep;
+    printf("sweep %s: %zu cells, profile %s\n", sweep->name, sweep->n_cells, sweep->profile->name);
+    if (estimate->published)
+        printf("model %s: not here; its published shape is used\n", sweep->model);
+    for (size_t b = 0; b < sweep->n_benchmarks; b++) {
+        double videos, samples;
+        benchmark_counts(&sweep->benchmarks[b], &videos, &samples);
+        printf("%s: %.0f videos, %.0f questions%s\n", sweep->benchmarks[b].benchmark->name, videos, samples,
+               sweep->benchmarks[b].loaded ? "" : " (published counts; the manifest is not here)");
+    }
+}
+
 static void print_cells(struct estimate *estimate)
 {
     struct table *table = &estimate->cells;
@@ -195,6 +217,8 @@ static void print_cells(struct estimate *estimate)
     static const char *const columns[] = {"benchmark", "frames", "compressor", "tokens full", "expected", "kept %", "known from", "prefill TFLOP"};
     for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
         table_column(table, columns[i], i != 0 && i != 2 && i != 6);
+    for (size_t b = 0; b < estimate->sweep.n_benchmarks; b++)
+        add_benchmark(estimate, b);
     for (size_t c = 0; c < estimate->sweep.n_cells; c++)
         add_cell(estimate, &estimate->sweep.cells[c]);
     if (table_write(table, TABLE_TERMINAL, &out))
@@ -213,33 +237,69 @@ static void print_memory(const struct estimate *estimate, enum dtype dtype, int 
            dtype_name(dtype), weights / 0x1p20, features / 0x1p20, state / 0x1p20, frames / 0x1p20);
 }
 
+/* What a model's work comes to. */
+static int print_work(struct estimate *estimate, int threads, struct err *err)
+{
+    const struct kernels *kernels;
+    enum dtype dtype = strcmp(estimate->sweep.dtype, "f32") ? DTYPE_BF16 : DTYPE_F32;
+    int rc = kernels_open(&kernels, estimate->sweep.isa, err);
+    if (!rc)
+        rc = find_shape(estimate, err);
+    if (rc)
+        return rc;
+    print_head(estimate);
+    print_cells(estimate);
+    double gflops = kernels_peak_gflops(kernels, dtype, threads);
+    print_totals(estimate, 1e3 / (0.7 * gflops));
+    print_memory(estimate, dtype, threads);
+    printf("time: 70 %% of this machine's measured %.0f GFLOP/s (%s, %s, %d threads); decoding of videos comes on top and overlaps\n"
+           "assumed: %d text rows a question, videos long enough that different frame counts hardly share frames\n",
+           gflops, kernels->name, dtype_name(dtype), threads, TEXT_ROWS);
+    return 0;
+}
+
+/* The same for a runner that opens no model: only the answers can be counted. */
+static void print_answers(struct estimate *estimate)
+{
+    struct table *table = &estimate->cells;
+    struct text out = {0};
+    double total = 0;
+    print_head(estimate);
+    static const char *const columns[] = {"benchmark", "frames", "compressor", "answers"};
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        table_column(table, columns[i], i % 2);
+    for (size_t c = 0; c < estimate->sweep.n_cells; c++) {
+        const struct sweep_cell *cell = &estimate->sweep.cells[c];
+        double videos, samples;
+        benchmark_counts(&estimate->sweep.benchmarks[cell->benchmark], &videos, &samples);
+        table_cell(table, "%s", cell->run.cell.benchmark);
+        table_cell(table, "%d", cell->run.cell.frames);
+        table_cell(table, "%s", cell->label);
+        table_cell(table, "%.0f", samples);
+        total += samples;
+    }
+    if (table_write(table, TABLE_TERMINAL, &out))
+        printf("\n%s\n", out.bytes);
+    printf("%.0f answers; runner %s opens no model, so there are no frames, tokens or FLOPs to plan\n", total,
+           estimate->sweep.runner->name);
+    text_free(&out);
+}
+
 static int plan(const struct cli_args *args, struct err *err)
 {
     struct estimate estimate = {0};
     struct sweep_overrides overrides = {.sets = cli_texts(args, "set"), .data = cli_text(args, "data"), .dtype = cli_text(args, "dtype")};
-    const struct kernels *kernels;
     int64_t threads = sysconf(_SC_NPROCESSORS_ONLN);
     int rc = cli_integer(args, "threads", 1, 1024, &threads, err);
     if (!rc)
         rc = sweep_load(&estimate.sweep, args->operands[0], &overrides, err);
     if (rc)
         return rc;
-    if ((rc = load_manifests(&estimate.sweep, err)) || (rc = kernels_open(&kernels, estimate.sweep.isa, err)))
-        goto done;
-    printf("sweep %s: %zu cells, profile %s\n", estimate.sweep.name, estimate.sweep.n_cells, estimate.sweep.profile->name);
-    if ((rc = find_shape(&estimate, err)))
-        goto done;
-    for (size_t b = 0; b < estimate.sweep.n_benchmarks; b++)
-        add_benchmark(&estimate, b);
-    print_cells(&estimate);
-    enum dtype dtype = strcmp(estimate.sweep.dtype, "f32") ? DTYPE_BF16 : DTYPE_F32;
-    double gflops = kernels_peak_gflops(kernels, dtype, (int)threads);
-    print_totals(&estimate, 1e3 / (0.7 * gflops));
-    print_memory(&estimate, dtype, (int)threads);
-    printf("time: 70 %% of this machine's measured %.0f GFLOP/s (%s, %s, %lld threads); decoding of videos comes on top and overlaps\n"
-           "assumed: %d text rows a question, videos long enough that different frame counts hardly share frames\n",
-           gflops, kernels->name, dtype_name(dtype), (long long)threads, TEXT_ROWS);
-done:
+    rc = load_manifests(&estimate.sweep, err);
+    if (!rc && estimate.sweep.runner->opens_checkpoint)
+        rc = print_work(&estimate, (int)threads, err);
+    else if (!rc)
+        print_answers(&estimate);
     table_free(&estimate.cells);
     sweep_free(&estimate.sweep);
     arena_free(&estimate.arena);

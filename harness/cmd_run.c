@@ -26,7 +26,7 @@ static const struct cli_option options[] = {
     {"shard", "K/N", NULL, "only every N-th video, starting with the K-th (1 to N)", false},
     {"retry-failed", NULL, NULL, "computes failed answers again", false},
     {"no-share", NULL, NULL, "computes every answer by itself; the answers are the same", false},
-    {"reuse-build", "DIGEST", NULL, "continues the cells of an older build on purpose ('toksweep version' prints a build's digest)", false},
+    {"reuse-build", "DIGEST", NULL, "continues the cells of an older build in this store on purpose; the beginning of its digest is enough", false},
     {"device", "NAME", NULL, "overrides runner.device", false},
     {"dtype", "NAME", NULL, "overrides runner.dtype: f32 or bf16", false},
     {"isa", "NAME", NULL, "overrides runner.isa: a kernel table of 'toksweep list devices'", false},
@@ -100,7 +100,9 @@ static int read_schedule_options(struct run *run, size_t memory, struct err *err
     if (!rc)
         rc = cli_integer(run->args, "threads", 1, 1024, &threads, err);
     if (!rc && memory <= run->facts.fixed_bytes)
-        rc = err_set(err, ERR_MEMORY, "the weights take %zu MiB, --memory allows %zu MiB", run->facts.fixed_bytes >> 20, memory >> 20);
+        rc = err_set(err, ERR_MEMORY, "the weights of '%s' take %.1f MiB, --memory allows %.1f MiB; allow more%s", run->sweep.model,
+                     (double)run->facts.fixed_bytes / 0x1p20, (double)memory / 0x1p20,
+                     strcmp(run->sweep.dtype, "f32") ? "" : ", or take half with --dtype bf16");
     run->schedule.jobs = (int)jobs;
     run->schedule.threads = (int)threads;
     run->schedule.memory_bytes = memory - run->facts.fixed_bytes;
@@ -139,7 +141,7 @@ static int open_runner(struct run *run, struct err *err)
 {
     struct sweep *sweep = &run->sweep;
     const char *folder = sweep->model;
-    int rc = strcmp(sweep->runner->name, "native") ? 0 : sweep_model_folder(sweep, &run->arena, &folder, err);
+    int rc = sweep->runner->opens_checkpoint ? sweep_model_folder(sweep, &run->arena, &folder, err) : 0;
     struct runner_options how = {.model = folder, .dtype = sweep->dtype, .isa = sweep->isa, .device = sweep->device, .extra = sweep->runner_config};
     return rc ? rc : sweep->runner->open(&run->runner, &how, &run->facts, err);
 }
@@ -170,13 +172,20 @@ static int begin(struct run *run, struct err *err)
     return rc;
 }
 
-static void reuse_build(struct run *run)
+static int reuse_build(struct run *run, struct err *err)
 {
-    const char *build = cli_text(run->args, "reuse-build");
-    for (size_t i = 0; i < run->sweep.n_cells && build; i++)
+    const char *beginning = cli_text(run->args, "reuse-build");
+    char *build = arena_alloc(&run->arena, DIGEST_HEX, 1);
+    if (!beginning)
+        return 0;
+    int rc = build ? store_find_build(run->store, beginning, build, err) : err_no_memory(err, "a build's digest");
+    if (rc)
+        return rc;
+    for (size_t i = 0; i < run->sweep.n_cells; i++)
         run->sweep.cells[i].run.cell.build_digest = build;
-    if (build)
+    if (strcmp(build, BUILD_DIGEST))
         log_say(LOG_WARNING, "continuing the cells of build %.12s with build %.12s; numbers may differ", build, BUILD_DIGEST);
+    return 0;
 }
 
 /* Writes cells and manifests, and asks which answers are there. */
@@ -214,8 +223,7 @@ static int prepare(struct run *run, struct err *err)
         (rc = store_open(&run->store, cli_text(args, "store"), STORE_WRITE, err)) || (rc = open_runner(run, err)) ||
         (rc = read_schedule_options(run, memory, err)))
         return rc;
-    reuse_build(run);
-    if ((rc = sweep_bind(&run->sweep, &run->facts, err)) ||
+    if ((rc = reuse_build(run, err)) || (rc = sweep_bind(&run->sweep, &run->facts, err)) ||
         (rc = calibrate_cells(&run->sweep, run->store, run->runner, &run->facts, run->schedule.jobs * run->schedule.threads, &cli_stopped, err)))
         return rc;
     if (atomic_load(&cli_stopped))
@@ -259,7 +267,20 @@ static int compute_pass(struct run *run, struct schedule_progress *sum, struct e
     sum->answers_failed += talk.last.answers_failed;
     sum->seconds += talk.last.seconds;
     sum->answers_elsewhere = talk.last.answers_elsewhere;
+    for (int status = 0; status < ANSWER_STATUSES; status++)
+        sum->failed[status] += talk.last.failed[status];
     return rc;
+}
+
+static void print_sum(const struct schedule_progress *sum)
+{
+    struct text kinds = {0};
+    for (int status = 0; status < ANSWER_STATUSES; status++)
+        if (sum->failed[status])
+            text_printf(&kinds, "%s%zu %s", kinds.length ? ", " : ": ", sum->failed[status], answer_status_name((enum answer_status)status));
+    log_say(LOG_NOTE, "computed %zu answers in %.1f s, %zu of them failed%s%s", sum->answers_done, sum->seconds, sum->answers_failed,
+            kinds.length ? kinds.bytes : "", kinds.length ? "; --retry-failed computes them again" : "");
+    text_free(&kinds);
 }
 
 /* Another process may stop before it has given the answers that it holds, so they are asked for again after a while. An answer that
@@ -283,7 +304,8 @@ static int compute(struct run *run, struct err *err)
     struct schedule_progress sum = {0};
     bool told = false;
     log_say(LOG_NOTE, "%zu cells, %zu %s, %zu answers to compute, %zu in the store; %d jobs of %d threads, %s", run->sweep.n_cells,
-            run->plan.n_jobs, job_name(run), run->plan.n_wanted, run->plan.n_stored, run->schedule.jobs, run->schedule.threads, run->facts.device);
+            run->plan.n_jobs, job_name(run), run->plan.n_wanted, run->plan.n_stored, run->schedule.jobs, run->schedule.threads,
+            run->facts.device);
     int rc = begin(run, err);
     if (rc)
         return rc;
@@ -294,7 +316,7 @@ static int compute(struct run *run, struct err *err)
         if ((rc = plan_rest(run, err)))
             break;
     }
-    log_say(LOG_NOTE, "computed %zu answers in %.1f s, %zu of them failed", sum.answers_done, sum.seconds, sum.answers_failed);
+    print_sum(&sum);
     struct err ending = {0};
     int ended = store_end_run(run->store, run->id, rc ? "failed" : atomic_load(&cli_stopped) ? "stopped" : "done", rc ? &ending : err);
     return rc ? rc : ended;

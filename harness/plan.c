@@ -22,7 +22,8 @@ static int check_sample_ids(const struct sweep *sweep, const char *const *ids, s
             for (size_t s = 0; s < sweep->benchmarks[b].manifest.n_samples && !found; s++)
                 found = !strcmp(sweep->benchmarks[b].manifest.samples[s].id, *ids);
         if (!found)
-            return err_set(err, ERR_CONFIG, "--samples: no manifest of the sweep has a sample '%s'; 'toksweep check manifest' lists their ids", *ids);
+            return err_set(err, ERR_CONFIG, "--samples: no manifest of the sweep has a sample '%s'; the first of '%s' is '%s'", *ids,
+                           sweep->benchmarks[0].manifest.path, sweep->benchmarks[0].manifest.samples[0].id);
     }
     return 0;
 }

@@ -389,6 +389,18 @@ static bool is_failure(enum answer_status status)
     return status != ANSWER_OK && status != ANSWER_NO_ANSWER && status != ANSWER_AMBIGUOUS;
 }
 
+/* The first failure of each kind is told as it comes: what is wrong with one is often wrong with all. */
+static void count_failure(struct schedule *schedule, const struct task *task, const struct result *result)
+{
+    const struct answer *answer = &result->answer;
+    if (!is_failure(answer->status))
+        return;
+    schedule->progress.answers_failed++;
+    if (!schedule->progress.failed[answer->status]++)
+        log_say(LOG_WARNING, "sample '%s' is %s: %s", task->samples[result->sample].sample->id, answer_status_name(answer->status),
+                answer->message ? answer->message : "no reason given");
+}
+
 static int keep_answer(struct schedule *schedule, struct result *result, struct err *err)
 {
     struct task *task = result->task;
@@ -396,7 +408,7 @@ static int keep_answer(struct schedule *schedule, struct result *result, struct 
     int rc = store_put_answer(schedule->store, schedule->run, schedule->cell_ids[task->planned->cells[result->cell]],
                               manifest_of(schedule, task), task->planned->samples[result->sample], &result->answer, err);
     schedule->progress.answers_done++;
-    schedule->progress.answers_failed += is_failure(result->answer.status);
+    count_failure(schedule, task, result);
     return rc;
 }
 

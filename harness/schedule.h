@@ -15,7 +15,8 @@
 struct schedule_progress {
     size_t answers_done, answers_total; /* of this run */
     size_t jobs_done, jobs_total;
-    size_t answers_failed;
+    size_t answers_failed;              /* of those done: sum of `failed` */
+    size_t failed[ANSWER_STATUSES];
     size_t answers_elsewhere;           /* not counted above: another process computes them */
     double seconds;
 };

@@ -88,6 +88,18 @@ static int get_string(const struct sweep *sweep, const struct json *object, cons
     return 0;
 }
 
+/* Absent is false. */
+static int get_bool(const struct sweep *sweep, const struct json *object, const char *key, bool *out, struct err *err)
+{
+    const struct json *value = json_get(object, key);
+    *out = false;
+    if (!value || json_type(value) == JSON_NULL)
+        return 0;
+    if (json_type(value) != JSON_BOOL)
+        return config_err(sweep->config, value, err, "'%s' should be true or false, it is %s", key, json_type_name(value));
+    *out = json_bool(value);
+    return 0;
+}
 
 static const char *runner_name_at(int i)
 {
@@ -124,15 +136,24 @@ static const char *const *names(const char *(*at)(int), struct arena *arena)
 
 /* ---- the top of the file ------------------------------------------------------------------------------------------------- */
 
+/* A runner is a name or {name, options}. */
 static int read_runner(struct sweep *sweep, const struct json *root, const struct sweep_overrides *overrides, struct err *err)
 {
     static const char *const known[] = {"name", "device", "dtype", "isa", "accuracy", NULL};
     static const char *const dtypes[] = {"f32", "bf16", NULL};
     const struct json *object = json_get(root, "runner");
-    const char *name;
-    int rc = object ? config_check_keys(sweep->config, object, "runner", known, err) : 0;
-    if (!rc)
-        rc = get_choice(sweep, object, "name", names(runner_name_at, &sweep->arena), "native", &name, err);
+    const char *name, *const *runners = names(runner_name_at, &sweep->arena);
+    int rc;
+    if (!runners)
+        return err_no_memory(err, "a sweep");
+    if (json_string(object)) {
+        rc = get_choice(sweep, root, "runner", runners, "native", &name, err);
+        object = NULL;
+    } else {
+        rc = object ? config_check_keys(sweep->config, object, "runner", known, err) : 0;
+        if (!rc)
+            rc = get_choice(sweep, object, "name", runners, "native", &name, err);
+    }
     if (!rc)
         rc = get_choice(sweep, object, "dtype", dtypes, "bf16", &sweep->dtype, err);
     if (!rc)
@@ -143,6 +164,8 @@ static int read_runner(struct sweep *sweep, const struct json *root, const struc
         return rc;
     sweep->runner = runner_find(name);
     sweep->runner_config = object;
+    if (overrides->dtype && strcmp(overrides->dtype, "f32") && strcmp(overrides->dtype, "bf16"))
+        return err_set(err, ERR_CONFIG, "--dtype should be f32 or bf16, it is '%s'", overrides->dtype);
     sweep->dtype = overrides->dtype ? overrides->dtype : sweep->dtype;
     sweep->isa = overrides->isa ? overrides->isa : sweep->isa;
     sweep->device = overrides->device ? overrides->device : sweep->device;
@@ -172,7 +195,7 @@ static int read_protocol(struct sweep *sweep, const struct json *root, struct er
     if (!rc)
         rc = get_int(sweep, calibration, "seed", 0, 0, INT32_MAX, &seed, err);
     if (!rc)
-        rc = json_get_bool(root, "time_instruction", false, &sweep->time_instruction, config_name(sweep->config), err);
+        rc = get_bool(sweep, root, "time_instruction", &sweep->time_instruction, err);
     if (!rc && penalty && (json_type(penalty) != JSON_NUMBER || json_number(penalty) < 0.01 || json_number(penalty) > 100))
         rc = config_err(sweep->config, penalty, err, "'repetition_penalty' should be a number from 0.01 to 100");
     if (rc)
@@ -516,10 +539,10 @@ int sweep_load(struct sweep *out, const char *path, const struct sweep_overrides
         rc = get_string(sweep, root, "model", NULL, &sweep->model, err);
     if (!rc)
         rc = read_runner(sweep, root, overrides, err);
-    if (!rc && !sweep->model && strcmp(sweep->runner->name, "mock"))
+    if (!rc && !sweep->model && sweep->runner->opens_checkpoint)
         rc = config_err(sweep->config, root, err, "the sweep has no 'model'; give a checkpoint folder or a Hub id");
     if (!rc && !sweep->model)
-        sweep->model = "mock";
+        sweep->model = sweep->runner->name;
     if (!rc)
         rc = read_protocol(sweep, root, err);
     if (!rc)
