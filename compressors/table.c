@@ -5,6 +5,7 @@
 #include "core/text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -80,10 +81,13 @@ static int resolve_value(const struct compressor *compressor, const struct optio
     }
     double value = json_number(json);
     bool number = json_type(json) == JSON_NUMBER && (option->type == OPTION_REAL || value == floor(value));
-    if (!number || value < option->least || value > option->most)
-        return err_set(err, ERR_CONFIG, "compressor %s: option '%s' should be a %s from %g to %g%s%s", compressor->name, option->name,
+    if (!number || value < option->least || value > option->most) {
+        char given[32];
+        snprintf(given, sizeof given, "%g", value);
+        return err_set(err, ERR_CONFIG, "compressor %s: option '%s' should be a %s from %g to %g, it is %s", compressor->name, option->name,
                        option->type == OPTION_INT ? "whole number" : "number", option->least, option->most,
-                       number ? "" : ", it is ", number ? "" : json_type_name(json));
+                       json_type(json) == JSON_NUMBER ? given : json_type_name(json));
+    }
     *out = value;
     return 0;
 }

@@ -313,7 +313,7 @@ int config_parse(struct config **out, const char *text, size_t length, const cha
     }
     int rc;
     if (length > MOST_BYTES) {
-        rc = err_set(err, ERR_CONFIG, "%s: %zu bytes, a sweep file has at most 1 MiB", name, length);
+        rc = err_set(err, ERR_CONFIG, "%s: larger than the 1 MiB that a sweep file may have", name);
     } else {
         yaml_parser_set_input_string(&reader.parser, (const unsigned char *)text, length);
         rc = read_document(&reader);

@@ -32,6 +32,16 @@ int err_prefix(struct err *err, const char *format, ...)
     return err->code;
 }
 
+int err_append(struct err *err, const char *format, ...)
+{
+    size_t used = strlen(err->text);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(err->text + used, sizeof err->text - used, format, args);
+    va_end(args);
+    return err->code;
+}
+
 int err_no_memory(struct err *err, const char *what)
 {
     return err_set(err, ERR_MEMORY, "out of memory for %s", what);

@@ -30,6 +30,9 @@ int err_set(struct err *err, int code, const char *format, ...) __attribute__((f
 /* Puts "<formatted>: " in front of the text and returns the code that is already there. */
 int err_prefix(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* Puts the formatted behind the text, as err_prefix: the way out that many errors of a function share. */
+int err_append(struct err *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
 /* ERR_MEMORY for `bytes` wanted by `what`. */
 int err_no_memory(struct err *err, const char *what);
 

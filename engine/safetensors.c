@@ -107,7 +107,7 @@ static int shard_read_header(struct safetensors *files, int index, struct err *e
     if (!rc)
         rc = safetensors_header_read(&files->tensors, text, (size_t)length, &place, &files->arena, err);
     free(text);
-    return rc;
+    return rc == ERR_DATA ? err_append(err, "; download the file again") : rc;
 }
 
 /* Opens `path`, which is the arena's, as the next shard. */

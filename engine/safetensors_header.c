@@ -23,7 +23,7 @@ struct scan {
 
 static int scan_fail(const struct scan *scan, const char *wanted)
 {
-    return err_set(scan->err, ERR_DATA, "'%s' has an ill-formed header: %s was expected at its byte %zu; download the file again",
+    return err_set(scan->err, ERR_DATA, "'%s' has an ill-formed header: %s was expected at its byte %zu",
                    scan->place->path, wanted, (size_t)(scan->at - scan->start));
 }
 
@@ -189,7 +189,7 @@ static int tensor_complete(const struct scan *scan, struct tensor *tensor, const
                        place->path, offsets[1], offsets[0]);
     if (offsets[1] > place->data_size)
         return err_set(scan->err, ERR_DATA,
-                       "'%s' is cut short: tensor '%s' ends at byte %" PRIu64 " of the data, the file has %" PRIu64 "; download it again",
+                       "'%s' is cut short: tensor '%s' ends at byte %" PRIu64 " of the data, the file has %" PRIu64 "",
                        place->path, tensor->name, offsets[1], place->data_size);
     uint64_t bits;
     tensor->count = 1;
@@ -374,7 +374,7 @@ static int check_cover(struct tensor *tensors, size_t n, const struct header_pla
         at += tensor->bytes;
     }
     if (at != end)
-        return err_set(err, ERR_DATA, "'%s' has %" PRIu64 " bytes behind its last tensor, where none are allowed; download it again",
+        return err_set(err, ERR_DATA, "'%s' has %" PRIu64 " bytes behind its last tensor, where none are allowed",
                        place->path, end - at);
     return 0;
 }

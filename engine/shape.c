@@ -230,7 +230,7 @@ int model_shape_load(struct model_shape *out, const char *folder, struct err *er
     snprintf(path, sizeof path, "%s/config.json", folder);
     int rc = read_config(path, out, err);
     if (rc)
-        return rc;
+        return rc == ERR_IO ? err_append(err, "; give the folder of a checkpoint") : rc;
     snprintf(path, sizeof path, "%s/generation_config.json", folder);
     FILE *file = fopen(path, "rb"); /* optional */
     if (!file)

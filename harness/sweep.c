@@ -35,7 +35,7 @@ static const char *folder_of(const char *path, struct arena *arena)
 /* Relative paths count from the sweep file's folder, or, when nothing is there, from the working folder. */
 static const char *resolve_path(struct sweep *sweep, const char *path)
 {
-    if (*path == '/')
+    if (*path == '/' || !strchr(config_name(sweep->config), '/'))
         return path;
     const char *beside = arena_printf(&sweep->arena, "%s/%s", folder_of(config_name(sweep->config), &sweep->arena), path);
     return beside && (path_exists(beside) || !path_exists(path)) ? beside : path;

@@ -412,7 +412,7 @@ static void test_options_are_checked(void **state)
     static const struct { const char *options, *words; } cases[] = {
         {"{\"treshold\": 0.5}", "did you mean 'threshold'?"},
         {"{\"threshold\": \"high\"}", "'threshold' should be a number from -2 to 2, it is a string"},
-        {"{\"threshold\": 3}", "'threshold' should be a number from -2 to 2"},
+        {"{\"threshold\": 3}", "'threshold' should be a number from -2 to 2, it is 3"},
         {"{\"marker\": \"all\"}", "'marker' should be one of row, frame, none, native"},
         {"{\"similarity\": \"h\", \"x_pool\": \"nearest\"}", "only applies to similarity: pooled_x"},
         {"{\"direction\": \"snake\", \"positions\": \"keep\"}", "snake has no kept positions"}};

@@ -32,6 +32,21 @@ static void test_err_prefix_is_cut_not_overrun(void **state)
     assert_int_equal(strlen(err.text), sizeof err.text - 1);
 }
 
+static void test_err_append_is_cut_not_overrun(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    err_set(&err, ERR_DATA, "'%s' is cut short", "f");
+    assert_int_equal(err_append(&err, "; get %d bytes more", 3), ERR_DATA);
+    assert_string_equal(err.text, "'f' is cut short; get 3 bytes more");
+    char longer[2000];
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = 0;
+    err_append(&err, "%s", longer);
+    err_append(&err, "%s", longer);
+    assert_int_equal(strlen(err.text), sizeof err.text - 1);
+}
+
 static void test_arena(void **state)
 {
     (void)state;
@@ -129,7 +144,7 @@ static void test_rng_is_a_pure_function(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_err_prefix_is_cut_not_overrun), cmocka_unit_test(test_arena),        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_err_prefix_is_cut_not_overrun), cmocka_unit_test(test_err_append_is_cut_not_overrun), cmocka_unit_test(test_arena),        cmocka_unit_test(test_text),
         cmocka_unit_test(test_bf16_rounds_to_even),           cmocka_unit_test(test_f16_is_exact), cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_rng_is_a_pure_function),
     };
