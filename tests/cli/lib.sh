@@ -10,6 +10,7 @@ cd "$folder" || exit 1
 for variable in ${!TOKSWEEP_@} ${!HF_@}; do
     unset "$variable"
 done
+export HOME=$folder # no Hub cache of this machine
 export OMP_WAIT_POLICY=passive # other tests run beside this one: threads that wait should not burn their processors
 
 # ---- saying what is wrong ---------------------------------------------------------------------------------------------------
