@@ -1,0 +1,29 @@
+/* Dot products, norms and cosines of feature rows: what every method that compares tokens shares.
+ *
+ * Sums run over 16 interleaved lanes in a fixed order, so a result depends on nothing but its arguments and is the same whichever
+ * of these functions made it: sim_dots() gives the bits of sim_dot(). Symmetric: sim_dot(a, b) == sim_dot(b, a). Norms are computed
+ * once per row and passed along, because the dot products are what a method's time goes to. */
+#ifndef TOKSWEEP_COMPRESSORS_SIMILARITY_H
+#define TOKSWEEP_COMPRESSORS_SIMILARITY_H
+
+#include "core/arena.h"
+
+#include <stddef.h>
+
+/* Sum of a[i] * b[i], i < n. */
+float sim_dot(const float *a, const float *b, size_t n);
+
+/* out[j] = sim_dot(a, rows + j * n, n) for j < n_rows: several rows at a time, so that `a` is read once for all of them. */
+void sim_dots(const float *a, const float *rows, size_t n_rows, size_t n, float *out);
+
+/* Euclidean norms of n_rows rows of n: [n_rows] in `arena`; NULL when memory is out. */
+float *sim_norms(const float *rows, size_t n_rows, size_t n, struct arena *arena);
+
+/* Cosine from a dot product and two norms: clamped to [-1, 1]; 0 where a norm is 0 (of denormal features too, whose squares
+ * vanish); NaN where a feature is not finite. */
+float sim_cosine(float dot, float norm_a, float norm_b);
+
+/* The rows divided by their norms, [n_rows][n] in `arena`; rows of norm 0 stay 0. NULL when memory is out. */
+float *sim_unit_rows(const float *rows, size_t n_rows, size_t n, struct arena *arena);
+
+#endif
