@@ -2,53 +2,25 @@
 
 #include <math.h>
 
-enum { LANES = 16, TOGETHER = 4 };
-
-static float lane_sum(const float *lane)
-{
-    float sum = 0;
-    for (int k = 0; k < LANES; k++)
-        sum += lane[k];
-    return sum;
-}
+enum { LANES = 16 };
 
 float sim_dot(const float *a, const float *b, size_t n)
 {
-    float lane[LANES] = {0};
+    float lane[LANES] = {0}, sum = 0;
     size_t i = 0;
     for (; i + LANES <= n; i += LANES)
         for (int k = 0; k < LANES; k++)
             lane[k] += a[i + (size_t)k] * b[i + (size_t)k];
     for (; i < n; i++)
         lane[i % LANES] += a[i] * b[i];
-    return lane_sum(lane);
-}
-
-static void four_dots(const float *a, const float *rows, size_t n, float *out)
-{
-    float lane[TOGETHER][LANES] = {{0}};
-    const float *b0 = rows, *b1 = rows + n, *b2 = rows + 2 * n, *b3 = rows + 3 * n;
-    size_t i = 0;
-    for (; i + LANES <= n; i += LANES)
-        for (size_t k = 0; k < LANES; k++) {
-            lane[0][k] += a[i + k] * b0[i + k];
-            lane[1][k] += a[i + k] * b1[i + k];
-            lane[2][k] += a[i + k] * b2[i + k];
-            lane[3][k] += a[i + k] * b3[i + k];
-        }
-    for (; i < n; i++)
-        for (size_t j = 0; j < TOGETHER; j++)
-            lane[j][i % LANES] += a[i] * rows[j * n + i];
-    for (size_t j = 0; j < TOGETHER; j++)
-        out[j] = lane_sum(lane[j]);
+    for (int k = 0; k < LANES; k++)
+        sum += lane[k];
+    return sum;
 }
 
 void sim_dots(const float *a, const float *rows, size_t n_rows, size_t n, float *out)
 {
-    size_t j = 0;
-    for (; j + TOGETHER <= n_rows; j += TOGETHER)
-        four_dots(a, rows + j * n, n, out + j);
-    for (; j < n_rows; j++)
+    for (size_t j = 0; j < n_rows; j++)
         out[j] = sim_dot(a, rows + j * n, n);
 }
 

@@ -1,8 +1,8 @@
 /* Dot products, norms and cosines of feature rows: what every method that compares tokens shares.
  *
- * Sums run over 16 interleaved lanes in a fixed order, so a result depends on nothing but its arguments and is the same whichever
- * of these functions made it: sim_dots() gives the bits of sim_dot(). Symmetric: sim_dot(a, b) == sim_dot(b, a). Norms are computed
- * once per row and passed along, because the dot products are what a method's time goes to. */
+ * Sums run over 16 interleaved lanes (a fixed order that a compiler can vectorise), so a result depends on nothing but its arguments.
+ * Symmetric: sim_dot(a, b) == sim_dot(b, a), bit for bit. Norms are computed once per row and passed along, because the dot products
+ * are what a method's time goes to. */
 #ifndef TOKSWEEP_COMPRESSORS_SIMILARITY_H
 #define TOKSWEEP_COMPRESSORS_SIMILARITY_H
 
@@ -13,7 +13,7 @@
 /* Sum of a[i] * b[i], i < n. */
 float sim_dot(const float *a, const float *b, size_t n);
 
-/* out[j] = sim_dot(a, rows + j * n, n) for j < n_rows: several rows at a time, so that `a` is read once for all of them. */
+/* out[j] = sim_dot(a, rows + j * n, n) for j < n_rows. */
 void sim_dots(const float *a, const float *rows, size_t n_rows, size_t n, float *out);
 
 /* Euclidean norms of n_rows rows of n: [n_rows] in `arena`; NULL when memory is out. */
