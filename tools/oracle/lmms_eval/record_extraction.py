@@ -16,6 +16,7 @@ import rows
 import upstream
 
 LINES = 10500
+ALL = ("lmms-0.3.4", "lmms-0.2.3", "lmms-0.3.0", "lmms-head")
 
 # name -> (seed, does a reply depend on the options, [(release, task), ...]): the first is recorded, the others must agree with it.
 ASKED = {
@@ -24,9 +25,9 @@ ASKED = {
     "parenthesis": (3, False, [("lmms-0.3.4", "mlvu_dev"), ("lmms-0.2.3", "mlvu")]),
     "longvideobench_mmmu": (4, True, [("lmms-0.2.3", "longvideobench_val_v")]),
     "longvideobench": (5, True, [(release, "longvideobench_val_v") for release in ("lmms-0.3.4", "lmms-0.3.0", "lmms-head")]),
-    "nextqa": (6, True, [(release, "nextqa_mc_test") for release in ("lmms-0.3.4", "lmms-0.2.3", "lmms-0.3.0", "lmms-head")]),
-    "mvbench": (7, False, [(release, "mvbench_action_antonym") for release in ("lmms-0.3.4", "lmms-0.2.3", "lmms-0.3.0", "lmms-head")]),
-    "perceptiontest": (8, False, [(release, "perceptiontest_val_mc") for release in ("lmms-0.3.4", "lmms-0.2.3", "lmms-0.3.0", "lmms-head")]),
+    "nextqa": (6, True, [(release, "nextqa_mc_test") for release in ALL]),
+    "mvbench": (7, False, [(release, "mvbench_action_antonym") for release in ALL]),
+    "perceptiontest": (8, False, [(release, "perceptiontest_val_mc") for release in ALL]),
 }
 
 
@@ -35,7 +36,8 @@ def cases(name):
     seed, with_options, _asked = ASKED[name]
     listed = replies.cases(seed, LINES, with_options)
     if name.startswith("longvideobench"):
-        listed = ((response, ["-" if text == "N/A" else text for text in options[:3 + i % 3]]) for i, (response, options) in enumerate(listed))
+        listed = ((response, ["-" if text == "N/A" else text for text in options[:3 + i % 3]])
+                  for i, (response, options) in enumerate(listed))
     return list(listed)
 
 
@@ -96,7 +98,8 @@ def reasoning_of():
     tags = parse_reasoning_tags_config(cli_value=parse_eval_args()[1].reasoning_tags)
     made = replies.Replies(10)
     for i in range(LINES):
-        parts = [made.pick(replies.THOUGHTS) if made.rnd.random() < 0.6 else made.core(["clap", "crawl"]) for _ in range(made.rnd.randrange(1, 6))]
+        parts = [made.pick(replies.THOUGHTS) if made.rnd.random() < 0.6 else made.core(["clap", "crawl"])
+                 for _ in range(made.rnd.randrange(1, 6))]
         response = made.pick(["", " ", "\n"]).join(parts) if i % 500 else made.long(["clap"]) + "".join(parts)
         yield {"response": response, "stripped": strip_reasoning_tags(response, tags)}
 

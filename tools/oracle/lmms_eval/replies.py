@@ -7,7 +7,8 @@ BLANKS = ["\t", "\n", "\v", "\f", "\r", "\x1c", "\x1d", "\x1e", "\x1f", "\x85", 
           "\u2029", "\u202f", "\u205f", "\u3000"]
 NOT_BLANKS = ["\u180e", "\u200b", "\u2060", "\ufeff", "\xad", "\x08", "\x7f"]
 LETTERS = list("ABCDE") * 6 + list("abcde") * 2 + list("FGHXZ")
-LOOKALIKES = list("ＡＢＣＤａⒶⒷⅭⅮⅠАВСЕΑΒΕ𝐀𝑩𝒞🄰🅱ÅÇÉåçªᴬ₂²½٣३甲") + ["A\u0301", "C\u0327", "\u0301B", "e\u0301", "\u212b", "\u0130", "\u1e9e", "\u01c5"]
+LOOKALIKES = list("ＡＢＣＤａⒶⒷⅭⅮⅠАВСЕΑΒΕ𝐀𝑩𝒞🄰🅱ÅÇÉåçªᴬ₂²½٣३甲") + [
+    "A\u0301", "C\u0327", "\u0301B", "e\u0301", "\u212b", "\u0130", "\u1e9e", "\u01c5"]
 PREFIXES = ["The best answer is", "The correct answer is", "The answer is", "The answer", "The best option is", "The correct option is",
             "Best answer:", "Best option:", "The best option isThe correct option is", "Best answer:Best option:", "the answer is",
             "THE ANSWER IS", "answer is", "My answer is", "I choose", "i select", "I pick", "my choice is", "The correct choice is",
@@ -15,22 +16,25 @@ PREFIXES = ["The best answer is", "The correct answer is", "The answer is", "The
             "İ think the answer is", "\u0130\u0130 answer is", "ANSWER İS", "The answer is not", "The answer  is", "The\u00a0answer is"]
 WORDS = ["man", "Both", "Each", "Because", "A", "a", "an", "DVD", "NBA", "CD", "ABBA", "Adam", "Eve", "cab", "bead", "red", "I", "is",
          "the", "of", "to", "and", "or", "not", "none", "N/A", "B2", "C3PO", "3D", "2", "1,000", "3.5", "0.5", "10:30", "e.g.", "i.e.",
-         "U.S.A.", "It's", "I'd", "don't", "'em", "E-mail", "A/C", "B_1", "_A_", "C++", "D&D", "naïve", "Éric", "Çay", "öl", "ΟΔΟΣ", "ΑΣ",
-         "café", "选项", "男人", "はい", "예", "да", "Да", "😀", "👩\u200d🚀", "wrong", "correct", "option", "video", "because", "then"]
-ENDS = ["", "", "", ".", ",", "!", "?", ";", ":", "'", "\"", "...", ".)", ")", "。", "！", "*", "`", "”", "]", "</s>", "<|im_end|>", "\n", " ."]
-SHAPES = ["%s", "%s.", "(%s)", "%s)", "(%s", "%s:", "[%s]", "{%s}", "<%s>", "**%s**", "*%s*", "__%s__", "_%s_", "`%s`", "\"%s\"", "'%s'", "“%s”",
-          "（%s）", "【%s】", "「%s」", "$\\boxed{%s}$", "%s,", "%s;", "%s/", "/%s", "-%s", "%s-", "- %s", "%s?", "#%s", "%s %s", "%s, %s", "%s/%s",
-          "%s and %s", "%s or %s", "(%s) or (%s)", "%s.%s.", "%s\n%s", "%s,%s", "not %s but %s", "%s=%s", "%s>%s", "@%s", "%s\\", "%s%s",
-          "Option %s", "option (%s)", "Choice %s:", "%s is right", "%s because", "It's %s", "I'd say %s", "%s 1,5", "1,%s", "%s. ", "%s.  x", "%s.\nx",
-          "%s.x", "%s . x", ".%s", "..%s..", "%s.\u2028x", "(%s).", "%s).", "%s.)", "((%s))", "%s))", ")%s(", "%s\u3000%s", "%s\u200b", "%s\u00a0"]
-THOUGHTS = ["<think>maybe A</think>", "<think>", "</think>", "<analysis>B or C</analysis>", "<analysis>", "</analysis>", "<THINK>x</THINK>",
-            "<think></think>", "<think>a<think>b</think>c</think>", "</think><think>", "<thinking>D</thinking>", "< think >", "<think>\n\n</think>\n\n",
-            "</analysis><think>E</think>", "<think><analysis>A</think>B</analysis>"]
+         "U.S.A.", "It's", "I'd", "don't", "'em", "E-mail", "A/C", "B_1", "_A_", "C++", "D&D", "naïve", "Éric", "Çay", "öl", "ΟΔΟΣ",
+         "ΑΣ", "café", "选项", "男人", "はい", "예", "да", "Да", "😀", "👩\u200d🚀", "wrong", "correct", "option", "video", "because", "then"]
+ENDS = ["", "", "", ".", ",", "!", "?", ";", ":", "'", "\"", "...", ".)", ")", "。", "！", "*", "`", "”", "]", "</s>", "<|im_end|>", "\n",
+        " ."]
+SHAPES = ["%s", "%s.", "(%s)", "%s)", "(%s", "%s:", "[%s]", "{%s}", "<%s>", "**%s**", "*%s*", "__%s__", "_%s_", "`%s`", "\"%s\"",
+          "'%s'", "“%s”", "（%s）", "【%s】", "「%s」", "$\\boxed{%s}$", "%s,", "%s;", "%s/", "/%s", "-%s", "%s-", "- %s", "%s?", "#%s",
+          "%s %s", "%s, %s", "%s/%s", "%s and %s", "%s or %s", "(%s) or (%s)", "%s.%s.", "%s\n%s", "%s,%s", "not %s but %s", "%s=%s",
+          "%s>%s", "@%s", "%s\\", "%s%s", "Option %s", "option (%s)", "Choice %s:", "%s is right", "%s because", "It's %s",
+          "I'd say %s", "%s 1,5", "1,%s", "%s. ", "%s.  x", "%s.\nx", "%s.x", "%s . x", ".%s", "..%s..", "%s.\u2028x", "(%s).", "%s).",
+          "%s.)", "((%s))", "%s))", ")%s(", "%s\u3000%s", "%s\u200b", "%s\u00a0"]
+THOUGHTS = ["<think>maybe A</think>", "<think>", "</think>", "<analysis>B or C</analysis>", "<analysis>", "</analysis>",
+            "<THINK>x</THINK>", "<think></think>", "<think>a<think>b</think>c</think>", "</think><think>", "<thinking>D</thinking>",
+            "< think >", "<think>\n\n</think>\n\n", "</analysis><think>E</think>", "<think><analysis>A</think>B</analysis>"]
 SENTENCES = ["Based on the video, %s", "A man opens the door. %s", "Looking at the frames, I see a cup (red). %s", "Let me think. %s",
-             "Video /data/Cache/%s.mp4 can not load, check the source", "%s\nExplanation: A is wrong, and so is (B).", "Question: which? %s",
-             "The person in the video looks at the door and then %s", "there is no way to tell, since nobody speaks in this clip %s",
-             "first of all it is clear that nothing moves here, so %s", "%s is what happens after the first half of this short clip",
-             "I would go for %s, as the others can be ruled out", "!!!!!!!!!!!!!!!!%s", "```\n%s\n```", "1. %s\n2. none", "| %s | yes |", "# %s", "> %s"]
+             "Video /data/Cache/%s.mp4 can not load, check the source", "%s\nExplanation: A is wrong, and so is (B).",
+             "Question: which? %s", "The person in the video looks at the door and then %s",
+             "there is no way to tell, since nobody speaks in this clip %s", "first of all it is clear that nothing moves here, so %s",
+             "%s is what happens after the first half of this short clip", "I would go for %s, as the others can be ruled out",
+             "!!!!!!!!!!!!!!!!%s", "```\n%s\n```", "1. %s\n2. none", "| %s | yes |", "# %s", "> %s"]
 
 CONTENTS = ["in the end of the clip %s", "%s is what the baby does in the end", "i see that %s and that %s", "%s then %s",
             "i really do think that it is %s.", "one can see %s, then again %s, and %s"]
@@ -83,7 +87,8 @@ class Replies:
         if kind == 4:
             return self.filled(SENTENCES, self.pick([self.shaped, lambda: self.option(options), self.soup]))
         if kind == 5:
-            return self.pick(PREFIXES) + " " + self.shaped() + self.pick([". ", ", not ", "\n", " "]) + self.pick(PREFIXES) + " " + self.shaped()
+            between = [". ", ", not ", "\n", " "]
+            return self.pick(PREFIXES) + " " + self.shaped() + self.pick(between) + self.pick(PREFIXES) + " " + self.shaped()
         return self.shaped()
 
     def reply(self, options):

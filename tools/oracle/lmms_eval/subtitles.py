@@ -31,9 +31,11 @@ def srt_cases():
     """(what, bytes of the file or None, (fps, frames) or None). One question is asked on each."""
     rnd = random.Random(72)
     many = [(a, a + rnd.randrange(400, 9000)) for a in sorted(rnd.randrange(3_600_000) for _ in range(600))]
-    fonts = [FONT % "kept", "no font: dropped", FONT % "first" + " " + FONT % "second of one line", '<font color="white" size="x72c">any</font>',
+    fonts = [FONT % "kept", "no font: dropped", FONT % "first" + " " + FONT % "second of one line",
+             '<font color="white" size="x72c">any</font>',
              '<font color="yellow" size=".72c">another colour</font>', '<font color="white" size=".72c">over\ntwo lines</font>',
-             "before " + FONT % "" + " after", FONT % "<b>bold</b> &amp; </font> cut", "-\n" + FONT % "third line", FONT % "Ünï 字幕 \u3000\u2028 "]
+             "before " + FONT % "" + " after", FONT % "<b>bold</b> &amp; </font> cut", "-\n" + FONT % "third line",
+             FONT % "Ünï 字幕 \u3000\u2028 "]
     text = {
         "none": None,
         "plain": entries(even(20, 3000, 2500), plain(20)),
@@ -73,12 +75,15 @@ def clock(start, end, text):
 def json_cases():
     """(name, duration, starting_timestamp_for_subtitles, text of the file or None)."""
     text = ["first", "second \"quoted\"", "第三\nwith a break", "<image>", " ", "", "sixth"]
+
     def listed(make, step, length, n):
         return [make(i * step, i * step + length, text[i % 7] + " %d" % i) for i in range(n)]
+
     cases = [
         ("seconds", 10.5, 0.0, listed(second, 1.25, 1.5, 8)),
         ("clock", 190.16, 0.0, listed(clock, 7.3, 6.25, 25)),
-        ("whole-ends", 40.25, 0.0, [second(1, 5, "both whole"), second(1.0, 5, "end whole"), second(6, 9.0, "start whole"), second(2.0, None, "no end")]),
+        ("whole-ends", 40.25, 0.0, [second(1, 5, "both whole"), second(1.0, 5, "end whole"), second(6, 9.0, "start whole"),
+                                   second(2.0, None, "no end")]),
         ("later-start", 60.0, 120.5, listed(lambda a, b, t: second(a + 120.5, b + 120.5, t), 3.0, 2.75, 20)),
         ("short-ones", 320.0, 0.0, listed(second, 5.0, 0.5, 60)),
         ("no-entries", 33.0, 0.0, []),
@@ -86,8 +91,8 @@ def json_cases():
         ("sixteen", 16.0, 0.0, listed(second, 2.0, 1.0, 8)),
         ("over-sixteen", 16.5, 0.0, listed(second, 2.0625, 1.03125, 8)),
         ("under-one", 0.9, 0.0, [second(0.0, 0.5, "no frame")]),
-        ("unordered", 64.0, 0.0, [second(40.0, 44.0, "late"), second(1.0, 3.0, "early"), second(-9.0, -1.0, "before"), second(50.0, 45.0, "backwards"),
-                                  second(60.0, 99.0, "past the end")]),
+        ("unordered", 64.0, 0.0, [second(40.0, 44.0, "late"), second(1.0, 3.0, "early"), second(-9.0, -1.0, "before"),
+                                  second(50.0, 45.0, "backwards"), second(60.0, 99.0, "past the end")]),
         ("exponents", 160.0, 0.0, '[{"timestamp": [1e1, 2E1], "text": "ten"}, {"timestamp": [3e1, 40], "text": "forty"}, '
                                   '{"timestamp": [-0.0, 15.00], "text": "zero", "more": {"a": [1]}}]'),
         ("on-frames", 64.0, 0.0, [second(4.0, 8.0, "between two frames"), second(8.0, 8.0, "on one"), second(7.0, 9.0, "around one")]),
@@ -98,4 +103,6 @@ def json_cases():
         ("missing", 90.0, 0.0, None),
     ]
     for name, duration, start, content in cases:
-        yield name, duration, start, content if content is None or isinstance(content, str) else json.dumps(content, ensure_ascii=False, indent=1)
+        if isinstance(content, list):
+            content = json.dumps(content, ensure_ascii=False, indent=1)
+        yield name, duration, start, content

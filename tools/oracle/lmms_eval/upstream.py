@@ -4,6 +4,7 @@ A process holds one release: the recording scripts start one process per release
 decord, OpenCV, ...) are stood in for by modules whose every name is an empty class; data sets come from the caller instead of the Hub.
 """
 import concurrent.futures
+import contextlib
 import importlib.abc
 import importlib.machinery
 import json
@@ -17,14 +18,17 @@ import sys
 import types
 import unicodedata
 
-REVISIONS = {"lmms-0.2.3": "v0.2.3 30a07458e60c698804a0871897352865935ff6e4", "lmms-0.3.0": "v0.3.0 754640a70ba2d8030b9321fb8e021eaa8c0aee3e",
+REVISIONS = {"lmms-0.2.3": "v0.2.3.post1 9d00bfa7b5d5e8ed596dcdc89ca53c263b7c19cc",
+             "lmms-0.3.0": "v0.3.0 754640a70ba2d8030b9321fb8e021eaa8c0aee3e",
              "lmms-0.3.4": "v0.3.4 a863517758764b2da7be0b5649d68fa744ab73e6", "lmms-head": "75571cfe0fa36ca5ec2e6aa2bb268f9d38295af3"}
 PROFILES = list(REVISIONS)
+FILES = {"perceptiontest_val_mc": "perceptiontest_mc"}  # task -> stem of its file, where that is another name
 
 # What the six benchmarks' modules and the evaluator import but never call on the way from a row to a number.
 ABSENT = {"torch", "torchvision", "transformers", "accelerate", "decord", "cv2", "nltk", "pywsd", "openai", "av", "evaluate", "peft",
           "librosa", "soundfile", "scipy", "sentencepiece", "wandb", "spacy", "moviepy", "qwen_vl_utils", "timm", "einops", "sacrebleu",
-          "anthropic", "pycocoevalcap", "zss", "terminaltables", "tiktoken", "Levenshtein", "rouge", "dotenv", "httpx", "aiohttp", "s3fs"}
+          "anthropic", "pycocoevalcap", "zss", "terminaltables", "tiktoken", "Levenshtein", "rouge", "dotenv", "httpx", "aiohttp",
+          "hf_transfer"}
 
 
 class _Anything(type):
@@ -107,23 +111,54 @@ class Upstream:
         self.root, self.datasets, self.log, self.tqdm = pathlib.Path(root), datasets, loguru.logger, tqdm
         from lmms_eval.api.task import ConfigurableTask
         from lmms_eval.utils import load_yaml_config
+        self.rows = {}  # {task: [row, ...]}: what a task finds instead of its data set
         self._task, self._load_yaml = ConfigurableTask, load_yaml_config
         self._files = {path.stem: path for path in (self.root / "lmms_eval" / "tasks").rglob("*.yaml")}
+        ConfigurableTask.download = lambda task, _kwargs=None: self._download(task)
+
+    def _download(self, task):
+        task.dataset = task.dataset_no_image = {task.config.test_split: self.datasets.Dataset.from_list(self.rows[task.config.task])}
 
     def has(self, task):
-        return task in self._files or task == "perceptiontest_val_mc"
+        return FILES.get(task, task) in self._files
 
-    def task(self, name, model, rows):
-        """The task as `--model model --tasks name` makes it, over `rows` (a list of dicts)."""
-        path = self._files["perceptiontest_mc"] if name == "perceptiontest_val_mc" else self._files[name]
-        config = self._load_yaml(yaml_path=str(path))
-        split = config["test_split"]
-        data = self.datasets.Dataset.from_list(rows)
+    def task(self, name, model, rows, **changes):
+        """The task as `--model model --tasks name` makes it, over `rows` (a list of dicts), with changes to its file."""
+        self.rows[name] = rows
+        config = self._load_yaml(yaml_path=str(self._files[FILES.get(name, name)]))
+        return self._task(config={**config, **changes}, model_name=model)
 
-        def download(task, _kwargs=None):
-            task.dataset = task.dataset_no_image = {split: data}
-        self._task.download = download
-        return self._task(config=config, model_name=model)
+    def evaluate(self, name, rows, replies, folder, **changes):
+        """The release's evaluator on one task: what it returns, and the lines it logs. `folder` is for files it leaves about."""
+        import lmms_eval.evaluator
+        from lmms_eval.__main__ import parse_eval_args
+        task, said = self.task(name, "llava_vid", rows, **changes), []
+        sys.argv = ["lmms-eval", "--output_path", str(folder)]
+        arguments = parse_eval_args()
+        sink = self.log.add(lambda message: said.append(message.rstrip("\n")), format="{message}", level="INFO")
+        found = lmms_eval.evaluator.evaluate(lm=Replier({name: replies}), task_dict={name: task},
+                                             cli_args=arguments[1] if isinstance(arguments, tuple) else arguments)
+        self.log.remove(sink)
+        return found, said
+
+
+class Replier:
+    """A model that says {task: [reply of each document]}."""
+    rank = _rank = 0
+    world_size = _world_size = 1
+    device, task_dict = "cpu", {}
+
+    class accelerator:
+        wait_for_everyone = staticmethod(lambda: None)
+
+    def __init__(self, replies):
+        self.replies = replies
+
+    def generate_until(self, requests):
+        return [self.replies[request.task_name][request.doc_id] for request in requests]
+
+    def clean(self):
+        pass
 
 
 def releases(arguments):
@@ -177,3 +212,20 @@ def count_draws():
         return original(letters)
     random.choice = choice
     return lambda: count[0]
+
+
+@contextlib.contextmanager
+def after_each_row(call):
+    """Calls `call(row)` whenever a task has scored a row."""
+    from lmms_eval.api.task import ConfigurableTask
+    original = ConfigurableTask.process_results
+
+    def process_results(task, doc, *arguments, **keywords):
+        scores = original(task, doc, *arguments, **keywords)
+        call(doc)
+        return scores
+    ConfigurableTask.process_results = process_results
+    try:
+        yield
+    finally:
+        ConfigurableTask.process_results = original
