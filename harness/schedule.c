@@ -3,6 +3,7 @@
 
 #include "core/log.h"
 #include "metrics/extract.h"
+#include "metrics/score.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -354,34 +355,20 @@ dropped:
     return rc;
 }
 
-/* The letter a reply gives under the sweep's profile. The reply is kept as it was said. */
-static int letter_of(const struct profile *profile, const char *benchmark, const char *reply, int n_letters)
+/* Strips the reply and scores it; without a reply there is nothing to score. */
+static int score(const struct schedule *schedule, const struct task *task, struct result *result, struct err *err)
 {
-    enum extractor extractor = profile_protocol(profile, benchmark)->extractor;
-    char *copy = profile->drops_reasoning ? strdup(reply) : NULL;
-    if (copy)
-        text_drop_reasoning(copy);
-    int letter = extract_letter(extractor, copy ? copy : reply, n_letters);
-    free(copy);
-    return letter;
-}
-
-static void score(const struct schedule *schedule, const struct task *task, struct result *result)
-{
-    const struct sample *sample = task->samples[result->sample].sample;
-    const struct sweep_benchmark *benchmark = &schedule->sweep->benchmarks[task->planned->benchmark];
-    struct answer *answer = &result->answer;
-    if (answer->status != ANSWER_OK || !result->raw)
-        return;
+    const struct benchmark *benchmark = schedule->sweep->benchmarks[task->planned->benchmark].benchmark;
+    const struct profile *profile = schedule->sweep->profile;
+    if (result->answer.status != ANSWER_OK || !result->raw)
+        return 0;
     const char *text = result->raw;
     size_t length = strlen(text);
     text_strip(&text, &length);
     memmove(result->raw, text, length);
     result->raw[length] = 0;
-    int letters = sample->n_options < benchmark->benchmark->max_option_letters ? sample->n_options : benchmark->benchmark->max_option_letters;
-    answer->extracted = letter_of(schedule->sweep->profile, benchmark->benchmark->name, result->raw, letters);
-    answer->status = answer->extracted < 0 ? ANSWER_NO_ANSWER : ANSWER_OK;
-    answer->correct = answer->extracted >= 0 && answer->extracted == sample->answer;
+    return score_reply(&result->answer, result->raw, task->samples[result->sample].sample, profile,
+                       profile_protocol(profile, benchmark->name), benchmark->max_option_letters, err);
 }
 
 static bool is_failure(enum answer_status status)
@@ -404,9 +391,11 @@ static void count_failure(struct schedule *schedule, const struct task *task, co
 static int keep_answer(struct schedule *schedule, struct result *result, struct err *err)
 {
     struct task *task = result->task;
-    score(schedule, task, result);
-    int rc = store_put_answer(schedule->store, schedule->run, schedule->cell_ids[task->planned->cells[result->cell]],
-                              manifest_of(schedule, task), task->planned->samples[result->sample], &result->answer, err);
+    int rc = score(schedule, task, result, err);
+    if (rc)
+        return rc;
+    rc = store_put_answer(schedule->store, schedule->run, schedule->cell_ids[task->planned->cells[result->cell]],
+                          manifest_of(schedule, task), task->planned->samples[result->sample], &result->answer, err);
     schedule->progress.answers_done++;
     count_failure(schedule, task, result);
     return rc;

@@ -1,0 +1,24 @@
+/* Scoring: what a run, an import and a rescore do with a reply. */
+#include "metrics/score.h"
+
+#include "metrics/extract.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+int score_reply(struct answer *answer, const char *reply, const struct sample *sample, const struct profile *profile,
+                const struct protocol *protocol, int most_letters, struct err *err)
+{
+    int letters = sample->n_options < most_letters ? sample->n_options : most_letters;
+    char *bare = NULL; /* the reply itself is kept as it was said */
+    if (profile->drops_reasoning) {
+        if (!(bare = strdup(reply)))
+            return err_no_memory(err, "scoring a reply");
+        text_drop_reasoning(bare);
+    }
+    answer->extracted = extract_letter(protocol->extractor, bare ? bare : reply, letters);
+    answer->status = answer->extracted < 0 ? ANSWER_NO_ANSWER : ANSWER_OK;
+    answer->correct = answer->extracted >= 0 && answer->extracted == sample->answer;
+    free(bare);
+    return 0;
+}
