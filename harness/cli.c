@@ -192,10 +192,19 @@ static int parse(struct cli_args *args, int argc, char **argv, struct err *err)
 
 /* ---- the program --------------------------------------------------------------------------------------------------------- */
 
+/* One line on stderr. The text may quote strangers' files: control characters in it must not steer the terminal. */
+static void print_line(const char *lead, const char *text)
+{
+    char clean[2048];
+    snprintf(clean, sizeof clean, "%s", text);
+    for (char *p = clean; *p; p++)
+        *p = (unsigned char)*p < 0x20 || *p == 0x7f ? ' ' : *p;
+    fprintf(stderr, "%s%s%s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", lead, clean); /* over a line of progress */
+}
+
 static void print_talk(enum log_level level, const char *text)
 {
-    const char *over_progress = isatty(STDERR_FILENO) ? "\r\033[K" : ""; /* a line without an end may stand there */
-    fprintf(stderr, "%s%s%s\n", over_progress, level == LOG_WARNING ? "warning: " : "", text);
+    print_line(level == LOG_WARNING ? "warning: " : "", text);
 }
 
 static void stop(int signal_number)
@@ -252,11 +261,11 @@ int cli_main(int argc, char **argv)
         rc = command ? run_command(command, argc, argv, &err) : ERR_CONFIG;
     }
     if (rc < 0) {
-        fprintf(stderr, "error: %s\n", err.text);
+        print_line("error: ", err.text);
         return err.code == ERR_CONFIG ? EXIT_USAGE : EXIT_RUN_FAILED;
     }
     if (fflush(stdout) || ferror(stdout)) {
-        fprintf(stderr, "error: cannot write to standard output\n");
+        print_line("error: ", "cannot write to standard output");
         return EXIT_RUN_FAILED;
     }
     return rc;

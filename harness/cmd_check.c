@@ -47,9 +47,11 @@ static int check_manifest(const struct cli_args *args, struct err *err)
 {
     struct manifest manifest;
     struct table table = {0};
-    const struct benchmark *benchmark = args->n_operands == 3 ? benchmark_find(args->operands[1]) : NULL;
-    if (!benchmark)
+    if (args->n_operands != 3)
         return err_set(err, ERR_CONFIG, "usage: toksweep check manifest BENCHMARK PATH; see 'toksweep list benchmarks'");
+    const struct benchmark *benchmark = benchmark_find(args->operands[1]);
+    if (!benchmark)
+        return err_set(err, ERR_CONFIG, "no benchmark '%s'; see 'toksweep list benchmarks'", args->operands[1]);
     struct manifest_source source = {.path = args->operands[2], .videos = cli_text(args, "videos")};
     int rc = manifest_read(&manifest, benchmark, &source, err);
     if (rc)
@@ -60,7 +62,8 @@ static int check_manifest(const struct cli_args *args, struct err *err)
     table_column(&table, "sample", false);
     table_column(&table, "finding", false);
     size_t errors = manifest_check(&manifest, benchmark, add_finding, &table);
-    rc = table.n_cells ? print_table(&table, args, err) : 0;
+    if (table.n_cells || strcmp(cli_text(args, "format"), "terminal")) /* machines expect a table without rows, people nothing */
+        rc = print_table(&table, args, err);
     table_free(&table);
     manifest_free(&manifest);
     return rc ? rc : errors ? EXIT_RUN_FAILED : EXIT_DONE;

@@ -50,19 +50,31 @@ void table_free(struct table *table)
     *table = (struct table){0};
 }
 
-/* Columns on a terminal that a UTF-8 text takes: its code points. */
-static int shown_width(const char *text)
+/* Columns on a terminal that a UTF-8 text takes: its code points, and in Markdown a backslash before each '|'. */
+static int shown_width(const char *text, bool markdown)
 {
     int n = 0;
     for (; *text; text++)
-        n += ((unsigned char)*text & 0xc0) != 0x80;
+        n += (((unsigned char)*text & 0xc0) != 0x80) + (markdown && *text == '|');
     return n;
 }
 
-static void pad(struct text *out, const char *text, int width, bool right)
+/* Cells may hold the words of strangers: no control character steers the terminal or ends the line, no '|' ends the cell. */
+static void put_shown(struct text *out, const char *text, bool markdown)
 {
-    int blanks = width - shown_width(text);
-    text_printf(out, "%*s%s%*s", right ? blanks : 0, "", text, right ? 0 : blanks, "");
+    for (; *text; text++) {
+        bool control = (unsigned char)*text < 0x20 || *text == 0x7f;
+        text_put(out, markdown && *text == '|' ? "\\" : "");
+        text_add(out, control ? " " : text, 1);
+    }
+}
+
+static void pad(struct text *out, const char *text, int width, bool right, bool markdown)
+{
+    int blanks = width - shown_width(text, markdown);
+    text_printf(out, "%*s", right ? blanks : 0, "");
+    put_shown(out, text, markdown);
+    text_printf(out, "%*s", right ? 0 : blanks, "");
 }
 
 static void write_lines(const struct table *table, bool markdown, struct text *out)
@@ -70,16 +82,18 @@ static void write_lines(const struct table *table, bool markdown, struct text *o
     int width[TABLE_MOST_COLUMNS];
     const char *between = markdown ? " | " : "  ";
     for (size_t c = 0; c < table->n_columns; c++) {
-        width[c] = shown_width(table->columns[c].name);
-        for (size_t i = c; i < table->n_cells; i += table->n_columns)
-            width[c] = shown_width(table->cells[i]) > width[c] ? shown_width(table->cells[i]) : width[c];
+        width[c] = shown_width(table->columns[c].name, markdown);
+        for (size_t i = c; i < table->n_cells; i += table->n_columns) {
+            int shown = shown_width(table->cells[i], markdown);
+            width[c] = shown > width[c] ? shown : width[c];
+        }
     }
     for (size_t row = 0; row <= table->n_cells / table->n_columns; row++) {
         text_put(out, markdown ? "| " : "");
         for (size_t c = 0; c < table->n_columns; c++) {
             const char *cell = row ? table->cells[(row - 1) * table->n_columns + c] : table->columns[c].name;
             text_put(out, c ? between : "");
-            pad(out, cell, width[c], table->columns[c].number);
+            pad(out, cell, width[c], table->columns[c].number, markdown);
         }
         while (!markdown && out->length && out->bytes[out->length - 1] == ' ')
             out->bytes[--out->length] = 0;
@@ -107,7 +121,7 @@ static void write_csv(const struct table *table, struct text *out)
 {
     for (size_t i = 0; i < table->n_columns + table->n_cells; i++) {
         const char *cell = i < table->n_columns ? table->columns[i].name : table->cells[i - table->n_columns];
-        bool quoted = strpbrk(cell, ",\"\n") != NULL;
+        bool quoted = strpbrk(cell, ",\"\r\n") != NULL;
         text_put(out, quoted ? "\"" : "");
         write_quoted(out, cell, '"', "\"\"");
         text_put(out, quoted ? "\"" : "");
@@ -147,10 +161,22 @@ static void write_json(const struct table *table, struct text *out)
 static void write_latex_text(struct text *out, const char *text)
 {
     for (; *text; text++)
-        if (strchr("%&_#${}", *text))
+        switch (*text) {
+        case '%': case '&': case '_': case '#': case '$': case '{': case '}':
             text_printf(out, "\\%c", *text);
-        else
-            text_add(out, text, 1);
+            break;
+        case '\\':
+            text_put(out, "\\textbackslash{}");
+            break;
+        case '~':
+            text_put(out, "\\textasciitilde{}");
+            break;
+        case '^':
+            text_put(out, "\\textasciicircum{}");
+            break;
+        default:
+            text_add(out, (unsigned char)*text < 0x20 ? " " : text, 1);
+        }
 }
 
 static void write_latex(const struct table *table, struct text *out)
