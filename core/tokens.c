@@ -48,6 +48,16 @@ struct pool_tap pool_bilinear_tap(int in, int out, int o)
     return tap;
 }
 
+/* ---- views --------------------------------------------------------------------------------------------------------------- */
+
+const struct named_tensor *vid_tensor(const struct vid_view *video, const char *name)
+{
+    for (size_t i = 0; i < video->n_tensors; i++)
+        if (!strcmp(video->tensors[i].name, name))
+            return &video->tensors[i];
+    return NULL;
+}
+
 /* ---- layouts ------------------------------------------------------------------------------------------------------------- */
 
 static const char *const newline_names[] = {"grid", "frame", "one_token", "no_token", "native"};
@@ -137,44 +147,69 @@ static struct out_tok marker(const struct tok_plan *plan, enum tok_kind kind, si
     return mark;
 }
 
-/* Units are what gets a marker each: lines, frames, or the video. A token's original position counts the sources before it and
- * the markers of the units before its own. */
+/* What gets a marker each: lines, frames, or the video. A token's original position counts the sources before it and the markers
+ * of the units before its own. */
+struct units { enum tok_kind kind; size_t n, sources, per_frame; };
+
+static struct units plan_units(const struct tok_plan *plan)
+{
+    size_t lines = plan->order == ORDER_COLUMNS ? (size_t)plan->w : (size_t)plan->h, frame = (size_t)plan->h * (size_t)plan->w;
+    switch (plan->newline) {
+    case NEWLINE_GRID:
+        return (struct units){TOK_ROW_MARK, (size_t)plan->T * lines, frame / lines, lines};
+    case NEWLINE_FRAME:
+        return (struct units){TOK_FRAME_MARK, (size_t)plan->T, frame, 1};
+    case NEWLINE_ONE:
+        return (struct units){TOK_END_MARK, 1, frame * (size_t)plan->T, 1};
+    case NEWLINE_NO:
+    case NEWLINE_NATIVE:
+        break;
+    }
+    return (struct units){.sources = frame * (size_t)plan->T};
+}
+
+struct laying { struct out_tok *tok; uint32_t *position; size_t n, unit; bool held; }; /* held: the unit has a token */
+
+/* Ends all units before number `next`. */
+static void close_units(struct laying *laying, const struct tok_plan *plan, const struct units *units, size_t next)
+{
+    for (; laying->unit < next; laying->unit++) {
+        size_t unit = laying->unit;
+        if (!plan->drop_empty_marks || laying->held || units->kind == TOK_END_MARK) {
+            laying->position[laying->n] = (uint32_t)((unit + 1) * units->sources + unit);
+            laying->tok[laying->n++] = marker(plan, units->kind, unit, units->per_frame);
+        }
+        laying->held = false;
+    }
+}
+
 bool tok_plan_layout(struct tok_plan *plan, enum newline native, struct arena *arena)
 {
     if (plan->newline == NEWLINE_NATIVE)
         plan->newline = native;
+    if (plan->order == ORDER_GIVEN && (plan->newline == NEWLINE_GRID || plan->newline == NEWLINE_FRAME))
+        plan->newline = NEWLINE_ONE;
     if (plan->order != ORDER_GIVEN && !sort_tokens(plan, arena))
         return false;
-    enum newline newline = plan->newline;
-    size_t lines = plan->order == ORDER_COLUMNS ? (size_t)plan->w : (size_t)plan->h;
-    size_t frame = (size_t)plan->h * (size_t)plan->w, content, markers;
-    newline_count(newline, plan->T, (int)lines, 1, &content, &markers);
-    size_t units = newline == NEWLINE_NO ? 0 : markers;
-    size_t per_unit = newline == NEWLINE_GRID ? frame / lines : newline == NEWLINE_FRAME ? frame : frame * (size_t)plan->T;
-    enum tok_kind kind = newline == NEWLINE_GRID ? TOK_ROW_MARK : newline == NEWLINE_FRAME ? TOK_FRAME_MARK : TOK_END_MARK;
-    struct out_tok *laid = arena_alloc(arena, plan->n_tok + units, sizeof *laid);
-    uint32_t *position = arena_alloc(arena, plan->n_tok + units, sizeof *position);
-    if (!laid || !position)
+    struct units units = plan_units(plan);
+    struct laying laying = {.tok = arena_alloc(arena, plan->n_tok + units.n, sizeof *laying.tok),
+                            .position = arena_alloc(arena, plan->n_tok + units.n, sizeof *laying.position)};
+    if (!laying.tok || !laying.position)
         return false;
-    size_t n = 0, unit = 0;
-    for (size_t i = 0; i <= plan->n_tok; i++) {
-        bool end = i == plan->n_tok;
-        uint64_t key = end ? 0 : rep_key(plan, plan->tok[i].rep);
-        size_t next = end ? units : plan->order == ORDER_GIVEN ? 0 : units ? (size_t)(key / per_unit) : 0;
-        for (; unit < next; unit++) {
-            position[n] = (uint32_t)((unit + 1) * per_unit + unit);
-            laid[n++] = marker(plan, kind, unit, newline == NEWLINE_GRID ? lines : 1);
-        }
-        if (!end) {
-            position[n] = (uint32_t)(key + unit);
-            laid[n++] = plan->tok[i];
-        }
+    for (size_t i = 0; i < plan->n_tok; i++) {
+        uint64_t key = rep_key(plan, plan->tok[i].rep);
+        if (units.n && plan->order != ORDER_GIVEN)
+            close_units(&laying, plan, &units, (size_t)(key / units.sources));
+        laying.position[laying.n] = (uint32_t)(key + laying.unit);
+        laying.tok[laying.n++] = plan->tok[i];
+        laying.held = true;
     }
-    plan->tok = laid;
-    plan->n_tok = n;
+    close_units(&laying, plan, &units, units.n);
+    plan->tok = laying.tok;
+    plan->n_tok = laying.n;
     bool keep = plan->positions == POSITIONS_KEEP && plan->order != ORDER_GIVEN;
-    plan->position = keep ? position : NULL;
-    plan->end_position = keep ? (uint32_t)(frame * (size_t)plan->T + units) : (uint32_t)n;
+    plan->position = keep ? laying.position : NULL;
+    plan->end_position = keep ? (uint32_t)((size_t)plan->T * (size_t)plan->h * (size_t)plan->w + units.n) : (uint32_t)laying.n;
     return true;
 }
 
@@ -189,7 +224,8 @@ static const char *token_fault(const struct tok_plan *plan, const struct out_tok
 {
     if (tok->t0 >= tok->t1 || tok->t1 > plan->T || tok->y0 >= tok->y1 || tok->y1 > plan->h || tok->x0 >= tok->x1 || tok->x1 > plan->w)
         return "a span outside the grid";
-    if (tok->rep >= (uint64_t)plan->T * (uint64_t)plan->h * (uint64_t)plan->w)
+    uint64_t end = (uint64_t)plan->T * (uint64_t)plan->h * (uint64_t)plan->w;
+    if (tok->rep >= end && !(tok->rep == end && tok->kind == TOK_DENSE))
         return "a representative outside the grid";
     if (tok->kind == TOK_DENSE)
         return tok->row0 < plan->n_dense ? NULL : "a dense row out of range";
@@ -215,7 +251,7 @@ const char *tok_plan_fault(const struct tok_plan *plan, size_t n_sources)
 
 void tok_plan_digest(const struct tok_plan *plan, const uint32_t *frame_index, struct digest *digest)
 {
-    const int numbers[] = {(int)plan->dom, plan->T, plan->h, plan->w, plan->round_each, plan->position != NULL};
+    const int numbers[] = {(int)plan->dom, plan->T, plan->h, plan->w, plan->round_each, plan->position != NULL, plan->size_bias};
     for (int i = 0; i < COUNT(numbers); i++)
         digest_add_u64(digest, (uint64_t)(int64_t)numbers[i]);
     for (int t = 0; t < plan->T; t++)
@@ -224,6 +260,9 @@ void tok_plan_digest(const struct tok_plan *plan, const uint32_t *frame_index, s
         const struct out_tok *tok = &plan->tok[i];
         digest_add_u64(digest, (uint64_t)(tok->kind == TOK_DENSE || tok->kind == TOK_VISUAL ? tok->kind : TOK_ROW_MARK)); /* markers are one embedding */
         digest_add_u64(digest, plan->position ? plan->position[i] : i);
+        digest_add_u64(digest, tok->size);
+        if (tok->kind == TOK_DENSE)
+            digest_add_u64(digest, tok->row0);
         if (tok->kind == TOK_VISUAL) {
             digest_add_u64(digest, tok->row1 - tok->row0);
             digest_add(digest, plan->taps + tok->row0, (tok->row1 - tok->row0) * sizeof *plan->taps);

@@ -37,6 +37,12 @@ struct grid_view { /* arrays are row-major [T][h][w][width]; NULL where the comp
     const float *H; /* projected features */
 };
 
+struct named_tensor { /* a trained tensor that belongs to a method, not to the architecture; f32, row-major */
+    const char *name;      /* as the checkpoint has it */
+    const float *values;
+    size_t rows, columns;  /* a vector has one column */
+};
+
 struct vid_view {
     int T;
     struct grid_view raw;    /* the tower's own grid, e.g. 27 x 27 */
@@ -44,7 +50,12 @@ struct vid_view {
     enum pool_mode mode;     /* how raw became pooled */
     int stride;
     uint64_t video_hash;     /* for counter-based random numbers: the same for equal frames of equal videos */
+    const struct named_tensor *tensors; /* what the checkpoint holds for methods; n_tensors of them */
+    size_t n_tensors;
 };
+
+/* The tensor of this name, NULL if the checkpoint has none. */
+const struct named_tensor *vid_tensor(const struct vid_view *video, const char *name);
 
 struct qst_view { /* NULL for query-free stages */
     uint64_t hash;
@@ -69,12 +80,15 @@ struct out_tok {
     enum tok_kind kind;
     uint32_t row0, row1;             /* taps[row0..row1); none for markers; for TOK_DENSE row0 is the row of `dense` */
     uint16_t t0, t1, y0, y1, x0, x1; /* span on the plan's grid, half open */
-    uint32_t rep;                    /* (t*h + y)*w + x on the plan's grid: gives order and original position */
+    uint32_t rep;                    /* (t*h + y)*w + x on the plan's grid: gives order and original position; T*h*w for a dense
+                                      * token that stands after everything, markers included */
     uint32_t size;                   /* sources merged */
 };
 
 enum src_dom { DOM_H_POOLED, DOM_H_RAW, DOM_X_RAW };      /* what taps refer to; DOM_X_RAW is projected afterwards */
-enum tok_order { ORDER_RASTER, ORDER_COLUMNS, ORDER_GIVEN }; /* by (t,y,x), by (t,x,y), as made */
+/* By (t,y,x), by (t,x,y), or as made: where tokens as made have no lines or frames of their own, so that the only marker is one at
+ * the end, if the layout has any. */
+enum tok_order { ORDER_RASTER, ORDER_COLUMNS, ORDER_GIVEN };
 enum tok_positions { POSITIONS_COMPACT, POSITIONS_KEEP }; /* 0..n-1, or the places the tokens had uncompressed */
 
 /* Where markers go. NATIVE: the layout of the cell's model. */
@@ -97,6 +111,8 @@ struct tok_plan {
     enum newline newline;
     enum tok_positions positions;
     bool round_each;          /* partial sums are rounded to bf16 after each tap, as half-precision code does */
+    bool drop_empty_marks;    /* rows and frames that have no token left have no marker either */
+    bool size_bias;           /* attention adds log(size) to the logits of a token's key, in every layer from here on */
     const uint32_t *position; /* [n_tok] after layout, NULL while positions are 0..n_tok-1; ascending */
     uint32_t end_position;    /* first position after the visual tokens */
 };
@@ -108,7 +124,8 @@ bool tok_plan_reserve(struct tok_plan *plan, int T, int h, int w, size_t n_tok, 
 void tok_plan_push(struct tok_plan *plan, uint32_t row0, int t0, int t1, int y0, int y1, int x0, int x1, uint32_t rep, uint32_t size);
 
 /* Lays a plan out: orders the tokens, inserts markers (`native` stands for NEWLINE_NATIVE) and assigns positions. Every row,
- * frame or video has its marker even when none of its tokens is left. Call once. false when memory is out. */
+ * frame or video has its marker even when none of its tokens is left, unless drop_empty_marks says otherwise. Call once. false when
+ * memory is out. */
 bool tok_plan_layout(struct tok_plan *plan, enum newline native, struct arena *arena);
 
 /* Tokens a T x h x w grid has under a layout without compression: content, and markers. */
@@ -120,7 +137,7 @@ void tok_plan_count(const struct tok_plan *plan, size_t *content, size_t *marker
 /* nothing out of range, spans inside the grid, sizes positive, weights finite: what every compressor promises. NULL, or what is wrong. */
 const char *tok_plan_fault(const struct tok_plan *plan, size_t n_sources);
 
-/* Adds the plan and the frames it was made of to a digest: equal for equal visual tokens. */
+/* Adds the plan and the frames it was made of to a digest: equal for equal visual tokens of equal sizes. */
 void tok_plan_digest(const struct tok_plan *plan, const uint32_t *frame_index, struct digest *digest);
 
 #endif

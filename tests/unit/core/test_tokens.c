@@ -43,9 +43,8 @@ static void test_token_arithmetic(void **state)
     }
 }
 
-/* Keeps cells `keep` of a T x h x w grid, laid out. */
-static struct tok_plan laid(struct arena *arena, int T, int h, int w, const uint32_t *keep, size_t n, enum newline newline,
-                            enum tok_positions positions)
+/* Keeps cells `keep` of a T x h x w grid, not laid out. */
+static struct tok_plan made(struct arena *arena, int T, int h, int w, const uint32_t *keep, size_t n)
 {
     struct tok_plan plan;
     assert_true(tok_plan_reserve(&plan, T, h, w, n, n, arena));
@@ -54,6 +53,13 @@ static struct tok_plan laid(struct arena *arena, int T, int h, int w, const uint
         plan.taps[plan.n_taps++] = (struct tap){keep[i], 1};
         tok_plan_push(&plan, (uint32_t)i, t, t + 1, y, y + 1, x, x + 1, keep[i], 1);
     }
+    return plan;
+}
+
+static struct tok_plan laid(struct arena *arena, int T, int h, int w, const uint32_t *keep, size_t n, enum newline newline,
+                            enum tok_positions positions)
+{
+    struct tok_plan plan = made(arena, T, h, w, keep, n);
     plan.positions = positions;
     assert_true(tok_plan_layout(&plan, newline, arena));
     assert_null(tok_plan_fault(&plan, (size_t)(T * h * w)));
@@ -97,6 +103,66 @@ static void test_kept_positions_are_the_uncompressed_ones(void **state)
     arena_free(&arena);
 }
 
+static void test_lines_without_tokens_may_drop_their_marker(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    static const uint32_t keep[] = {0, 11};
+    static const enum tok_kind kinds[] = {TOK_VISUAL, TOK_ROW_MARK, TOK_VISUAL, TOK_ROW_MARK};
+    static const uint32_t positions[] = {0, 3, 14, 15}; /* where they were with all lines present */
+    struct tok_plan plan = made(&arena, 2, 2, 3, keep, 2);
+    plan.drop_empty_marks = true;
+    plan.positions = POSITIONS_KEEP;
+    assert_true(tok_plan_layout(&plan, NEWLINE_GRID, &arena));
+    assert_int_equal(plan.n_tok, 4);
+    for (size_t i = 0; i < 4; i++) {
+        assert_int_equal(plan.tok[i].kind, kinds[i]);
+        assert_int_equal(plan.position[i], positions[i]);
+    }
+    plan = made(&arena, 2, 2, 3, keep, 0);
+    plan.drop_empty_marks = true;
+    assert_true(tok_plan_layout(&plan, NEWLINE_ONE, &arena));
+    assert_int_equal(plan.n_tok, 1); /* the end of the video stays */
+    arena_free(&arena);
+}
+
+static void test_tokens_as_made_have_one_marker_at_most(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    static const uint32_t keep[] = {11, 0, 4};
+    static const struct { enum newline newline; size_t n; } cases[] = {{NEWLINE_GRID, 4}, {NEWLINE_FRAME, 4}, {NEWLINE_ONE, 4}, {NEWLINE_NO, 3}};
+    for (size_t c = 0; c < 4; c++) {
+        struct tok_plan plan = made(&arena, 2, 2, 3, keep, 3);
+        plan.order = ORDER_GIVEN;
+        assert_true(tok_plan_layout(&plan, cases[c].newline, &arena));
+        assert_int_equal(plan.n_tok, cases[c].n);
+        for (size_t i = 0; i < 3; i++)
+            assert_int_equal(plan.tok[i].rep, keep[i]);
+        assert_true(plan.n_tok == 3 || plan.tok[3].kind == TOK_END_MARK);
+    }
+    arena_free(&arena);
+}
+
+static void test_a_dense_token_may_stand_after_everything(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    static const uint32_t keep[] = {12, 0, 11};
+    static const float row[] = {1, 2};
+    struct tok_plan plan = made(&arena, 2, 2, 3, keep, 3);
+    plan.tok[0] = (struct out_tok){.kind = TOK_DENSE, .t0 = 1, .t1 = 2, .y1 = 2, .x1 = 3, .rep = 12, .size = 1};
+    plan.dense = row;
+    plan.n_dense = 1;
+    plan.dense_width = 2;
+    assert_true(tok_plan_layout(&plan, NEWLINE_GRID, &arena));
+    assert_int_equal(plan.tok[plan.n_tok - 1].kind, TOK_DENSE);
+    assert_null(tok_plan_fault(&plan, 12));
+    plan.tok[plan.n_tok - 1].kind = TOK_VISUAL;
+    assert_non_null(tok_plan_fault(&plan, 12));
+    arena_free(&arena);
+}
+
 static void test_digest_tells_plans_apart(void **state)
 {
     (void)state;
@@ -114,6 +180,12 @@ static void test_digest_tells_plans_apart(void **state)
     assert_string_equal(hex[0], hex[1]);
     for (int i = 2; i < 6; i++)
         assert_string_not_equal(hex[0], hex[i]);
+    struct tok_plan sized = laid(&arena, 2, 2, 3, a, 2, NEWLINE_GRID, POSITIONS_COMPACT);
+    sized.tok[0].size = 2; /* what weighs keys by size sees another token */
+    struct digest *digest = digest_new();
+    tok_plan_digest(&sized, frames, digest);
+    digest_finish(digest, hex[1]);
+    assert_string_not_equal(hex[0], hex[1]);
     arena_free(&arena);
 }
 
@@ -138,7 +210,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bilinear_taps),          cmocka_unit_test(test_token_arithmetic),
         cmocka_unit_test(test_layout_orders_and_marks), cmocka_unit_test(test_kept_positions_are_the_uncompressed_ones),
-        cmocka_unit_test(test_digest_tells_plans_apart), cmocka_unit_test(test_faults_are_found),
+        cmocka_unit_test(test_lines_without_tokens_may_drop_their_marker), cmocka_unit_test(test_tokens_as_made_have_one_marker_at_most),
+        cmocka_unit_test(test_a_dense_token_may_stand_after_everything), cmocka_unit_test(test_digest_tells_plans_apart), cmocka_unit_test(test_faults_are_found),
     };
     return cmocka_run_group_tests_name("tokens", tests, NULL, NULL);
 }
