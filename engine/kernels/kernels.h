@@ -115,6 +115,10 @@ struct kernels {
     void (*gemm)(const struct gemm *g, int threads);
     void (*attention)(const struct attention *a, int threads);
 
+    /* weights[i][head][j] = that softmax itself, j < n_keys: 0 for keys that query i does not see. f32, never rounded; `out` is not
+     * touched. For those who read attention: `attention` never holds a whole row. */
+    void (*attention_weights)(const struct attention *a, float *weights, int threads);
+
     /* Writes n keys and values (f32 rows [n][ld], head h at h*head_dim) at positions first..first+n-1, rounding to kv->dtype. */
     void (*kv_write)(const struct kv *kv, size_t first, size_t n, const float *keys, const float *values, size_t ld, int threads);
 

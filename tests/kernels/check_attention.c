@@ -305,6 +305,76 @@ static void test_same_bits(void **state)
     check_tables(check_same_bits);
 }
 
+/* ---- the weights themselves ---------------------------------------------------------------------------------------------- */
+
+/* Weights of queries first..first+n-1: [n][heads][n_keys]; what is behind them must stay. */
+static float *weigh(const struct kernels *k, const struct fixture *f, size_t first, size_t n, bool causal, float scale, int threads)
+{
+    size_t count = n * (size_t)f->layer.heads * f->layer.n_keys;
+    float *weights = check_alloc((count + 16) * sizeof *weights);
+    void *scratch = check_alloc(attention_scratch_bytes(f->layer.head_dim, threads));
+    struct attention a = {.n = n, .first = first, .n_keys = f->layer.n_keys, .causal = causal, .heads = f->layer.heads, .scale = scale,
+                          .kv = &f->kv, .q = (const char *)f->q + first * f->q_ld * dtype_size(f->dtype), .ldq = f->q_ld, .scratch = scratch};
+    for (size_t i = 0; i < count + 16; i++)
+        weights[i] = -7;
+    k->attention_weights(&a, weights, threads);
+    for (size_t i = count; i < count + 16; i++)
+        assert_true(weights[i] == -7);
+    free(scratch);
+    return weights;
+}
+
+static void compare_weights(const struct kernels *k, const struct fixture *f, size_t first, size_t n, bool causal, float scale)
+{
+    float *want = weigh(check_table("ref"), f, first, n, causal, scale, 1), *got = weigh(k, f, first, n, causal, scale, 1);
+    size_t keys = f->layer.n_keys, rows = n * (size_t)f->layer.heads;
+    double bound = 2 * (scale * greatest_product(f) * 0x1p-22 + 1e-6);
+    for (size_t r = 0; r < rows; r++) {
+        double sum = 0;
+        for (size_t key = 0; key < keys; key++) {
+            bool hidden = causal && key > first + r / (size_t)f->layer.heads;
+            check_near(got[r * keys + key], want[r * keys + key], hidden ? 0 : bound * want[r * keys + key] + 1e-37, k->name, r, key);
+            sum += got[r * keys + key];
+        }
+        check_near(sum, 1, 1e-5, k->name, r, keys);
+    }
+    free(want);
+    free(got);
+}
+
+/* Pieces of queries and threads leave every bit alone. */
+static void compare_weight_pieces(const struct kernels *k, const struct fixture *f)
+{
+    size_t keys = f->layer.n_keys, row = (size_t)f->layer.heads * keys;
+    float *whole = weigh(k, f, 0, keys, true, 0.3f, 1);
+    for (size_t first = 0, n; first < keys; first += n) {
+        n = keys - first < 11 ? keys - first : 11;
+        float *piece = weigh(k, f, first, n, true, 0.3f, 1 + (int)first % 3);
+        check_equal(piece, whole + first * row, n * row * sizeof *piece, k->name);
+        free(piece);
+    }
+    free(whole);
+}
+
+static void check_weights(const struct kernels *k)
+{
+    static const struct layer some[] = {{1, 1, 2, 1}, {2, 2, 72, 73}, {7, 1, 64, 65}, {4, 2, 36, 257}, {3, 1, 30, 530}, {16, 16, 16, 100}};
+    for (size_t i = 0; i < 2 * sizeof some / sizeof *some; i++) {
+        struct fixture f = fixture_make(some[i / 2], check_dtypes[i % 2], 60 + i);
+        float scale = 1 / sqrtf((float)f.layer.head_dim);
+        compare_weights(k, &f, 0, f.layer.n_keys, false, scale);
+        compare_weights(k, &f, f.layer.n_keys / 2, (f.layer.n_keys + 3) / 4, true, 4 * scale);
+        compare_weight_pieces(k, &f);
+        fixture_free(&f);
+    }
+}
+
+static void test_weights(void **state)
+{
+    (void)state;
+    check_tables(check_weights);
+}
+
 /* ---- bench --------------------------------------------------------------------------------------------------------------- */
 
 struct timed {
@@ -372,6 +442,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_cache_writes),
         cmocka_unit_test(test_against_ref),
         cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_weights),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

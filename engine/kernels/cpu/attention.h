@@ -213,18 +213,89 @@ static void attention_unit(const void *call, size_t unit, int worker)
     attention_run(&rows);
 }
 
-static void attention(const struct attention *a, int threads)
+static struct attention_plan attention_plan_make(const struct attention *a, int threads)
 {
-    size_t kv_heads = (size_t)a->kv->kv_heads;
+    size_t kv_heads = (size_t)a->kv->kv_heads, least = ((size_t)threads + kv_heads - 1) / kv_heads; /* units that give each thread one */
     struct attention_plan plan = {.a = a, .group = (size_t)a->heads / kv_heads};
     plan.rows = a->n * plan.group;
-    if (!plan.rows)
-        return;
-    size_t least = ((size_t)threads + kv_heads - 1) / kv_heads; /* units per head that give each thread one */
     plan.row_units = size_min(plan.rows, (plan.rows + ATTENTION_ROWS - 1) / ATTENTION_ROWS);
     if (plan.row_units < least)
         plan.row_units = size_min(plan.rows, least);
-    kernels_deal(kv_heads * plan.row_units, threads, attention_unit, &plan);
+    return plan;
+}
+
+static void attention(const struct attention *a, int threads)
+{
+    struct attention_plan plan = attention_plan_make(a, threads);
+    if (plan.rows)
+        kernels_deal((size_t)a->kv->kv_heads * plan.row_units, threads, attention_unit, &plan);
+}
+
+/* ---- the weights themselves ---------------------------------------------------------------------------------------------- */
+
+/* Turns the scores of one row into weights, and those of keys that it does not see into 0. */
+static void weights_finish(float *row, size_t visible, size_t n_keys, float scale)
+{
+    float most = -INFINITY;
+    vec sum = vec_zero();
+    for (size_t key = 0; key < visible; key++)
+        most = row[key] > most ? row[key] : most;
+    vec slope = vec_set(scale), start = vec_set(-most * scale);
+    for (size_t key = 0; key < visible; key += LANES) {
+        size_t n = size_min(visible - key, LANES);
+        f32_store(row + key, vec_exp2(vec_fma(f32_load(row + key, n), slope, start)), n);
+        sum = vec_add(sum, f32_load(row + key, n));
+    }
+    vec share = vec_set(1 / vec_sum(sum));
+    for (size_t key = 0; key < visible; key += LANES) {
+        size_t n = size_min(visible - key, LANES);
+        f32_store(row + key, vec_mul(f32_load(row + key, n), share), n);
+    }
+    memset(row + visible, 0, (n_keys - visible) * sizeof *row);
+}
+
+struct weights_call {
+    struct attention_plan plan;
+    float *weights;
+};
+
+/* Where the weights of row r of the unit lie. */
+static float *weights_row(const struct weights_call *call, const struct attention_rows *rows, size_t r)
+{
+    const struct attention_plan *plan = &call->plan;
+    size_t query = (rows->first + r) / plan->group, head = rows->kv_head * plan->group + (rows->first + r) % plan->group;
+    return call->weights + (query * (size_t)plan->a->heads + head) * plan->a->n_keys;
+}
+
+static void weights_unit(const void *context, size_t unit, int worker)
+{
+    const struct weights_call *call = context;
+    const struct attention *a = call->plan.a;
+    size_t part = unit % call->plan.row_units;
+    struct attention_rows rows = {
+        .plan = &call->plan,
+        .scratch = attention_scratch_at(a->scratch, a->kv->head_dim, worker),
+        .kv_head = unit / call->plan.row_units,
+        .first = part * call->plan.rows / call->plan.row_units,
+    };
+    rows.n = (part + 1) * call->plan.rows / call->plan.row_units - rows.first;
+    attention_begin(&rows);
+    for (size_t block = 0; block < a->n_keys; block += ATTENTION_KEYS)
+        for (size_t i = 0; i < tile_count(rows.n); i++) {
+            size_t row = tile_start(i, rows.n), n = tile_start(i + 1, rows.n) - row, width = size_min(a->n_keys - block, ATTENTION_KEYS);
+            attention_score(&rows, row, n, block, width);
+            for (size_t r = 0; r < n; r++)
+                memcpy(weights_row(call, &rows, row + r) + block, rows.scratch.scores + r * ATTENTION_KEYS, width * sizeof(float));
+        }
+    for (size_t r = 0; r < rows.n; r++)
+        weights_finish(weights_row(call, &rows, r), attention_visible(&call->plan, rows.first + r), a->n_keys, a->scale * 1.44269504f);
+}
+
+static void attention_weights(const struct attention *a, float *weights, int threads)
+{
+    struct weights_call call = {attention_plan_make(a, threads), weights};
+    if (call.plan.rows)
+        kernels_deal((size_t)a->kv->kv_heads * call.plan.row_units, threads, weights_unit, &call);
 }
 
 #endif

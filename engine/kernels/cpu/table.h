@@ -17,6 +17,7 @@
 #define KERNELS_TABLE(table_name)                                                                  \
     {                                                                                              \
         .name = table_name, .gemm = gemm, .attention = attention, .kv_write = kv_write,            \
+        .attention_weights = attention_weights,                                                    \
         .layernorm = layernorm, .rmsnorm = rmsnorm, .rope = rope, .convert = convert,              \
     }
 

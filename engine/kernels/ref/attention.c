@@ -52,3 +52,24 @@ void ref_attention(const struct attention *a, int threads)
                    (char *)a->out + (i * a->ldo + column) * size);
         }
 }
+
+static void weigh(const struct attention *a, const char *q, size_t kv_head, size_t visible, float *weights)
+{
+    double most = -INFINITY, sum = 0;
+    for (size_t key = 0; key < visible; key++)
+        most = fmax(most, score(a, q, kv_head, key));
+    for (size_t key = 0; key < visible; key++)
+        sum += exp(score(a, q, kv_head, key) - most);
+    for (size_t key = 0; key < a->n_keys; key++)
+        weights[key] = key < visible ? (float)(exp(score(a, q, kv_head, key) - most) / sum) : 0;
+}
+
+void ref_attention_weights(const struct attention *a, float *weights, int threads)
+{
+    (void)threads;
+    size_t heads = (size_t)a->heads, group = heads / (size_t)a->kv->kv_heads, size = dtype_size(a->kv->dtype);
+    for (size_t i = 0; i < a->n; i++)
+        for (size_t head = 0; head < heads; head++)
+            weigh(a, (const char *)a->q + (i * a->ldq + head * (size_t)a->kv->head_dim) * size, head / group,
+                  a->causal ? a->first + i + 1 : a->n_keys, weights + (i * heads + head) * a->n_keys);
+}

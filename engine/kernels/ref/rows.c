@@ -65,6 +65,7 @@ const struct kernels kernels_ref = {
     .name = "ref",
     .gemm = ref_gemm,
     .attention = ref_attention,
+    .attention_weights = ref_attention_weights,
     .kv_write = ref_kv_write,
     .layernorm = layernorm,
     .rmsnorm = rmsnorm,
