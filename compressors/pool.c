@@ -118,6 +118,7 @@ const struct compressor compressor_pool = {
     .source = "LLaVA-VL/LLaVA-NeXT llava/model/llava_arch.py get_2dPool",
     .options = options,
     .n_options = 2,
+    .flags = KEEPS_GRID,
     .needs = needs,
     .domain = domain,
     .tokens = tokens,

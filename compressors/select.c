@@ -63,6 +63,7 @@ const struct compressor compressor_none = {
     .name = "none",
     .summary = "every token of the pooled grid: the baseline",
     .source = "LLaVA-VL/LLaVA-NeXT llava/model/llava_arch.py",
+    .flags = KEEPS_GRID,
     .needs = needs_nothing,
     .domain = domain_pooled,
     .tokens = none_tokens,

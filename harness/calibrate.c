@@ -46,7 +46,8 @@ static int count_video(const struct sweep *sweep, const struct sweep_cell *cell,
     int rc = runs && cells && wanted ? 0 : err_no_memory(err, "a calibration");
     for (int i = 0; i < CANDIDATES && !rc; i++) {
         runs[i] = cell->run;
-        runs[i].values[compressor_option(cell->run.compressor, "threshold")] = candidate(i);
+        struct method *method = sweep_target(&runs[i]);
+        method->values[compressor_option(method->compressor, "threshold")] = candidate(i);
         cells[i].run = &runs[i];
         wanted[i] = true;
     }
@@ -59,14 +60,16 @@ static int count_video(const struct sweep *sweep, const struct sweep_cell *cell,
     return rc;
 }
 
-/* Everything the search depends on but the target. */
+/* Everything the search depends on: what tokens there are, not what is done with them later. */
 static int search_key(const struct sweep *sweep, const struct sweep_cell *cell, char key[DIGEST_HEX], struct err *err)
 {
-    struct cell without = cell->run.cell;
+    struct run_cell copy = cell->run;
+    struct cell without = copy.cell;
+    const struct method *method = sweep_target(&copy);
     double values[COMPRESSOR_MOST_OPTIONS];
-    memcpy(values, cell->run.values, sizeof values);
-    values[compressor_option(cell->run.compressor, "threshold")] = NAN;
-    struct json *params = compressor_params(cell->run.compressor, values);
+    memcpy(values, method->values, sizeof values);
+    values[compressor_option(method->compressor, "threshold")] = NAN;
+    struct json *params = compressor_params(method->compressor, values);
     if (params)
         json_add(params, "calibration_videos", json_new_number(sweep->calibration_videos));
     if (params)
@@ -75,6 +78,7 @@ static int search_key(const struct sweep *sweep, const struct sweep_cell *cell, 
     json_free(params);
     if (!text)
         return err_no_memory(err, "a calibration");
+    without.compressor = method->compressor->name;
     without.params = text;
     cell_identify(&without);
     memcpy(key, without.digest, DIGEST_HEX);
@@ -133,16 +137,17 @@ int calibrate_cells(struct sweep *sweep, struct store *store, void *runner, cons
 {
     int rc = 0;
     for (size_t i = 0; i < sweep->n_cells && !rc; i++) {
-        const struct sweep_cell *cell = &sweep->cells[i];
+        struct sweep_cell *cell = &sweep->cells[i];
+        const struct method *method = sweep_target(&cell->run);
         char key[DIGEST_HEX];
         bool found;
         struct calibration calibration = {0};
-        if (!sweep_needs_calibration(cell))
+        if (!method)
             continue;
         if ((rc = search_key(sweep, cell, key, err)) || (rc = store_get_calibration(store, key, &calibration, &found, err)))
             break;
         if (!found) {
-            calibration.target_ratio = cell->run.values[compressor_option(cell->run.compressor, "target_ratio")];
+            calibration.target_ratio = method->values[compressor_option(method->compressor, "target_ratio")];
             rc = search(sweep, cell, runner, facts, threads, stop, &calibration, err);
             if (!rc && atomic_load(stop))
                 return 0;

@@ -109,7 +109,8 @@ static void list_axes(void)
 {
     printf("benchmark   names of 'toksweep list benchmarks', or {name, manifest, videos}\n"
            "frames      most frames shown, 1..4096\n"
-           "compressor  names of 'toksweep list compressors', or {name, options}; an option that is a list is an axis of its own\n"
+           "compressor  names of 'toksweep list compressors', or {name, options}; an option that is a list is an axis of its own;\n"
+           "            a list of them works together in one cell\n"
            "sampling    uniform (default), 1fps, centre\n"
            "pooling     none, bilinear, average, max, each but none also with _before_projector; default: the checkpoint's\n"
            "newline     grid, frame, one_token, no_token; default: the checkpoint's\n");

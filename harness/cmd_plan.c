@@ -76,7 +76,12 @@ static void add_cell(struct estimate *estimate, const struct sweep_cell *cell)
     size_t content, markers;
     benchmark_counts(&estimate->sweep.benchmarks[cell->benchmark], &videos, &samples);
     newline_count(native, view.T, view.pooled.h, view.pooled.w, &content, &markers);
-    double full = (double)(content + markers), ratio = run->compressor->expected_ratio(run->values, &view, native, &source);
+    const struct method *tokens = methods_find(run->methods, run->n_methods, ROLE_TOKENS);
+    double full = (double)(content + markers), ratio = 1;
+    if (tokens)
+        ratio = tokens->compressor->expected_ratio(tokens->values, &view, native, &source);
+    else
+        source = "exact";
     double visual = full * ratio, rows = visual + TEXT_ROWS, per_video = videos > 0 ? samples / videos : 0;
     double one = prefill_flops(&estimate->shape, rows) * 1e-12, prefix = prefill_flops(&estimate->shape, visual) * 1e-12;
     table_cell(&estimate->cells, "%s", run->cell.benchmark);

@@ -307,8 +307,17 @@ struct axis_values { /* one point of the other axes */
     const char *pooling, *newline;
 };
 
-static int add_cell(struct sweep *sweep, const struct axis_values *at, const struct compressor *compressor, const double *values,
-                    const struct json *entry, struct err *err)
+/* Name, params and label of a cell from its methods. */
+static int describe_cell(struct sweep *sweep, struct run_cell *run, struct err *err)
+{
+    run->cell.compressor = methods_name(run->methods, run->n_methods, &sweep->arena);
+    run->cell.params = methods_params(run->methods, run->n_methods, &sweep->arena);
+    run->cell.label = methods_label(run->methods, run->n_methods, &sweep->arena);
+    return run->cell.compressor && run->cell.params && run->cell.label ? 0 : err_no_memory(err, "the cells of a sweep");
+}
+
+static int add_cell(struct sweep *sweep, const struct axis_values *at, const struct method *methods, int n_methods, const struct json *entry,
+                    struct err *err)
 {
     if (sweep->n_cells == MOST_CELLS)
         return config_err(sweep->config, entry, err, "more than %d cells; split the sweep", MOST_CELLS);
@@ -325,19 +334,13 @@ static int add_cell(struct sweep *sweep, const struct axis_values *at, const str
     if (!protocol)
         return config_err(sweep->config, entry, err, "profile %s has no protocol for benchmark %s; see 'toksweep list profiles'",
                           sweep->profile->name, benchmark->name);
-    *cell = (struct sweep_cell){.benchmark = at->benchmark, .at = entry, .label = compressor_label(compressor, values, &sweep->arena)};
-    cell->run.compressor = compressor;
-    memcpy(cell->run.values, values, (size_t)compressor->n_options * sizeof *values);
-    struct json *params = compressor_params(compressor, values);
-    char *text = json_text(params);
+    *cell = (struct sweep_cell){.benchmark = at->benchmark, .at = entry, .run.n_methods = n_methods};
+    memcpy(cell->run.methods, methods, (size_t)n_methods * sizeof *methods);
     cell->run.cell = (struct cell){.model = sweep->model,
                                    .benchmark = benchmark->name,
                                    .profile = sweep->profile->name,
                                    .frames = at->frames,
                                    .sampling = at->sampling,
-                                   .compressor = compressor->name,
-                                   .params = text ? arena_strdup(&sweep->arena, text) : NULL,
-                                   .label = cell->label,
                                    .pooling = at->pooling,
                                    .newline = at->newline,
                                    .image_size = sweep->image_size,
@@ -349,10 +352,10 @@ static int add_cell(struct sweep *sweep, const struct axis_values *at, const str
                                    .dtype = sweep->dtype,
                                    .runner = sweep->runner->name,
                                    .build_digest = BUILD_DIGEST};
-    free(text);
-    json_free(params);
     sweep->most_frames = at->frames > sweep->most_frames ? at->frames : sweep->most_frames;
-    return cell->run.cell.params && cell->label ? 0 : err_no_memory(err, "the cells of a sweep");
+    int rc = describe_cell(sweep, &cell->run, err);
+    cell->label = cell->run.cell.label;
+    return rc;
 }
 
 /* Puts the place of the entry in front of what a compressor's option check said. */
@@ -362,35 +365,63 @@ static int at_entry(const struct sweep *sweep, const struct json *entry, struct 
     return config_err(sweep->config, entry, err, "%s", inner.text);
 }
 
-static int add_compressor(struct sweep *sweep, const struct axis_values *at, const struct json *entry, struct err *err)
+/* Multiplies `points` by the number of combinations of a method's options that are lists. */
+static int count_options(const struct sweep *sweep, const struct json *entry, size_t *points, struct err *err)
 {
-    const char *name = json_string(entry);
-    double values[COMPRESSOR_MOST_OPTIONS];
-    size_t points = 1;
-    if (json_type(entry) == JSON_OBJECT)
-        name = json_string(json_get(entry, "name"));
-    const struct compressor *compressor = name ? compressor_find(name) : NULL;
-    if (!compressor) {
-        const char *near = name ? nearest_word(name, names(compressor_name_at, &sweep->arena)) : NULL;
-        return config_err(sweep->config, entry, err, "a compressor is a name or {name, options}%s%s%s; see 'toksweep list compressors'",
-                          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
-    }
     for (const struct json *member = json_first(entry); member; member = json_next(member))
         if (json_type(member) == JSON_ARRAY) {
             size_t n = json_count(member);
             if (!n)
                 return config_err(sweep->config, member, err, "option '%s' is an empty list; give at least one value", json_key(member));
-            points = n > MOST_CELLS / points ? MOST_CELLS + 1 : points * n;
+            *points = n > MOST_CELLS / *points ? MOST_CELLS + 1 : *points * n;
         }
-    if (points > MOST_CELLS)
-        return config_err(sweep->config, entry, err, "more than %d cells; split the sweep", MOST_CELLS);
-    for (size_t k = 0; k < points; k++) {
-        struct json *chosen = json_type(entry) == JSON_OBJECT ? choose_options(entry, k) : json_new(JSON_OBJECT);
-        int rc = chosen ? compressor_resolve(compressor, chosen, "name", values, err) : err_no_memory(err, "a sweep");
-        json_free(chosen);
+    return *points > MOST_CELLS ? config_err(sweep->config, entry, err, "more than %d cells; split the sweep", MOST_CELLS) : 0;
+}
+
+/* A method of an entry, with choice number *k of its options; *k becomes the choice of the methods behind it. */
+static int read_method(struct sweep *sweep, const struct json *entry, size_t *k, struct method *out, struct err *err)
+{
+    size_t points = 1;
+    const char *name = json_type(entry) == JSON_OBJECT ? json_string(json_get(entry, "name")) : json_string(entry);
+    out->compressor = name ? compressor_find(name) : NULL;
+    if (!out->compressor) {
+        const char *near = name ? nearest_word(name, names(compressor_name_at, &sweep->arena)) : NULL;
+        return config_err(sweep->config, entry, err, "a compressor is a name or {name, options}, or a list of these%s%s%s; see 'toksweep list compressors'",
+                          near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    }
+    int rc = count_options(sweep, entry, &points, err);
+    if (rc)
+        return rc;
+    struct json *chosen = json_type(entry) == JSON_OBJECT ? choose_options(entry, *k % points) : json_new(JSON_OBJECT);
+    *k /= points;
+    rc = chosen ? compressor_resolve(out->compressor, chosen, "name", out->values, err) : err_no_memory(err, "a sweep");
+    json_free(chosen);
+    return rc ? at_entry(sweep, entry, err) : 0;
+}
+
+/* An entry of the compressor axis is a method or a list of methods that work together. */
+static int add_compressor(struct sweep *sweep, const struct axis_values *at, const struct json *entry, struct err *err)
+{
+    size_t points = 1;
+    int rc = 0;
+    for (const struct json *s = axis_first(entry); s && !rc; s = axis_next(entry, s))
+        rc = count_options(sweep, s, &points, err);
+    if (rc)
+        return rc;
+    if (!axis_first(entry) || (json_type(entry) == JSON_ARRAY && json_count(entry) > MOST_METHODS))
+        return config_err(sweep->config, entry, err, "a list of compressors that work together has 1 to %d of them, this has %zu", MOST_METHODS,
+                          json_count(entry));
+    for (size_t point = 0; point < points; point++) {
+        struct method methods[MOST_METHODS];
+        size_t k = point;
+        int n = 0;
+        for (const struct json *s = axis_first(entry); s && !rc; s = axis_next(entry, s))
+            rc = read_method(sweep, s, &k, &methods[n++], err);
+        if (!rc && methods_resolve(methods, &n, err))
+            rc = at_entry(sweep, entry, err);
+        if (!rc)
+            rc = add_cell(sweep, at, methods, n, entry, err);
         if (rc)
-            return at_entry(sweep, entry, err);
-        if ((rc = add_cell(sweep, at, compressor, values, entry, err)))
             return rc;
     }
     return 0;
@@ -515,7 +546,7 @@ static int refuse_twins(const struct sweep *sweep, struct err *err)
         for (size_t j = 0; j < i; j++) {
             const struct cell *a = &sweep->cells[i].run.cell, *b = &sweep->cells[j].run.cell;
             if (sweep->cells[i].benchmark == sweep->cells[j].benchmark && a->frames == b->frames && a->sampling == b->sampling &&
-                a->compressor == b->compressor && !strcmp(a->params, b->params) && a->pooling == b->pooling && a->newline == b->newline)
+                !strcmp(a->compressor, b->compressor) && !strcmp(a->params, b->params) && a->pooling == b->pooling && a->newline == b->newline)
                 return config_err(sweep->config, sweep->cells[i].at, err, "cell '%s' at %d frames stands twice; keep one of them", a->label, a->frames);
         }
     return 0;
@@ -582,10 +613,15 @@ int sweep_load_manifests(struct sweep *sweep, struct err *err)
     return 0;
 }
 
-bool sweep_needs_calibration(const struct sweep_cell *cell)
+struct method *sweep_target(struct run_cell *run)
 {
-    int target = cell->run.compressor->flags & HAS_TARGET ? compressor_option(cell->run.compressor, "target_ratio") : -1;
-    return target >= 0 && !isnan(cell->run.values[target]);
+    for (int i = 0; i < run->n_methods; i++) {
+        const struct compressor *compressor = run->methods[i].compressor;
+        int target = compressor->flags & HAS_TARGET ? compressor_option(compressor, "target_ratio") : -1;
+        if (target >= 0 && !isnan(run->methods[i].values[target]))
+            return &run->methods[i];
+    }
+    return NULL;
 }
 
 int sweep_bind(struct sweep *sweep, const struct runner_facts *facts, struct err *err)
@@ -600,7 +636,7 @@ int sweep_bind(struct sweep *sweep, const struct runner_facts *facts, struct err
         cell->isa = facts->isa;
         cell->model_digest = facts->model_digest;
         cell->manifest_digest = sweep->benchmarks[sweep->cells[i].benchmark].manifest.digest;
-        if (!sweep_needs_calibration(&sweep->cells[i]))
+        if (!sweep_target(&sweep->cells[i].run))
             cell_identify(cell);
     }
     return 0;
@@ -609,17 +645,12 @@ int sweep_bind(struct sweep *sweep, const struct runner_facts *facts, struct err
 int sweep_calibrated(struct sweep *sweep, size_t i, double threshold, struct err *err)
 {
     struct run_cell *run = &sweep->cells[i].run;
-    run->values[compressor_option(run->compressor, "threshold")] = threshold;
-    struct json *params = compressor_params(run->compressor, run->values);
-    char *text = json_text(params);
-    json_free(params);
-    run->cell.params = text ? arena_strdup(&sweep->arena, text) : NULL;
-    run->cell.label = compressor_label(run->compressor, run->values, &sweep->arena);
-    free(text);
-    if (!run->cell.params || !run->cell.label)
-        return err_no_memory(err, "the cells of a sweep");
-    cell_identify(&run->cell);
-    return 0;
+    struct method *method = sweep_target(run);
+    method->values[compressor_option(method->compressor, "threshold")] = threshold;
+    int rc = describe_cell(sweep, run, err);
+    if (!rc)
+        cell_identify(&run->cell);
+    return rc;
 }
 
 int sweep_model_folder(const struct sweep *sweep, struct arena *arena, const char **out, struct err *err)

@@ -62,7 +62,9 @@ int sweep_load_manifests(struct sweep *sweep, struct err *err);
  * digest until sweep_calibrated. */
 int sweep_bind(struct sweep *sweep, const struct runner_facts *facts, struct err *err);
 int sweep_calibrated(struct sweep *sweep, size_t cell, double threshold, struct err *err);
-bool sweep_needs_calibration(const struct sweep_cell *cell);
+
+/* The method whose threshold is to be searched for a target ratio; NULL if none is. */
+struct method *sweep_target(struct run_cell *run);
 
 /* The folder of a model: itself when it is one; a Hub id found in HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub. In `arena`. */
 int sweep_model_folder(const struct sweep *sweep, struct arena *arena, const char **out, struct err *err);

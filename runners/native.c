@@ -6,6 +6,7 @@
  * What an answer would have cost alone and what was really paid for it are counted side by side. */
 #include "runners/runner.h"
 
+#include "compressors/methods.h"
 #include "engine/features.h"
 #include "engine/generate.h"
 #include "engine/prompt.h"
@@ -127,14 +128,23 @@ struct grid_set {
     size_t *of_cell; /* [n_cells] */
 };
 
+/* The method that chooses a cell's tokens: all of them where it names none. */
+static const struct method *token_method(const struct run_cell *run)
+{
+    static const struct method none = {.compressor = &compressor_none};
+    const struct method *method = methods_find(run->methods, run->n_methods, ROLE_TOKENS);
+    return method ? method : &none;
+}
+
 static struct feature_grid cell_grid(const struct model_shape *shape, const struct run_cell *run)
 {
     static const char suffix[] = "_before_projector";
     char mode[32];
     size_t n = strcspn(run->cell.pooling, "_");
     snprintf(mode, sizeof mode, "%.*s", (int)(n < sizeof mode - 1 ? n : sizeof mode - 1), run->cell.pooling);
-    unsigned needs = run->compressor->needs(run->values);
-    enum src_dom domain = run->compressor->domain(run->values);
+    const struct method *tokens = token_method(run);
+    unsigned needs = tokens->compressor->needs(tokens->values);
+    enum src_dom domain = tokens->compressor->domain(tokens->values);
     struct feature_grid grid = {.mode = (enum pool_mode)pool_mode_find(mode), .before_projector = !strcmp(run->cell.pooling + n, suffix)};
     grid.stride = grid.mode == POOL_NONE ? 1 : shape->pool_stride > 1 ? shape->pool_stride : 2;
     grid.post_norm = needs & NEED_X_POST_NORM;
@@ -359,27 +369,28 @@ static int plan_cell(struct work *work, size_t c, struct err *err)
 {
     const struct job_cell *shown = &work->job->cells[c];
     const struct run_cell *run = shown->run;
+    const struct method *tokens = token_method(run);
     const struct model_shape *shape = &work->native->model->shape;
     struct cell_work *cell = &work->cells[c];
     struct vid_view view;
     arena_reset(&work->scratch);
-    int rc = features_view(work->features, work->grids.of_cell[c], cell->slots, (int)shown->n, run->compressor->needs(run->values),
+    int rc = features_view(work->features, work->grids.of_cell[c], cell->slots, (int)shown->n, tokens->compressor->needs(tokens->values),
                            &work->scratch, &view, err);
     if (rc)
         return rc;
     view.video_hash = video_hash(work->job);
     double start = now_ms();
     enum newline native = (enum newline)newline_find(run->cell.newline);
-    if ((rc = run->compressor->tokens(run->values, &view, NULL, NULL, &work->arena, &cell->plan, err)))
+    if ((rc = tokens->compressor->tokens(tokens->values, &view, NULL, NULL, &work->arena, &cell->plan, err)))
         return rc;
-    cell->plan.dom = run->compressor->domain(run->values);
+    cell->plan.dom = tokens->compressor->domain(tokens->values);
     if (!tok_plan_layout(&cell->plan, native, &work->arena))
         return err_no_memory(err, "a token plan");
     cell->compress_ms = cell->owed_compress_ms = now_ms() - start;
     size_t sources = shown->n * (size_t)(cell->plan.dom == DOM_H_POOLED ? view.pooled.h * view.pooled.w : view.raw.h * view.raw.w);
     const char *fault = tok_plan_fault(&cell->plan, sources);
     if (fault)
-        return err_set(err, ERR_DATA, "compressor %s made a plan with %s", run->compressor->name, fault);
+        return err_set(err, ERR_DATA, "compressor %s made a plan with %s", tokens->compressor->name, fault);
     tok_plan_count(&cell->plan, &cell->content, &cell->markers);
     if (cell->markers && !work->native->model->newline)
         return err_set(err, ERR_DATA, "the checkpoint has no newline embedding; use newline: no_token and marker: none");

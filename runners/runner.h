@@ -21,11 +21,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A cell with its compressor resolved; the harness owns it for the whole run. */
+/* A cell with its methods resolved (methods_resolve); the harness owns it for the whole run. */
 struct run_cell {
     struct cell cell;
-    const struct compressor *compressor;
-    double values[COMPRESSOR_MOST_OPTIONS];
+    struct method methods[MOST_METHODS];
+    int n_methods;
 };
 
 /* What a cell shows of the job's video. */

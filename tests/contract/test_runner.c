@@ -47,9 +47,10 @@ static void fill_cell(struct subject *subject, int c, const char *compressor, co
     struct json *json;
     struct err err = {0};
     struct run_cell *run = &subject->runs[c];
-    run->compressor = compressor_find(compressor);
+    run->methods[0].compressor = compressor_find(compressor);
+    run->n_methods = 1;
     assert_int_equal(json_parse(&json, options, strlen(options), "o", &err), 0);
-    assert_int_equal(compressor_resolve(run->compressor, json, NULL, run->values, &err), 0);
+    assert_int_equal(compressor_resolve(run->methods[0].compressor, json, NULL, run->methods[0].values, &err), 0);
     json_free(json);
     run->cell = (struct cell){.compressor = compressor, .frames = FRAMES, .pooling = subject->facts.pooling, .newline = subject->facts.newline,
                               .conversation = "qwen_1_5", .prompt_form = "default", .repetition_penalty = 1.1, .max_new_tokens = 4,
