@@ -22,6 +22,7 @@ REVISIONS = {"lmms-0.2.3": "v0.2.3.post1 9d00bfa7b5d5e8ed596dcdc89ca53c263b7c19c
              "lmms-0.3.0": "v0.3.0 754640a70ba2d8030b9321fb8e021eaa8c0aee3e",
              "lmms-0.3.4": "v0.3.4 a863517758764b2da7be0b5649d68fa744ab73e6", "lmms-head": "75571cfe0fa36ca5ec2e6aa2bb268f9d38295af3"}
 PROFILES = list(REVISIONS)
+STAMP = "20250601_120000"
 FILES = {"perceptiontest_val_mc": "perceptiontest_mc"}  # task -> stem of its file, where that is another name
 
 # What the six benchmarks' modules and the evaluator import but never call on the way from a row to a number.
@@ -131,28 +132,45 @@ class Upstream:
     def evaluate(self, name, rows, replies, folder, **changes):
         """The release's evaluator on one task: what it returns, and the lines it logs. `folder` is for files it leaves about."""
         import lmms_eval.evaluator
-        from lmms_eval.__main__ import parse_eval_args
         task, said = self.task(name, "llava_vid", rows, **changes), []
-        sys.argv = ["lmms-eval", "--output_path", str(folder)]
-        arguments = parse_eval_args()
+        arguments = self._arguments(["--output_path", str(folder)])
         sink = self.log.add(lambda message: said.append(message.rstrip("\n")), format="{message}", level="INFO")
-        found = lmms_eval.evaluator.evaluate(lm=Replier({name: replies}), task_dict={name: task},
-                                             cli_args=arguments[1] if isinstance(arguments, tuple) else arguments)
+        found = lmms_eval.evaluator.evaluate(lm=Replier({name: replies}), task_dict={name: task}, cli_args=arguments)
         self.log.remove(sink)
         return found, said
+
+    def run(self, command, rows, replies):
+        """What the release's command line does: `rows` and `replies` are {task: list}. The stamp of its files is STAMP."""
+        import lmms_eval.utils
+        lmms_eval.utils.get_datetime_str = lambda timezone=None: STAMP
+        import lmms_eval.evaluator
+        import lmms_eval.models
+        from lmms_eval.__main__ import cli_evaluate_single
+        lmms_eval.models.get_model = lmms_eval.evaluator.get_model = lambda *_name: Replier(replies)
+        self.rows = rows
+        return cli_evaluate_single(self._arguments(command))
+
+    def _arguments(self, command):
+        from lmms_eval.__main__ import parse_eval_args
+        sys.argv = ["lmms-eval", *command]
+        parsed = parse_eval_args()
+        return parsed[1] if isinstance(parsed, tuple) else parsed
 
 
 class Replier:
     """A model that says {task: [reply of each document]}."""
     rank = _rank = 0
     world_size = _world_size = 1
-    device, task_dict = "cpu", {}
+    device, is_simple = "cpu", True
 
     class accelerator:
         wait_for_everyone = staticmethod(lambda: None)
 
     def __init__(self, replies):
-        self.replies = replies
+        self.replies, self.task_dict = replies, {}
+
+    def create_from_arg_string(self, _arguments, _more=None):
+        return self
 
     def generate_until(self, requests):
         return [self.replies[request.task_name][request.doc_id] for request in requests]
