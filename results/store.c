@@ -22,7 +22,7 @@ enum {
 };
 
 /* migrations[v] takes a store from version v to v + 1; the views are made anew after the last. */
-static const char *const migrations[] = {store_schema_sql};
+static const char *const migrations[] = {store_schema_sql, store_schema_2_sql};
 enum { VERSION = COUNT(migrations) };
 
 /* ---- failures -------------------------------------------------------------------------------------------------------------- */
@@ -163,11 +163,15 @@ const char *store_column_text(sqlite3_stmt *stmt, int column)
 int store_begin(struct store *store, const char *what, struct err *err)
 {
     struct query query = query_on(store, "BEGIN IMMEDIATE");
-    return query_run(&query, what, err);
+    int rc = store->depth ? 0 : query_run(&query, what, err);
+    store->depth += rc == 0;
+    return rc;
 }
 
 int store_commit(struct store *store, int rc, const char *what, struct err *err)
 {
+    if (--store->depth)
+        return rc;
     if (rc == 0) {
         struct query query = query_on(store, "COMMIT");
         rc = query_run(&query, what, err);
@@ -175,6 +179,16 @@ int store_commit(struct store *store, int rc, const char *what, struct err *err)
     if (rc != 0 && !sqlite3_get_autocommit(store->db)) /* some failures have rolled back already */
         sqlite3_exec(store->db, "ROLLBACK", NULL, NULL, NULL);
     return rc;
+}
+
+int store_begin_batch(struct store *store, struct err *err)
+{
+    return store_begin(store, "begin to write", err);
+}
+
+int store_end_batch(struct store *store, int rc, struct err *err)
+{
+    return store_commit(store, rc, "write", err);
 }
 
 /* ---- opening --------------------------------------------------------------------------------------------------------------- */

@@ -25,6 +25,11 @@ void store_close(struct store *store); /* NULL is fine */
 
 /* ---- writing ------------------------------------------------------------------------------------------------------------- */
 
+/* Makes one transaction of all writes until store_end_batch: with `rc` 0 it keeps them, else none of them, and returns `rc`. After a
+ * write that failed nothing but the end may follow, with that failure. Not for runs: claims and answers are to be seen by others at once. */
+int store_begin_batch(struct store *store, struct err *err);
+int store_end_batch(struct store *store, int rc, struct err *err);
+
 struct run_facts {
     const char *command;       /* argv joined */
     const char *sweep_name;
@@ -68,6 +73,17 @@ int store_renew_claims(struct store *store, int64_t run, struct err *err); /* ca
 /* Commits one answer (with its cost); replaces an earlier answer of the same cell and sample only if that one failed. */
 int store_put_answer(struct store *store, int64_t run, int64_t cell, const struct manifest *manifest, size_t sample,
                      const struct answer *answer, struct err *err);
+
+/* Keeps what an imported log says beyond the reply to a sample that store_put_answer has written: canonical JSON. */
+int store_put_record(struct store *store, int64_t cell, const struct manifest *manifest, size_t sample, const char *record, struct err *err);
+
+/* What a reply is worth under a profile that is not its cell's. */
+struct rescored { int64_t answer; enum answer_status status; int extracted; bool correct; };
+
+/* Keeps the scores of a cell's replies under another profile, in the place of those it may have under it; answers stay as they are.
+ * `build_digest` is of the program that scored. */
+int store_put_rescoring(struct store *store, int64_t cell, const char *profile, const struct protocol *protocol, const char *build_digest,
+                        const struct rescored *scores, size_t n_scores, struct err *err);
 
 /* Thresholds that target_ratio was resolved to: key is a digest of what the search depended on. */
 struct calibration { double target_ratio, threshold, achieved_ratio; int n_videos; };
@@ -114,6 +130,29 @@ struct task_row {
 };
 int store_each_task(struct store *store, const char *where, int (*each)(const struct task_row *row, void *context), void *context,
                     struct err *err);
+
+/* The cell of that label, or whose digest begins so (with four digits at least); with `name` NULL the only one there is. ERR_CONFIG when
+ * there is none, or more than one: names those there are. */
+int store_find_cell(struct store *store, const char *name, int64_t *id, struct err *err);
+
+/* A cell with all it was asked and answered, for exports and for scoring again. Owns its texts. */
+struct stored_answer {
+    int64_t id;               /* 0: the sample has none */
+    struct answer answer;     /* raw and message NULL where they are */
+    const char *record;       /* of store_put_record; NULL if it has none */
+};
+struct stored_cell {
+    int64_t id;
+    const char *digest, *model, *label, *profile, *prompt_form, *compressor, *params, *sampling, *dtype, *runner, *conversation;
+    int frames, max_new_tokens;
+    bool macro, drop_empty;
+    const char *started_at, *ended_at; /* of its first and its last answer; "" without any */
+    struct manifest manifest;        /* as it was read last; without the videos' bounds and folders */
+    struct stored_answer *answers;   /* [manifest.n_samples] */
+    size_t n_answers;
+};
+int store_load_cell(struct stored_cell *out, struct store *store, int64_t id, struct err *err);
+void stored_cell_free(struct stored_cell *cell);
 
 /* How many answers of each status the store holds, all cells. */
 int store_statuses(struct store *store, int64_t count[ANSWER_STATUSES], struct err *err);

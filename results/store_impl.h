@@ -6,16 +6,17 @@
 
 #include <sqlite3.h>
 
-enum { STORE_STATEMENTS = 32 };
+enum { STORE_STATEMENTS = 64 };
 
 struct store {
     sqlite3 *db;
     char *path;
     struct { const char *sql; sqlite3_stmt *stmt; } kept[STORE_STATEMENTS]; /* prepared once, found by the address of their text */
     int n_kept;
+    int depth; /* of transactions begun within each other; the outermost is SQLite's */
 };
 
-extern const char store_schema_sql[], store_views_sql[]; /* schema.sql and views.sql, made by embed.cmake */
+extern const char store_schema_sql[], store_schema_2_sql[], store_views_sql[]; /* the .sql files, made by embed.cmake */
 
 /* Sets err from SQLite's last failure: "cannot <what> in store '<path>': <SQLite's words>[; the way out]". */
 int store_fail(struct store *store, int sqlite_code, const char *what, struct err *err);
@@ -41,7 +42,8 @@ int query_run(struct query *query, const char *what, struct err *err);          
 
 const char *store_column_text(sqlite3_stmt *stmt, int column); /* of the row that is there; "" for NULL */
 
-/* Transactions of the writer. store_commit ends the one begun: with `rc` 0 it commits, else it rolls back and passes `rc` on. */
+/* Transactions of the writer. store_commit ends the one begun: with `rc` 0 it commits, else it rolls back and passes `rc` on. Within
+ * another one (store_begin_batch) both leave that to the outermost, whose caller must pass on the failure of any within. */
 int store_begin(struct store *store, const char *what, struct err *err);
 int store_commit(struct store *store, int rc, const char *what, struct err *err);
 

@@ -7,6 +7,7 @@ DROP VIEW IF EXISTS scored_answer;
 DROP VIEW IF EXISTS failures;
 DROP VIEW IF EXISTS run_cost;
 DROP VIEW IF EXISTS video_frames;
+DROP VIEW IF EXISTS rescored_accuracy;
 
 -- One row per answer, with the two denominators it can be in: that of the plain accuracy (every reply) and that of the cell's headline
 -- (without empty replies where the protocol drops them).
@@ -213,3 +214,44 @@ JOIN video ON video.id = sample.video_id
 JOIN benchmark ON benchmark.id = sample.benchmark_id
 GROUP BY answer.run_id, video.id
 ORDER BY answer.run_id, video.id;
+
+-- One row per cell and profile other than its own under which its replies were scored again. Accuracies are over the answers that are not
+-- failures; accuracy is the headline as that profile makes it.
+CREATE VIEW rescored_accuracy AS
+WITH
+    scored AS (
+        SELECT rescoring.id, sample.task_type, score.correct,
+               score.correct <> answer.correct OR score.extracted IS NOT answer.extracted AS flipped,
+               NOT (rescoring.drop_empty AND coalesce(answer.raw, '') = '') AS in_headline
+        FROM rescoring
+        JOIN score ON score.rescoring_id = rescoring.id
+        JOIN answer ON answer.id = score.answer_id
+        JOIN sample ON sample.id = answer.sample_id),
+    tally AS (
+        SELECT id, count(*) AS n, sum(correct) AS n_correct, sum(flipped) AS n_flipped, avg(correct) FILTER (WHERE in_headline) AS micro
+        FROM scored
+        GROUP BY id),
+    macro AS (
+        SELECT id, avg(accuracy) AS macro
+        FROM (SELECT id, avg(correct) AS accuracy FROM scored WHERE in_headline GROUP BY id, task_type)
+        GROUP BY id)
+SELECT cell.id AS cell,
+       benchmark.name AS benchmark,
+       model.name AS model,
+       cell.frames,
+       cell.label,
+       cell.profile AS own_profile,
+       rescoring.profile,
+       CASE WHEN rescoring.macro THEN macro.macro ELSE tally.micro END AS accuracy,
+       1.0 * n_correct / n AS accuracy_micro,
+       n_correct,
+       n,
+       n_flipped, -- another letter than under the cell's own profile
+       rescoring.made_at
+FROM rescoring
+JOIN cell ON cell.id = rescoring.cell_id
+JOIN model ON model.id = cell.model_id
+JOIN benchmark ON benchmark.id = cell.benchmark_id
+LEFT JOIN tally ON tally.id = rescoring.id
+LEFT JOIN macro ON macro.id = rescoring.id
+ORDER BY cell.id, rescoring.profile;

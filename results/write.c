@@ -321,6 +321,67 @@ int store_put_answer(struct store *store, int64_t run, int64_t cell, const struc
     return store_commit(store, rc, what, err);
 }
 
+int store_put_record(struct store *store, int64_t cell, const struct manifest *manifest, size_t sample, const char *record, struct err *err)
+{
+    int64_t sample_id = 0, answer = 0;
+    bool failed = false;
+    int rc = find_sample(store, cell, manifest, sample, &sample_id, &answer, &failed, err);
+    if (rc < 0)
+        return rc;
+    struct query query = query_on(store, "INSERT OR REPLACE INTO imported (answer_id, record) VALUES (:answer, :record)");
+    query_integer(&query, ":answer", answer);
+    query_text(&query, ":record", record);
+    return query_run(&query, "write what a log says", err);
+}
+
+/* ---- scores under other profiles ------------------------------------------------------------------------------------------- */
+
+static int put_rescoring(struct store *store, int64_t cell, const char *profile, const struct protocol *protocol, const char *build_digest,
+                         int64_t *id, struct err *err)
+{
+    struct query drop = query_on(store, "DELETE FROM rescoring WHERE cell_id = :cell AND profile = :profile");
+    query_integer(&drop, ":cell", cell);
+    query_text(&drop, ":profile", profile);
+    int rc = query_run(&drop, "replace a rescoring", err);
+    if (rc < 0)
+        return rc;
+    struct query query = query_on(store,
+        "INSERT INTO rescoring (cell_id, profile, macro, drop_empty, build_digest, made_at) "
+        "VALUES (:cell, :profile, :macro, :drop_empty, :build_digest, " NOW ") RETURNING id");
+    query_integer(&query, ":cell", cell);
+    query_text(&query, ":profile", profile);
+    query_integer(&query, ":macro", protocol->macro);
+    query_integer(&query, ":drop_empty", protocol->drop_empty);
+    query_text(&query, ":build_digest", build_digest);
+    return run_for_id(&query, id, "write a rescoring", err);
+}
+
+static int put_score(struct store *store, int64_t rescoring, const struct rescored *score, struct err *err)
+{
+    struct query query = query_on(store,
+        "INSERT INTO score (rescoring_id, answer_id, status, extracted, correct) VALUES (:rescoring, :answer, :status, :extracted, :correct)");
+    query_integer(&query, ":rescoring", rescoring);
+    query_integer(&query, ":answer", score->answer);
+    query_text(&query, ":status", answer_status_name(score->status));
+    query_integer_or_null(&query, ":extracted", score->extracted, score->extracted < 0);
+    query_integer(&query, ":correct", score->correct);
+    return query_run(&query, "write a score", err);
+}
+
+int store_put_rescoring(struct store *store, int64_t cell, const char *profile, const struct protocol *protocol, const char *build_digest,
+                        const struct rescored *scores, size_t n_scores, struct err *err)
+{
+    static const char what[] = "write scores";
+    int64_t rescoring = 0;
+    int rc = store_begin(store, what, err);
+    if (rc < 0)
+        return rc;
+    rc = put_rescoring(store, cell, profile, protocol, build_digest, &rescoring, err);
+    for (size_t i = 0; i < n_scores && rc == 0; i++)
+        rc = put_score(store, rescoring, &scores[i], err);
+    return store_commit(store, rc, what, err);
+}
+
 /* ---- calibrations ---------------------------------------------------------------------------------------------------------- */
 
 int store_put_calibration(struct store *store, const char *key, const struct calibration *calibration, struct err *err)
