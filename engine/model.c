@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PIECE_BYTES = 4 << 20, NAME_BYTES = 192 };
+enum { PIECE_BYTES = 4 << 20, NAME_BYTES = 192, PART_BYTES = NAME_BYTES + 8 /* and ".weight" */ };
 
 /* ---- memory -------------------------------------------------------------------------------------------------------------- */
 
@@ -260,7 +260,7 @@ static int new_matrix(struct source *source, struct matrix *matrix, size_t n_out
 /* One linear layer: "<name>.weight" and, with `bias`, "<name>.bias". */
 static int read_part(struct source *source, struct matrix *matrix, const char *name, enum row_place place, size_t at, size_t rows)
 {
-    char full[NAME_BYTES];
+    char full[PART_BYTES];
     snprintf(full, sizeof full, "%s.weight", name);
     int rc = read_rows(source, matrix, full, place, at, rows);
     if (rc || !matrix->bias)
