@@ -88,8 +88,8 @@ struct kv {
 size_t kv_key_bytes(const struct kv *kv);   /* of all keys */
 size_t kv_value_bytes(const struct kv *kv); /* of all values */
 
-/* out[i, head] = softmax over keys j of (q[i,head] . k[j]) * scale, times v; causal: query i sees keys 0..first+i, else all
- * n_keys. Query head h uses kv head h / (heads / kv_heads). Softmax in f32 (online, key blocks in order of position).
+/* out[i, head] = softmax over keys j of (q[i,head] . k[j]) * scale + bias[j], times v; causal: query i sees keys 0..first+i, else
+ * all n_keys. Query head h uses kv head h / (heads / kv_heads). Softmax in f32 (online, key blocks in order of position).
  * q and out are act, [n][ld]; head h at columns h*head_dim. */
 struct attention {
     size_t n;            /* queries */
@@ -104,6 +104,7 @@ struct attention {
     void *out;
     size_t ldo;
     void *scratch;       /* attention_scratch_bytes(threads) */
+    const float *bias;   /* [n_keys], finite, or -INFINITY to hide a key (every query sees one that is not); NULL: zeros, the same bits */
 };
 
 size_t attention_scratch_bytes(int head_dim, int threads);

@@ -18,6 +18,7 @@ struct fixture {
     float *keys, *values, *queries; /* f32 rows: [n_keys][kv_ld], [n_keys][kv_ld], [n_keys][q_ld] */
     size_t kv_ld, q_ld;
     void *q;                        /* act */
+    float *bias;                    /* [n_keys] or NULL */
 };
 
 static struct kv kv_make(struct layer layer, enum dtype dtype, float stale)
@@ -61,7 +62,17 @@ static void fixture_free(struct fixture *f)
     free(f->values);
     free(f->queries);
     free(f->q);
+    free(f->bias);
     kv_free(&f->kv);
+}
+
+/* Logs of sizes 1 to 4, and keys hidden one by one, by the block, and all but one of the first 300. */
+static void fixture_bias(struct fixture *f)
+{
+    f->bias = check_alloc(f->layer.n_keys * sizeof *f->bias);
+    for (size_t j = 0; j < f->layer.n_keys; j++)
+        f->bias[j] = (j * 7 + f->seed) % 3 == 0 || (j >= 1 && j < 300 && f->seed % 2) ? -INFINITY : logf(1 + (float)(j % 4));
+    f->bias[0] = 0.5f; /* what every query sees */
 }
 
 /* Queries first..first+n-1 into their rows of `out` ([n_keys][q_ld], act). */
@@ -83,6 +94,7 @@ static void attend(const struct kernels *k, const struct fixture *f, const struc
         .out = out + first * row,
         .ldo = f->q_ld,
         .scratch = scratch,
+        .bias = f->bias,
     };
     k->attention(&a, threads);
     free(scratch);
@@ -314,7 +326,8 @@ static float *weigh(const struct kernels *k, const struct fixture *f, size_t fir
     float *weights = check_alloc((count + 16) * sizeof *weights);
     void *scratch = check_alloc(attention_scratch_bytes(f->layer.head_dim, threads));
     struct attention a = {.n = n, .first = first, .n_keys = f->layer.n_keys, .causal = causal, .heads = f->layer.heads, .scale = scale,
-                          .kv = &f->kv, .q = (const char *)f->q + first * f->q_ld * dtype_size(f->dtype), .ldq = f->q_ld, .scratch = scratch};
+                          .kv = &f->kv, .q = (const char *)f->q + first * f->q_ld * dtype_size(f->dtype), .ldq = f->q_ld, .scratch = scratch,
+                          .bias = f->bias};
     for (size_t i = 0; i < count + 16; i++)
         weights[i] = -7;
     k->attention_weights(&a, weights, threads);
@@ -375,6 +388,56 @@ static void test_weights(void **state)
     check_tables(check_weights);
 }
 
+/* ---- biased keys --------------------------------------------------------------------------------------------------------- */
+
+static void test_bias_against_ref(void **state)
+{
+    (void)state;
+    static const struct layer some[] = {{2, 2, 72, 73}, {14, 2, 64, 140}, {4, 4, 30, 530}, {2, 1, 128, 700}};
+    for (size_t i = 0; i < 2 * sizeof some / sizeof *some; i++) {
+        struct fixture f = fixture_make(some[i / 2], check_dtypes[i % 2], 80 + i / 2);
+        float scale = 1 / sqrtf((float)f.layer.head_dim);
+        fixture_bias(&f);
+        compare_all(&f, 0, f.layer.n_keys, true, scale);
+        compare_all(&f, f.layer.n_keys / 2, 7, false, 4 * scale);
+        fixture_free(&f);
+    }
+}
+
+static void check_bias_bits(const struct kernels *k)
+{
+    for (size_t i = 0; i < 2; i++) {
+        struct fixture f = fixture_make((struct layer){4, 2, 30, 530}, check_dtypes[i], 90 + i);
+        size_t bytes = f.layer.n_keys * f.q_ld * dtype_size(f.dtype);
+        char *plain = check_alloc(bytes), *biased = check_alloc(bytes);
+        attend(k, &f, &f.kv, 0, f.layer.n_keys, true, 0.3f, plain, 1);
+        float *weights = weigh(k, &f, 500, 30, true, 0.3f, 1);
+        fixture_bias(&f);
+        for (size_t j = 0; j < f.layer.n_keys; j++)
+            f.bias[j] = 0; /* zeros change nothing */
+        attend(k, &f, &f.kv, 0, f.layer.n_keys, true, 0.3f, biased, 1);
+        check_equal(biased, plain, bytes, k->name);
+        float *same = weigh(k, &f, 500, 30, true, 0.3f, 1);
+        check_equal(same, weights, 30 * 4 * f.layer.n_keys * sizeof *same, k->name);
+        free(f.bias);
+        fixture_bias(&f);
+        attend(k, &f, &f.kv, 0, f.layer.n_keys, true, 0.3f, biased, 1);
+        check_split(k, &f, true, biased);
+        compare_weights(k, &f, 500, 30, true, 0.3f);
+        free(plain);
+        free(biased);
+        free(weights);
+        free(same);
+        fixture_free(&f);
+    }
+}
+
+static void test_bias_bits(void **state)
+{
+    (void)state;
+    check_tables(check_bias_bits);
+}
+
 /* ---- bench --------------------------------------------------------------------------------------------------------------- */
 
 struct timed {
@@ -398,7 +461,7 @@ static void bench_layer(const struct check_bench *bench, enum dtype dtype, struc
     void *scratch = check_alloc(attention_scratch_bytes(layer.head_dim, bench->threads));
     struct timed timed = {bench,
                           {n, layer.n_keys - n, layer.n_keys, causal, layer.heads, 1 / sqrtf((float)layer.head_dim), &kv, q, width, out,
-                           width, scratch}};
+                           width, scratch, NULL}};
     double took = check_time(bench, timed_call, &timed), pairs = (double)n * (double)layer.n_keys;
     if (causal)
         pairs -= (double)n * ((double)n - 1) / 2;
@@ -443,6 +506,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_against_ref),
         cmocka_unit_test(test_same_bits),
         cmocka_unit_test(test_weights),
+        cmocka_unit_test(test_bias_against_ref),
+        cmocka_unit_test(test_bias_bits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -66,6 +66,15 @@ static void attention_begin(struct attention_rows *rows)
     memset(rows->scratch.out, 0, rows->n * kv_padded(a->kv) * sizeof(float));
 }
 
+/* Adds the bias of keys block..block+width-1 to the scores of n rows, which are still to be scaled. */
+static void attention_bias(const struct attention_rows *rows, size_t n, size_t block, size_t width)
+{
+    const struct attention *a = rows->plan->a;
+    for (size_t r = 0; r < n; r++)
+        for (size_t key = 0; key < width; key++)
+            rows->scratch.scores[r * ATTENTION_KEYS + key] += a->bias[block + key] / a->scale;
+}
+
 /* Scores of rows row..row+n-1 against keys block..block+width-1, and -infinity for keys that a row does not see. */
 static void attention_score(const struct attention_rows *rows, size_t row, size_t n, size_t block, size_t width)
 {
@@ -84,6 +93,8 @@ static void attention_score(const struct attention_rows *rows, size_t row, size_
         };
         tile_run(t, n, size_min(PANEL, size_round_up(width - key, 16)));
     }
+    if (rows->plan->a->bias)
+        attention_bias(rows, n, block, width);
     for (size_t r = 0; r < n; r++) {
         size_t visible = attention_visible(rows->plan, rows->first + row + r);
         for (size_t key = visible > block ? visible - block : 0; key < size_round_up(width, 16); key++)
@@ -131,7 +142,8 @@ static void attention_weigh(struct attention_rows *rows, size_t row, size_t n, s
     for (size_t r = 0; r < n; r++) {
         const float *scores = rows->scratch.scores + r * ATTENTION_KEYS;
         char *weights = rows->scratch.weights + r * attention_weight_bytes(a->kv);
-        float before = rows->most[row + r], most = attention_row_most(scores, width, before), shift = most * scale;
+        float before = rows->most[row + r], most = attention_row_most(scores, width, before);
+        float shift = most > -INFINITY ? most * scale : 0; /* else all keys so far are hidden */
         float sum = a->kv->dtype == DTYPE_F32 ? attention_row_weigh(DTYPE_F32, scores, width, scale, shift, weights)
                                               : attention_row_weigh(DTYPE_BF16, scores, width, scale, shift, weights);
         float factor = 1;

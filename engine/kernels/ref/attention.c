@@ -22,7 +22,7 @@ static double score(const struct attention *a, const char *q, size_t kv_head, si
     for (size_t d = 0; d < (size_t)a->kv->head_dim; d++)
         sum += (double)value_load(q + d * dtype_size(a->kv->dtype), a->kv->dtype) *
                value_load(kv_key_at(a->kv, kv_head, key, d), a->kv->dtype);
-    return sum * a->scale;
+    return sum * a->scale + (a->bias ? (double)a->bias[key] : 0);
 }
 
 static void attend(const struct attention *a, const char *q, size_t kv_head, size_t visible, char *out)
