@@ -1,44 +1,57 @@
 /* DynTok (Zhang et al., arXiv 2506.03990, sections 3.2-4.3): along each row of each frame a token joins the group of its left
  * neighbour when the cosine of their vision features exceeds a threshold; each group becomes its mean, each row ends with a marker.
- * Query-free, class A. What the paper leaves open is an option here (models.md 6.3), its default the reading argued for there. */
+ * Query-free, class A. What the paper leaves open is an option here (models.md 6.3), its default the reading argued for there; the
+ * directions other than rows, and exact numbers of groups (DynTok-k), answer its open questions (compressors.md 1, variants). */
+#include "compressors/groups.h"
 #include "compressors/methods.h"
+#include "compressors/similarity.h"
+#include "compressors/topk.h"
 
 #include "core/dtype.h"
 
 #include <math.h>
 
-enum { THRESHOLD, TARGET_RATIO, SIMILARITY, X_POOL, X_LAYER, COMPARISON, SIMILARITY_DTYPE, MEAN_DTYPE, MARKER, DIRECTION, POSITIONS };
+enum { THRESHOLD, TARGET_RATIO, GROUPS, PER, DIRECTION, SIMILARITY, X_POOL, X_LAYER, COMPARISON, SIMILARITY_DTYPE, MEAN_DTYPE, MARKER,
+       POSITIONS, SIZE_BIAS };
 
+enum { PER_FRAME, PER_VIDEO };
+enum { ALONG_ROWS, ALONG_COLUMNS, ALONG_SNAKE, ALONG_BOTH, ALONG_BOXES, ALONG_TIME, ALONG_ROWS_TIME };
 enum { SIM_POOLED_X, SIM_PATCH_MEAN, SIM_PATCH_MIN, SIM_PATCH_MAX, SIM_H };
 enum { POOL_SAME, POOL_BLOCK_AVERAGE, POOL_NEAREST };
 enum { LAYER_LAST, LAYER_POST_NORM };
 enum { COMPARE_STRICT, COMPARE_NON_STRICT };
 enum { DTYPE_CHOICE_F32, DTYPE_CHOICE_BF16 };
 enum { MARK_ROW, MARK_FRAME, MARK_NONE, MARK_NATIVE };
-enum { ALONG_ROWS, ALONG_COLUMNS, ALONG_SNAKE };
 
+static const char *const pers[] = {"frame", "video", NULL};
+static const char *const directions[] = {"rows", "columns", "snake", "both", "boxes", "time", "rows_time", NULL};
 static const char *const similarities[] = {"pooled_x", "patch_mean", "patch_min", "patch_max", "h", NULL};
 static const char *const x_pools[] = {"same", "average", "nearest", NULL};
 static const char *const x_layers[] = {"last", "post_norm", NULL};
 static const char *const comparisons[] = {"strict", "non_strict", NULL};
 static const char *const dtypes[] = {"f32", "bf16", NULL};
 static const char *const markers[] = {"row", "frame", "none", "native", NULL};
-static const char *const directions[] = {"rows", "columns", "snake", NULL};
 static const char *const positions[] = {"compact", "keep", NULL};
 
 static const struct option options[] = {
     {"threshold", OPTION_REAL, 0.6, -2, 2, NULL, "S_th: a token joins its neighbour's group when their cosine exceeds it (paper: 0.4 to 0.6)"},
     {"target_ratio", OPTION_REAL, NAN, 0.01, 1, NULL, "share of tokens to keep, markers counted; the threshold is searched once and stored"},
+    {"groups", OPTION_INT, NAN, 1, 1e6, NULL,
+     "DynTok-k: exactly this many groups per frame, the links of largest cosine first, instead of a threshold (rows: at least one per row)"},
+    {"per", OPTION_CHOICE, PER_FRAME, 0, 0, pers, "an exact number holds in each frame, or over the video, where frames compete"},
+    {"direction", OPTION_CHOICE, ALONG_ROWS, 0, 0, directions,
+     "rows; columns; snake: rows in alternating direction joined at their ends; both: connected components of rows and columns; boxes: runs "
+     "of equal extent joined downwards; time: the same cell of the frame before; rows_time: runs of equal extent joined over time"},
     {"similarity", OPTION_CHOICE, SIM_POOLED_X, 0, 0, similarities,
-     "cosine of pooled vision features, of the two patch pairs between neighbours (mean, min, max), or of projected features"},
+     "cosine of pooled vision features, of the patch pairs that face each other (mean, min, max), or of projected features"},
     {"x_pool", OPTION_CHOICE, POOL_SAME, 0, 0, x_pools, "how vision features are pooled for the comparison: as the tokens, 2x2 mean, nearest patch"},
     {"x_layer", OPTION_CHOICE, LAYER_LAST, 0, 0, x_layers, "vision features: the last layer used, or those after the tower's final norm"},
     {"comparison", OPTION_CHOICE, COMPARE_STRICT, 0, 0, comparisons, "strict: cosine > threshold (\"exceeds\"); non_strict: >="},
     {"similarity_dtype", OPTION_CHOICE, DTYPE_CHOICE_F32, 0, 0, dtypes, "bf16 rounds features and cosine, as half-precision code does"},
     {"mean_dtype", OPTION_CHOICE, DTYPE_CHOICE_F32, 0, 0, dtypes, "bf16 rounds every partial sum of a mean"},
     {"marker", OPTION_CHOICE, MARK_ROW, 0, 0, markers, "after each row, after each frame, none, or as the model does without compression"},
-    {"direction", OPTION_CHOICE, ALONG_ROWS, 0, 0, directions, "rows, columns, or rows in alternating direction joined at their ends"},
     {"positions", OPTION_CHOICE, 0, 0, 0, positions, "positions in the prompt: 0..n-1, or those the tokens had before merging"},
+    {"size_bias", OPTION_FLAG, 0, 0, 1, NULL, "attention adds log(group size) to a group's logit, as ToMe's proportional attention does"},
 };
 
 static bool chosen(const double *values, int option, int choice)
@@ -46,70 +59,63 @@ static bool chosen(const double *values, int option, int choice)
     return (int)values[option] == choice;
 }
 
+static bool compares_patches(const double *values)
+{
+    return !chosen(values, SIMILARITY, SIM_POOLED_X) && !chosen(values, SIMILARITY, SIM_H);
+}
+
 static unsigned needs(const double *values)
 {
     if (chosen(values, SIMILARITY, SIM_H))
         return NEED_H_POOLED;
-    bool raw = !chosen(values, SIMILARITY, SIM_POOLED_X) || !chosen(values, X_POOL, POOL_SAME);
+    bool raw = compares_patches(values) || !chosen(values, X_POOL, POOL_SAME);
     unsigned layer = chosen(values, X_LAYER, LAYER_POST_NORM) ? NEED_X_POST_NORM : 0;
     return layer | (raw ? NEED_X_RAW : NEED_X_POOLED);
 }
 
+/* Whether links in this direction stay inside frames and any set of them gives a valid partition, so that a frame's number of groups
+ * can be met exactly. */
+static bool counts_per_frame(const double *values)
+{
+    return (int)values[DIRECTION] <= ALONG_BOTH;
+}
+
 static int check(const double *values, struct err *err)
 {
+    const char *direction = directions[(int)values[DIRECTION]];
     if (chosen(values, DIRECTION, ALONG_SNAKE) && chosen(values, POSITIONS, POSITIONS_KEEP))
         return err_set(err, ERR_CONFIG, "compressor dyntok: direction snake has no kept positions; use positions: compact");
-    if (chosen(values, X_POOL, POOL_SAME) || chosen(values, SIMILARITY, SIM_POOLED_X))
+    if (!chosen(values, X_POOL, POOL_SAME) && !chosen(values, SIMILARITY, SIM_POOLED_X))
+        return err_set(err, ERR_CONFIG, "compressor dyntok: option 'x_pool' only applies to similarity: pooled_x; leave it out");
+    if (isnan(values[GROUPS]))
         return 0;
-    return err_set(err, ERR_CONFIG, "compressor dyntok: option 'x_pool' only applies to similarity: pooled_x; leave it out");
+    if (!isnan(values[TARGET_RATIO]))
+        return err_set(err, ERR_CONFIG, "compressor dyntok: groups and target_ratio both say how much is kept; leave one out");
+    if (chosen(values, DIRECTION, ALONG_TIME) && chosen(values, PER, PER_FRAME))
+        return err_set(err, ERR_CONFIG, "compressor dyntok: groups along time belong to no one frame; use per: video");
+    if (!counts_per_frame(values) && !chosen(values, DIRECTION, ALONG_TIME))
+        return err_set(err, ERR_CONFIG, "compressor dyntok: direction %s cannot meet a number of groups; use threshold, or direction both or time", direction);
+    return 0;
 }
 
-/* ---- similarity ---------------------------------------------------------------------------------------------------------- */
+/* ---- features to compare ------------------------------------------------------------------------------------------------- */
 
-static float maybe_rounded(const double *values, float value)
+static float rounded(float value)
 {
-    return chosen(values, SIMILARITY_DTYPE, DTYPE_CHOICE_BF16) ? f32_from_bf16(bf16_from_f32(value)) : value;
+    return f32_from_bf16(bf16_from_f32(value));
 }
 
-/* Sums over eight interleaved lanes: a fixed order that a compiler can vectorise. */
-static float dot(const double *values, const float *a, const float *b, int n)
-{
-    float lane[8] = {0}, sum = 0;
-    bool rounded = chosen(values, SIMILARITY_DTYPE, DTYPE_CHOICE_BF16);
-    int i = 0;
-    if (rounded) {
-        for (; i < n; i++)
-            lane[i % 8] += maybe_rounded(values, a[i]) * maybe_rounded(values, b[i]);
-    } else {
-        for (; i + 8 <= n; i += 8)
-            for (int k = 0; k < 8; k++)
-                lane[k] += a[i + k] * b[i + k];
-        for (; i < n; i++)
-            lane[i % 8] += a[i] * b[i];
-    }
-    for (int k = 0; k < 8; k++)
-        sum += lane[k];
-    return sum;
-}
+/* One frame's features in the form in which they are compared: [n][width], with their norms. */
+struct frame_rows { const float *rows; float *norms, *room; };
 
-/* cos(a, b), clamped to [-1, 1]; NaN when a feature is not finite, which starts a new group. models.md 6.3: "zero norm". */
-static float cosine(const double *values, const float *a, const float *b, int n)
-{
-    float scale = sqrtf(dot(values, a, a, n)) * sqrtf(dot(values, b, b, n));
-    float value = maybe_rounded(values, dot(values, a, b, n) / (scale > 1e-8f || isnan(scale) ? scale : 1e-8f));
-    return value > 1 ? 1 : value < -1 ? -1 : value;
-}
-
-struct finder { /* where features for a comparison come from */
+struct linker {
     const double *values;
     const struct vid_view *video;
-    float *a, *b; /* [dx] room for features pooled on the way */
+    const float *source;      /* [T][n][width] */
+    size_t n, width;
+    bool pools, rounds;       /* features are pooled here from patches; features are rounded */
+    struct frame_rows now, before;
 };
-
-static const float *grid_feature(const struct grid_view *grid, const float *features, int width, int t, int y, int x)
-{
-    return features + ((size_t)(t * grid->h + y) * (size_t)grid->w + (size_t)x) * (size_t)width;
-}
 
 /* The patch whose weight in the pooled cell is largest along one axis, and the other one. */
 static struct pool_tap axis_tap(const struct vid_view *video, int in, int out, int o)
@@ -120,135 +126,308 @@ static struct pool_tap axis_tap(const struct vid_view *video, int in, int out, i
     return (struct pool_tap){first, video->mode == POOL_NONE ? first : first + 1, 0.5f, 0.5f};
 }
 
-/* Vision features of a pooled cell, pooled here from the raw grid (x_pool average or nearest). */
-static const float *pool_feature(const struct finder *finder, int t, int y, int x, float *room)
+struct cell_taps { struct pool_tap y, x; };
+
+static struct cell_taps cell_taps(const struct vid_view *video, size_t cell)
 {
-    const struct vid_view *video = finder->video;
-    const struct grid_view *raw = &video->raw;
-    struct pool_tap ty = axis_tap(video, raw->h, video->pooled.h, y), tx = axis_tap(video, raw->w, video->pooled.w, x);
-    if (chosen(finder->values, X_POOL, POOL_NEAREST))
-        return grid_feature(raw, raw->X, raw->dx, t, ty.w1 > ty.w0 ? ty.i1 : ty.i0, tx.w1 > tx.w0 ? tx.i1 : tx.i0);
-    const float *corner[4] = {grid_feature(raw, raw->X, raw->dx, t, ty.i0, tx.i0), grid_feature(raw, raw->X, raw->dx, t, ty.i0, tx.i1),
-                              grid_feature(raw, raw->X, raw->dx, t, ty.i1, tx.i0), grid_feature(raw, raw->X, raw->dx, t, ty.i1, tx.i1)};
-    for (int c = 0; c < raw->dx; c++)
-        room[c] = (corner[0][c] + corner[1][c] + corner[2][c] + corner[3][c]) / 4;
-    return room;
+    int y = (int)cell / video->pooled.w, x = (int)cell % video->pooled.w;
+    return (struct cell_taps){axis_tap(video, video->raw.h, video->pooled.h, y), axis_tap(video, video->raw.w, video->pooled.w, x)};
 }
 
-/* Cosines of the patches that face each other across two neighbouring cells, one pair for each of the two patch lines the cells
- * cover, reduced to one number. */
-static float patch_similarity(const struct finder *finder, int t, int y0, int x0, int y1, int x1)
+static size_t patch_at(const struct vid_view *video, int y, int x)
 {
-    const struct vid_view *video = finder->video;
-    const struct grid_view *raw = &video->raw;
-    struct pool_tap ay = axis_tap(video, raw->h, video->pooled.h, y0), ax = axis_tap(video, raw->w, video->pooled.w, x0);
-    struct pool_tap by = axis_tap(video, raw->h, video->pooled.h, y1), bx = axis_tap(video, raw->w, video->pooled.w, x1);
-    float pair[2];
-    for (int i = 0; i < 2; i++) {
-        bool along_x = y0 == y1;
-        int ya = along_x ? (i ? ay.i1 : ay.i0) : ay.i1, yb = along_x ? (i ? by.i1 : by.i0) : by.i0;
-        int xa = along_x ? ax.i1 : (i ? ax.i1 : ax.i0), xb = along_x ? bx.i0 : (i ? bx.i1 : bx.i0);
-        pair[i] = cosine(finder->values, grid_feature(raw, raw->X, raw->dx, t, ya, xa), grid_feature(raw, raw->X, raw->dx, t, yb, xb), raw->dx);
+    return (size_t)y * (size_t)video->raw.w + (size_t)x;
+}
+
+/* Vision features of a pooled cell from a frame's patches: x_pool average or nearest. */
+static void pool_cell(const struct linker *linker, const float *patches, size_t cell, float *out)
+{
+    const struct vid_view *video = linker->video;
+    struct cell_taps at = cell_taps(video, cell);
+    size_t width = linker->width;
+    if (chosen(linker->values, X_POOL, POOL_NEAREST)) {
+        const float *nearest = patches + patch_at(video, at.y.w1 > at.y.w0 ? at.y.i1 : at.y.i0, at.x.w1 > at.x.w0 ? at.x.i1 : at.x.i0) * width;
+        for (size_t c = 0; c < width; c++)
+            out[c] = nearest[c];
+        return;
     }
-    if (isnan(pair[0]) || isnan(pair[1]))
-        return NAN;
-    return chosen(finder->values, SIMILARITY, SIM_PATCH_MEAN)  ? (pair[0] + pair[1]) / 2
-           : chosen(finder->values, SIMILARITY, SIM_PATCH_MIN) ? fminf(pair[0], pair[1])
-                                                               : fmaxf(pair[0], pair[1]);
+    const float *corner[4] = {patches + patch_at(video, at.y.i0, at.x.i0) * width, patches + patch_at(video, at.y.i0, at.x.i1) * width,
+                              patches + patch_at(video, at.y.i1, at.x.i0) * width, patches + patch_at(video, at.y.i1, at.x.i1) * width};
+    for (size_t c = 0; c < width; c++)
+        out[c] = (corner[0][c] + corner[1][c] + corner[2][c] + corner[3][c]) / 4;
 }
 
-static float similarity(const struct finder *finder, int t, int y0, int x0, int y1, int x1)
+/* Makes frame t the one to compare, and the one that was so far the one before. */
+static void next_frame(struct linker *linker, int t)
 {
-    const struct grid_view *grid = &finder->video->pooled;
-    if (chosen(finder->values, SIMILARITY, SIM_H))
-        return cosine(finder->values, grid_feature(grid, grid->H, grid->d, t, y0, x0), grid_feature(grid, grid->H, grid->d, t, y1, x1), grid->d);
-    if (!chosen(finder->values, SIMILARITY, SIM_POOLED_X))
-        return patch_similarity(finder, t, y0, x0, y1, x1);
-    if (!chosen(finder->values, X_POOL, POOL_SAME))
-        return cosine(finder->values, pool_feature(finder, t, y0, x0, finder->a), pool_feature(finder, t, y1, x1, finder->b), finder->video->raw.dx);
-    return cosine(finder->values, grid_feature(grid, grid->X, grid->dx, t, y0, x0), grid_feature(grid, grid->X, grid->dx, t, y1, x1), grid->dx);
+    struct frame_rows swapped = linker->before;
+    linker->before = linker->now;
+    linker->now = swapped;
+    struct frame_rows *now = &linker->now;
+    size_t raw = (size_t)linker->video->raw.h * (size_t)linker->video->raw.w, width = linker->width;
+    const float *source = linker->source + (size_t)t * (linker->pools ? raw : linker->n) * width;
+    now->rows = now->room ? now->room : source;
+    for (size_t i = 0; linker->pools && i < linker->n; i++)
+        pool_cell(linker, source, i, now->room + i * width);
+    for (size_t k = 0; linker->rounds && k < linker->n * width; k++)
+        now->room[k] = rounded((linker->pools ? now->room : source)[k]);
+    for (size_t i = 0; i < linker->n; i++)
+        now->norms[i] = sqrtf(sim_dot(now->rows + i * width, now->rows + i * width, width));
+}
+
+static bool linker_new(struct linker *linker, const double *values, const struct vid_view *video, struct arena *arena)
+{
+    bool h = chosen(values, SIMILARITY, SIM_H), patches = compares_patches(values), pools = !chosen(values, X_POOL, POOL_SAME);
+    const struct grid_view *grid = patches ? &video->raw : &video->pooled;
+    *linker = (struct linker){.values = values, .video = video, .pools = pools, .rounds = chosen(values, SIMILARITY_DTYPE, DTYPE_CHOICE_BF16)};
+    linker->source = h ? grid->H : patches || pools ? video->raw.X : grid->X;
+    linker->n = (size_t)grid->h * (size_t)grid->w;
+    linker->width = (size_t)(h ? grid->d : grid->dx);
+    struct frame_rows *both[2] = {&linker->now, &linker->before};
+    for (int i = 0; i < 2; i++) {
+        both[i]->norms = arena_alloc(arena, linker->n, sizeof(float));
+        both[i]->room = pools || linker->rounds ? arena_alloc(arena, linker->n * linker->width, sizeof(float)) : NULL;
+        if (!both[i]->norms || ((pools || linker->rounds) && !both[i]->room))
+            return false;
+    }
+    return true;
+}
+
+/* ---- links --------------------------------------------------------------------------------------------------------------- */
+
+/* Cosine, clamped to [-1, 1]; NaN where a feature is not finite, which starts a new group. models.md 6.3: "zero norm". */
+static float row_cosine(const struct linker *linker, const struct frame_rows *a, size_t i, const struct frame_rows *b, size_t j)
+{
+    float scale = a->norms[i] * b->norms[j], dot = sim_dot(a->rows + i * linker->width, b->rows + j * linker->width, linker->width);
+    float value = dot / (scale > 1e-8f || isnan(scale) ? scale : 1e-8f);
+    if (linker->rounds)
+        value = rounded(value);
+    return value > 1 ? 1 : value < -1 ? -1 : value;
+}
+
+enum link_kind { LINK_LEFT, LINK_UP, LINK_BACK, LINK_KINDS }; /* to the left neighbour, the one above, the same cell a frame before */
+
+struct patch_pair { size_t a, b; };
+
+/* The patches of two linked cells that face each other: two pairs across an edge, all four over time. `a` is the smaller cell. */
+static int facing_patches(const struct vid_view *video, enum link_kind kind, size_t a, size_t b, struct patch_pair pairs[4])
+{
+    struct cell_taps p = cell_taps(video, a), q = cell_taps(video, b);
+    const int py[2] = {p.y.i0, p.y.i1}, px[2] = {p.x.i0, p.x.i1}, qy[2] = {q.y.i0, q.y.i1}, qx[2] = {q.x.i0, q.x.i1};
+    int n = 0;
+    for (int i = 0; i < 2; i++) {
+        if (kind == LINK_LEFT)
+            pairs[n++] = (struct patch_pair){patch_at(video, py[i], px[1]), patch_at(video, qy[i], qx[0])};
+        else if (kind == LINK_UP)
+            pairs[n++] = (struct patch_pair){patch_at(video, py[1], px[i]), patch_at(video, qy[0], qx[i])};
+        else
+            for (int k = 0; k < 2; k++)
+                pairs[n++] = (struct patch_pair){patch_at(video, py[i], px[k]), patch_at(video, qy[i], qx[k])};
+    }
+    return n;
+}
+
+static float patch_similarity(const struct linker *linker, enum link_kind kind, size_t a, size_t b)
+{
+    const struct frame_rows *other = kind == LINK_BACK ? &linker->before : &linker->now;
+    struct patch_pair pairs[4];
+    int n = facing_patches(linker->video, kind, a, b, pairs);
+    float sum = 0, least = 1, most = -1;
+    for (int i = 0; i < n; i++) {
+        float value = row_cosine(linker, other, pairs[i].a, &linker->now, pairs[i].b);
+        if (isnan(value))
+            return NAN;
+        sum += value;
+        least = fminf(least, value);
+        most = fmaxf(most, value);
+    }
+    return chosen(linker->values, SIMILARITY, SIM_PATCH_MEAN) ? sum / (float)n : chosen(linker->values, SIMILARITY, SIM_PATCH_MIN) ? least : most;
+}
+
+/* Whether a direction links cell (y, x) of frame t that way. */
+static bool has_link(const double *values, enum link_kind kind, int t, int y, int x, int w)
+{
+    int along = (int)values[DIRECTION];
+    switch (kind) {
+    case LINK_LEFT:
+        return x > 0 && along != ALONG_COLUMNS && along != ALONG_TIME;
+    case LINK_UP:
+        return y > 0 && (along == ALONG_COLUMNS || along == ALONG_BOTH || along == ALONG_BOXES ||
+                         (along == ALONG_SNAKE && x == (y % 2 ? w - 1 : 0)));
+    case LINK_BACK:
+        return t > 0 && (along == ALONG_TIME || along == ALONG_ROWS_TIME);
+    case LINK_KINDS:
+        break;
+    }
+    return false;
+}
+
+/* Similarities of a video's cells with their neighbours: [kind][T*h*w], NaN where there is no link. */
+struct links { float *of[LINK_KINDS]; size_t distance[LINK_KINDS]; };
+
+static int find_links(const double *values, const struct vid_view *video, struct arena *arena, struct links *out, struct err *err)
+{
+    int h = video->pooled.h, w = video->pooled.w;
+    size_t frame = (size_t)h * (size_t)w, n = (size_t)video->T * frame;
+    struct linker linker;
+    *out = (struct links){.distance = {1, (size_t)w, frame}};
+    for (int kind = 0; kind < LINK_KINDS; kind++)
+        if (!(out->of[kind] = arena_alloc(arena, n, sizeof(float))))
+            return err_no_memory(err, "the links of a video");
+    if (!linker_new(&linker, values, video, arena))
+        return err_no_memory(err, "the links of a video");
+    for (size_t cell = 0; cell < n; cell++) {
+        int t = (int)(cell / frame), y = (int)(cell / (size_t)w) % h, x = (int)(cell % (size_t)w);
+        if (cell % frame == 0)
+            next_frame(&linker, t);
+        for (enum link_kind kind = LINK_LEFT; kind < LINK_KINDS; kind++) {
+            float *similarity = &out->of[kind][cell];
+            size_t b = cell % frame, a = kind == LINK_BACK ? b : b - out->distance[kind];
+            if (!has_link(values, kind, t, y, x, w))
+                *similarity = NAN;
+            else if (compares_patches(values))
+                *similarity = patch_similarity(&linker, kind, a, b);
+            else
+                *similarity = row_cosine(&linker, kind == LINK_BACK ? &linker.before : &linker.now, a, &linker.now, b);
+        }
+    }
+    return 0;
 }
 
 /* ---- grouping ------------------------------------------------------------------------------------------------------------ */
 
-struct cell_at { int y, x; };
-
-/* Cell number k of a frame in scan order. */
-static struct cell_at scan_cell(const double *values, int h, int w, int k)
+static bool holds(const double *values, float similarity)
 {
-    if (chosen(values, DIRECTION, ALONG_COLUMNS))
-        return (struct cell_at){k % h, k / h};
-    int y = k / w, x = k % w;
-    return (struct cell_at){y, chosen(values, DIRECTION, ALONG_SNAKE) && y % 2 ? w - 1 - x : x};
+    float threshold = (float)values[THRESHOLD];
+    return chosen(values, COMPARISON, COMPARE_STRICT) ? similarity > threshold : similarity >= threshold;
 }
 
-static bool joins(const struct finder *finder, int t, int line, int k, struct cell_at left, struct cell_at here)
+/* Every link that holds joins two groups. */
+static void join_above_threshold(const double *values, const struct links *links, struct groups *groups)
 {
-    if (k % line == 0 && !chosen(finder->values, DIRECTION, ALONG_SNAKE)) /* groups never cross lines or frames */
-        return false;
-    float value = similarity(finder, t, left.y, left.x, here.y, here.x), threshold = (float)finder->values[THRESHOLD];
-    return chosen(finder->values, COMPARISON, COMPARE_STRICT) ? value > threshold : value >= threshold;
+    for (int kind = 0; kind < LINK_KINDS; kind++)
+        for (size_t cell = 0; cell < groups->n; cell++)
+            if (holds(values, links->of[kind][cell]))
+                groups_join(groups, (uint32_t)cell, (uint32_t)(cell - links->distance[kind]));
 }
 
-/* Closes the group of scan cells first..end-1 of frame t: one token, the mean of its cells. */
-static void push_group(struct tok_plan *plan, const double *values, int t, int first, int end)
+/* Whether cell i is of the same run as the cell to its left. Cells that start a row have no link to the left. */
+static bool continues(const double *values, const struct links *links, size_t i)
 {
-    int h = plan->h, w = plan->w, y0 = h, y1 = 0, x0 = w, x1 = 0;
-    uint32_t taps = (uint32_t)plan->n_taps, rep = UINT32_MAX;
-    float weight = 1 / (float)(end - first);
-    for (int k = first; k < end; k++) {
-        struct cell_at at = scan_cell(values, h, w, k);
-        uint32_t src = (uint32_t)((t * h + at.y) * w + at.x);
-        plan->taps[plan->n_taps++] = (struct tap){src, weight};
-        rep = src < rep ? src : rep;
-        y0 = at.y < y0 ? at.y : y0;
-        y1 = at.y + 1 > y1 ? at.y + 1 : y1;
-        x0 = at.x < x0 ? at.x : x0;
-        x1 = at.x + 1 > x1 ? at.x + 1 : x1;
+    return holds(values, links->of[LINK_LEFT][i]);
+}
+
+/* Runs along rows, joined with the run above or a frame before when both have the same extent and every link between them holds. */
+static void join_runs(const double *values, const struct links *links, enum link_kind across, struct groups *groups)
+{
+    size_t distance = links->distance[across];
+    for (size_t first = 0, end; first < groups->n; first = end) {
+        bool whole = first >= distance && !continues(values, links, first - distance) && holds(values, links->of[across][first]);
+        for (end = first + 1; end < groups->n && continues(values, links, end); end++) {
+            whole = whole && continues(values, links, end - distance) && holds(values, links->of[across][end]);
+            groups_join(groups, (uint32_t)first, (uint32_t)end);
+        }
+        if (whole && !continues(values, links, end - distance))
+            groups_join(groups, (uint32_t)(first - distance), (uint32_t)first);
     }
-    tok_plan_push(plan, taps, t, t + 1, y0, y1, x0, x1, rep, (uint32_t)(end - first));
+}
+
+/* Joins cells first..first+n-1 by their links of largest similarity until `wanted` groups of them are left, or no link is. Equal
+ * similarities: the smaller cell first, left before up before back. */
+static int join_to_count(const struct links *links, size_t first, size_t n, size_t wanted, struct groups *groups, struct arena *arena, struct err *err)
+{
+    float *similarity = arena_alloc(arena, n * LINK_KINDS, sizeof *similarity);
+    uint32_t *ranked = arena_alloc(arena, n * LINK_KINDS, sizeof *ranked);
+    if (!similarity || !ranked)
+        return err_no_memory(err, "the links of a video");
+    for (size_t i = 0; i < n * LINK_KINDS; i++)
+        similarity[i] = links->of[i % LINK_KINDS][first + i / LINK_KINDS];
+    if (!topk_rank(similarity, n * LINK_KINDS, n * LINK_KINDS, ranked, arena))
+        return err_no_memory(err, "the links of a video");
+    size_t left = n;
+    for (size_t i = 0; i < n * LINK_KINDS && left > wanted && !isnan(similarity[ranked[i]]); i++) {
+        size_t cell = first + ranked[i] / LINK_KINDS;
+        left -= groups_join(groups, (uint32_t)cell, (uint32_t)(cell - links->distance[ranked[i] % LINK_KINDS]));
+    }
+    return 0;
+}
+
+static int join_exactly(const double *values, const struct vid_view *video, const struct budget *budget, const struct links *links,
+                        struct groups *groups, struct arena *arena, struct err *err)
+{
+    size_t frame = groups->n / (size_t)video->T, total = 0;
+    int rc = 0;
+    for (int t = 0; t < video->T && !rc; t++) {
+        size_t wanted = budget ? budget->per_frame[t] : (size_t)values[GROUPS];
+        total += wanted;
+        if (chosen(values, PER, PER_FRAME))
+            rc = join_to_count(links, (size_t)t * frame, frame, wanted, groups, arena, err);
+    }
+    return rc || chosen(values, PER, PER_FRAME) ? rc : join_to_count(links, 0, groups->n, total, groups, arena, err);
 }
 
 static int tokens(const double *values, const struct vid_view *video, const struct qst_view *question, const struct budget *budget,
                   struct arena *arena, struct tok_plan *out, struct err *err)
 {
     static const enum newline newline_of[] = {NEWLINE_GRID, NEWLINE_FRAME, NEWLINE_NO, NEWLINE_NATIVE};
-    (void)question, (void)budget;
-    int h = video->pooled.h, w = video->pooled.w, line = chosen(values, DIRECTION, ALONG_COLUMNS) ? h : w;
-    size_t n = (size_t)video->T * (size_t)h * (size_t)w;
-    struct finder finder = {values, video, arena_alloc(arena, (size_t)video->raw.dx, sizeof(float)),
-                            arena_alloc(arena, (size_t)video->raw.dx, sizeof(float))};
-    if (!tok_plan_reserve(out, video->T, h, w, n, n, arena) || !finder.a || !finder.b)
+    int h = video->pooled.h, w = video->pooled.w;
+    struct links links;
+    struct groups groups;
+    (void)question;
+    if (budget && !counts_per_frame(values))
+        return err_set(err, ERR_CONFIG, "compressor dyntok: direction %s cannot spend budgets of frames; use rows, columns, snake or both",
+                       directions[(int)values[DIRECTION]]);
+    int rc = find_links(values, video, arena, &links, err);
+    if (rc)
+        return rc;
+    if (!groups_new(&groups, (size_t)video->T * (size_t)h * (size_t)w, arena))
         return err_no_memory(err, "a token plan");
+    if (budget || !isnan(values[GROUPS]))
+        rc = join_exactly(values, video, budget, &links, &groups, arena, err);
+    else if (chosen(values, DIRECTION, ALONG_BOXES) || chosen(values, DIRECTION, ALONG_ROWS_TIME))
+        join_runs(values, &links, chosen(values, DIRECTION, ALONG_BOXES) ? LINK_UP : LINK_BACK, &groups);
+    else
+        join_above_threshold(values, &links, &groups);
+    if (rc || (rc = groups_plan(&groups, video->T, h, w, arena, out, err)))
+        return rc;
     out->newline = newline_of[(int)values[MARKER]];
     out->order = chosen(values, DIRECTION, ALONG_COLUMNS) ? ORDER_COLUMNS : ORDER_RASTER;
     out->positions = (enum tok_positions)(int)values[POSITIONS];
     out->round_each = chosen(values, MEAN_DTYPE, DTYPE_CHOICE_BF16);
-    for (int t = 0; t < video->T; t++) {
-        int first = 0;
-        for (int k = 1; k < h * w; k++) {
-            if (joins(&finder, t, line, k, scan_cell(values, h, w, k - 1), scan_cell(values, h, w, k)))
-                continue;
-            push_group(out, values, t, first, k);
-            first = k;
-        }
-        push_group(out, values, t, first, h * w);
-    }
+    out->size_bias = values[SIZE_BIAS] != 0;
     return 0;
 }
 
 /* ---- planning ------------------------------------------------------------------------------------------------------------ */
 
+/* Groups per frame between the least that links can reach and all, and the markers that stay. */
+static double exact_ratio(const double *values, const struct vid_view *shape, enum newline native, const char **source)
+{
+    static const enum newline newline_of[] = {NEWLINE_GRID, NEWLINE_FRAME, NEWLINE_NO};
+    int h = shape->pooled.h, w = shape->pooled.w, along = (int)values[DIRECTION];
+    double all = (double)h * w, least = along == ALONG_ROWS ? h : along == ALONG_COLUMNS ? w : along == ALONG_TIME ? all / shape->T : 1;
+    size_t content, content_none, marks, marks_none;
+    newline_count(native, shape->T, h, w, &content_none, &marks_none);
+    newline_count(chosen(values, MARKER, MARK_NATIVE) ? native : newline_of[(int)values[MARKER]], shape->T,
+                  along == ALONG_COLUMNS ? w : h, 1, &content, &marks);
+    *source = "exact";
+    return (shape->T * fmin(fmax(values[GROUPS], least), all) + (double)marks) / (double)(content_none + marks_none);
+}
+
 /* The paper's own points (section 4.3 and figure 3), joined by lines and ended by the floor and the whole. */
 static double expected_ratio(const double *values, const struct vid_view *shape, enum newline native, const char **source)
 {
     static const double at[] = {-1, 0.4, 0.5, 0.6, 1}, kept[] = {28.0 / 210, 0.20, 0.30, 0.444, 1};
-    (void)shape, (void)native;
     if (!isnan(values[TARGET_RATIO])) {
         *source = "target";
         return values[TARGET_RATIO];
     }
-    *source = "paper's model";
+    if (!isnan(values[GROUPS]))
+        return exact_ratio(values, shape, native, source);
+    bool fewer = (int)values[DIRECTION] > ALONG_COLUMNS; /* more links than rows have: at most as many groups */
+    *source = fewer ? "at most" : "paper's model";
+    if (chosen(values, DIRECTION, ALONG_TIME))
+        return 1;
     double s = values[THRESHOLD];
     if (s <= at[0])
         return kept[0];
@@ -264,7 +443,7 @@ const struct compressor compressor_dyntok = {
     .source = "arXiv 2506.03990, sections 3.2 to 4.3",
     .options = options,
     .n_options = sizeof options / sizeof *options,
-    .flags = HAS_TARGET,
+    .flags = HAS_TARGET | EXACT_BUDGET | LOGSIZE_BIAS,
     .needs = needs,
     .domain = domain_pooled,
     .check = check,
