@@ -297,7 +297,7 @@ static int read_document(struct reader *reader)
         yaml_event_delete(&event);
     }
     if (!rc && !reader->config->root)
-        rc = err_set(reader->err, ERR_CONFIG, "%s: the file is empty; see 'toksweep help run' for what a sweep file holds",
+        rc = err_set(reader->err, ERR_CONFIG, "%s: the file is empty; a sweep file has at least 'model' and 'axes'",
                      reader->config->name);
     return rc;
 }

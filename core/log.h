@@ -5,7 +5,7 @@
 #ifndef TOKSWEEP_CORE_LOG_H
 #define TOKSWEEP_CORE_LOG_H
 
-enum log_level { LOG_DEBUG, LOG_NOTE, LOG_WARNING };
+enum log_level { LOG_NOTE, LOG_WARNING };
 
 typedef void log_sink(enum log_level level, const char *text);
 

@@ -185,6 +185,9 @@ static int parse(struct cli_args *args, int argc, char **argv, struct err *err)
             args->operands[args->n_operands++] = argv[at];
         }
     }
+    for (int i = 0; args->command->options[i].name; i++)
+        if (args->command->options[i].repeats && !args->options[i].n && (args->options[i].values[0] = environment_value(args->command->options[i].name)))
+            args->options[i].n = 1;
     if (args->n_operands < args->command->least_operands)
         return err_set(err, ERR_CONFIG, "an operand is missing; usage: toksweep %s [OPTIONS] %s", args->command->name, args->command->operands);
     return 0;
@@ -245,7 +248,7 @@ int cli_main(int argc, char **argv)
     sigaction(SIGTERM, &action, NULL);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* past a limit on file sizes, writing fails as on a full disk */
-    log_set_sink(print_talk, getenv("TOKSWEEP_DEBUG") ? LOG_DEBUG : LOG_NOTE);
+    log_set_sink(print_talk, LOG_NOTE);
     if (argc < 2) {
         print_overview(stderr);
         return EXIT_USAGE;

@@ -89,7 +89,7 @@ static int read_plan_options(struct run *run, struct err *err)
 }
 
 /* Small models: a worker on every processor, where one thread is busy all the time. Large ones: one worker, whose matrices are
- * large enough for all threads, and only one video's memory. Measured in docs/performance.md. */
+ * large enough for all threads, and only one video's memory. */
 static int read_schedule_options(struct run *run, size_t memory, struct err *err)
 {
     enum { SMALL_MODEL_BYTES = 64 << 20 };

@@ -43,12 +43,13 @@ static const char *resolve_path(struct sweep *sweep, const char *path)
 
 /* ---- reading values ------------------------------------------------------------------------------------------------------ */
 
+/* `otherwise` may be said, too, though it is none of the choices: "auto". */
 static int get_choice(const struct sweep *sweep, const struct json *object, const char *key, const char *const *choices, const char *otherwise,
                       const char **out, struct err *err)
 {
     const struct json *value = json_get(object, key);
     *out = otherwise;
-    if (!value || json_type(value) == JSON_NULL)
+    if (!value || json_type(value) == JSON_NULL || (otherwise && json_string(value) && !strcmp(json_string(value), otherwise)))
         return 0;
     char list[400] = "";
     for (const char *const *choice = choices; *choice; choice++) {
@@ -176,7 +177,7 @@ static int read_protocol(struct sweep *sweep, const struct json *root, struct er
 {
     static const char *const forms[] = {"default", "llava_vid", NULL};
     const char *profile, *form;
-    int64_t image_size, new_tokens, videos, seed;
+    int64_t new_tokens, videos, seed;
     const struct json *penalty = json_get(root, "repetition_penalty"), *calibration = json_get(root, "calibration");
     static const char *const calibration_keys[] = {"videos", "seed", NULL};
     int rc = get_choice(sweep, root, "profile", names(profile_name_at, &sweep->arena), "toksweep", &profile, err);
@@ -184,8 +185,6 @@ static int read_protocol(struct sweep *sweep, const struct json *root, struct er
         rc = get_choice(sweep, root, "prompt_form", forms, "default", &form, err);
     if (!rc)
         rc = get_choice(sweep, root, "conversation", conversation_names(), "qwen_1_5", &sweep->conversation, err);
-    if (!rc)
-        rc = get_int(sweep, root, "image_size", 0, 16, 4096, &image_size, err);
     if (!rc)
         rc = get_int(sweep, root, "max_new_tokens", 0, 1, 4096, &new_tokens, err);
     if (!rc && calibration)
@@ -202,7 +201,6 @@ static int read_protocol(struct sweep *sweep, const struct json *root, struct er
         return rc;
     sweep->profile = profile_find(profile);
     sweep->prompt_form = strcmp(form, "default") ? PROMPT_LLAVA_VID : PROMPT_DEFAULT;
-    sweep->image_size = (int)image_size;
     sweep->max_new_tokens = (int)new_tokens;
     sweep->repetition_penalty = penalty ? json_number(penalty) : NAN;
     sweep->calibration_videos = (int)videos;
@@ -343,7 +341,6 @@ static int add_cell(struct sweep *sweep, const struct axis_values *at, const str
                                    .sampling = at->sampling,
                                    .pooling = at->pooling,
                                    .newline = at->newline,
-                                   .image_size = sweep->image_size,
                                    .conversation = sweep->conversation,
                                    .prompt_form = sweep->prompt_form == PROMPT_DEFAULT ? "default" : "llava_vid",
                                    .time_instruction = sweep->time_instruction,
@@ -554,8 +551,8 @@ static int refuse_twins(const struct sweep *sweep, struct err *err)
 
 int sweep_load(struct sweep *out, const char *path, const struct sweep_overrides *overrides, struct err *err)
 {
-    static const char *const known[] = {"name", "model", "runner", "profile", "prompt_form", "conversation", "time_instruction", "image_size",
-                                        "max_new_tokens", "repetition_penalty", "calibration", "axes", NULL};
+    static const char *const known[] = {"name", "model", "runner", "profile", "prompt_form", "conversation", "time_instruction", "max_new_tokens",
+                                        "repetition_penalty", "calibration", "axes", NULL};
     struct sweep *sweep = out;
     *sweep = (struct sweep){0};
     int rc = config_load(&sweep->config, path, err);
@@ -631,7 +628,7 @@ int sweep_bind(struct sweep *sweep, const struct runner_facts *facts, struct err
         struct cell *cell = &sweep->cells[i].run.cell;
         cell->pooling = cell->pooling ? cell->pooling : facts->pooling;
         cell->newline = cell->newline ? cell->newline : facts->newline;
-        cell->image_size = cell->image_size ? cell->image_size : facts->frame_side;
+        cell->image_size = facts->frame_side;
         cell->repetition_penalty = isnan(cell->repetition_penalty) ? facts->repetition_penalty : cell->repetition_penalty;
         cell->isa = facts->isa;
         cell->model_digest = facts->model_digest;

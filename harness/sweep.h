@@ -32,7 +32,6 @@ struct sweep {
     const char *conversation;
     enum prompt_form prompt_form;
     bool time_instruction;
-    int image_size;           /* 0: the model's */
     int max_new_tokens;       /* 0: the profile's */
     double repetition_penalty; /* NaN: the checkpoint's */
     int calibration_videos;
