@@ -248,7 +248,7 @@ refuses_sweep 'bad.yaml:5:|more than 10,000 values, aliases expanded; write the 
 head -c 1200000 /dev/zero | tr '\0' '#' >bad.yaml
 refuses_sweep 'bad.yaml: larger than the 1 MiB that a sweep file may have'
 : >bad.yaml
-refuses_sweep "bad.yaml: the file is empty|'toksweep help run'"
+refuses_sweep "bad.yaml: the file is empty|'model' and 'axes'"
 printf '\200\001\000' >bad.yaml
 refuses_sweep 'bad.yaml:1:|not valid YAML'
 refuses 3 "cannot open 'nowhere.yaml': No such file" nowhere.yaml

@@ -111,7 +111,7 @@ for what in Benchmarks Profiles; do
     section "$docs/benchmarks.md" $what | sed -n 's/^| `\([^`]*\)` .*/\1/p' | sort >told
     assert_same_file "${what,} in docs/benchmarks.md" known told
 done
-"$toksweep" list axes | sed 's/ .*//' | sort >known
+"$toksweep" list axes | sed -n 's/^\([a-z_]*\) .*/\1/p' | grep . | sort >known
 section "$docs/sweep-file.md" Axes | sed -n 's/^| `\([a-z_]*\)` .*/\1/p' | sort >told
 assert_same_file 'axes in docs/sweep-file.md' known told
 

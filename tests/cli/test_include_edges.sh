@@ -11,7 +11,7 @@ declare -A sees=( # what the headers that a folder names must match
     [metrics]='^(core|metrics)/'
     [results]='^(core|results)/'
     [plots]='^(core/|plots/|results/store\.h$)'
-    [runners]='^(core/|runners/|compressors/compressor\.h$|datasets/video\.h$|engine/[^/]*$)'
+    [runners]='^(core/|runners/|compressors/(compressor|methods)\.h$|datasets/video\.h$|engine/[^/]*$)'
     [harness]='^(core|compressors|datasets|engine|metrics|results|plots|runners|harness)/|^build_facts\.h$'
 )
 
