@@ -86,7 +86,15 @@ struct kv_mask { uint8_t *visible; size_t n; }; /* per visual token of the view;
 
 /* ---- the interface ------------------------------------------------------------------------------------------------------- */
 
-enum compressor_needs { NEED_X_POOLED = 1, NEED_X_RAW = 2, NEED_H_POOLED = 4, NEED_H_RAW = 8, NEED_X_POST_NORM = 16 };
+enum compressor_needs {
+    NEED_X_POOLED = 1, NEED_X_RAW = 2, NEED_H_POOLED = 4, NEED_H_RAW = 8,
+    NEED_X_POST_NORM = 16,                    /* X after the tower's final norm */
+    NEED_SAL_POOLED = 32, NEED_SAL_RAW = 64,  /* sal: attention received in the tower's last layer that runs */
+    NEED_PROBE_POOLED = 128,                  /* sal: attention of the tower's pooling head instead; not with NEED_SAL_POOLED */
+    NEED_KV_POOLED = 256, NEED_KV_RAW = 512,  /* kv: that layer's keys, mean over heads */
+    NEED_KEYS_RAW = 1024,                     /* kv: keys of all heads side by side instead; not with NEED_KV_RAW */
+    NEED_FRAME = 2048,                        /* frame: what the pooling head makes of each frame */
+};
 
 enum compressor_flags {
     QDEP_BUDGET = 1, QDEP_TOKENS = 2, QDEP_LAYER = 4, QDEP_DECODE = 8, /* where it looks at the question */

@@ -1,7 +1,7 @@
 /* Tokens: what visual features look like to a compressor, and the token plan that it makes of them (compressors.md 9.2).
  *
  * Legend, here and everywhere: T frames; h x w grid; N = h*w tokens per frame; dx width of vision features X; d width of projected
- * features H; L layers. Source tokens of a grid are numbered (t*h + y)*w + x. */
+ * features H; dk width of attention keys; L layers. Source tokens of a grid are numbered (t*h + y)*w + x. */
 #ifndef TOKSWEEP_CORE_TOKENS_H
 #define TOKSWEEP_CORE_TOKENS_H
 
@@ -32,9 +32,12 @@ struct pool_tap pool_bilinear_tap(int in, int out, int o);
 
 struct grid_view { /* arrays are row-major [T][h][w][width]; NULL where the compressor did not ask */
     int h, w;
-    int dx, d;
-    const float *X; /* vision features: the projector's input */
-    const float *H; /* projected features */
+    int dx, d, dk;
+    const float *X;     /* vision features [dx]: the projector's input */
+    const float *H;     /* projected features [d] */
+    const float *sal;   /* saliency, one number a token: attention that it receives in the tower (compressors.md 0.2) */
+    const float *kv;    /* attention keys [dk]: mean over heads, or those of all heads side by side */
+    const float *frame; /* [T][dx], one row a frame: what the tower's pooling head makes of it */
 };
 
 struct named_tensor { /* a trained tensor that belongs to a method, not to the architecture; f32, row-major */

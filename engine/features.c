@@ -3,28 +3,52 @@
 
 #include "compressors/compressor.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* H is kept in the compute dtype: it is what the language model's first matrix would round anyway. X decides, so it stays f32. */
+/* What can be kept of a frame, and where a view shows it. H is kept in the compute dtype: it is what the language model's first matrix
+ * would round anyway. What decides stays f32. */
+enum kept_width { WIDTH_ONE, WIDTH_KEY, WIDTH_X, WIDTH_H };
+enum kept_rows { ROWS_POOLED, ROWS_RAW, ROW_OF_FRAME };
+
+static const struct kept {
+    unsigned need;
+    enum kept_rows rows;
+    enum kept_width width;
+    size_t at; /* of the pointer in struct vid_view */
+} kinds[] = {
+    {NEED_H_POOLED, ROWS_POOLED, WIDTH_H, offsetof(struct vid_view, pooled.H)},
+    {NEED_H_RAW, ROWS_RAW, WIDTH_H, offsetof(struct vid_view, raw.H)},
+    {NEED_X_POOLED, ROWS_POOLED, WIDTH_X, offsetof(struct vid_view, pooled.X)},
+    {NEED_X_RAW, ROWS_RAW, WIDTH_X, offsetof(struct vid_view, raw.X)},
+    {NEED_SAL_POOLED, ROWS_POOLED, WIDTH_ONE, offsetof(struct vid_view, pooled.sal)},
+    {NEED_SAL_RAW, ROWS_RAW, WIDTH_ONE, offsetof(struct vid_view, raw.sal)},
+    {NEED_PROBE_POOLED, ROWS_POOLED, WIDTH_ONE, offsetof(struct vid_view, pooled.sal)},
+    {NEED_KV_POOLED, ROWS_POOLED, WIDTH_KEY, offsetof(struct vid_view, pooled.kv)},
+    {NEED_KV_RAW, ROWS_RAW, WIDTH_KEY, offsetof(struct vid_view, raw.kv)},
+    {NEED_KEYS_RAW, ROWS_RAW, WIDTH_X, offsetof(struct vid_view, raw.kv)},
+    {NEED_FRAME, ROW_OF_FRAME, WIDTH_X, offsetof(struct vid_view, pooled.frame)},
+};
+
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
 struct grid_store {
     struct feature_grid grid;
-    int side;       /* of the pooled grid */
-    void *h_pooled; /* act [n_frames][side*side][d] */
-    void *h_raw;    /* act [n_frames][patches][d] or NULL */
-    float *x_pooled; /* [n_frames][side*side][width] or NULL */
-    float *x_raw;   /* [n_frames][patches][width] or NULL */
+    int side;          /* of the pooled grid */
+    void *kept[KINDS]; /* [n_frames][rows][width] or NULL */
 };
 
 struct features {
     const struct model *model;
     size_t n_frames, n_grids;
     struct grid_store *grids;
-    float *X, *normed, *P, *pooled_x, *pooled_h; /* one frame's */
+    unsigned keep;              /* of all grids */
+    float *X, *normed, *P;      /* one frame's, [patches][width] and [patches][d] */
+    struct vision_side side;
+    float *pooled_x, *pooled;   /* [patches][width], [patches][widest] */
     void *memory;
 };
-
-struct sizes { size_t h_pooled, h_raw, x_pooled, x_raw; };
 
 static size_t rounded(size_t bytes)
 {
@@ -36,33 +60,68 @@ static size_t patches(const struct model_shape *shape)
     return (size_t)(shape->vision.side * shape->vision.side);
 }
 
-static struct sizes grid_sizes(const struct model_shape *shape, enum dtype dtype, size_t n_frames, const struct feature_grid *grid)
+static size_t rows_of(const struct model_shape *shape, const struct feature_grid *grid, enum kept_rows rows)
 {
-    size_t side = (size_t)pool_side(grid->mode, shape->vision.side, grid->stride), dx = (size_t)shape->vision.width,
-           d = (size_t)shape->language.width, raw = patches(shape);
-    return (struct sizes){
-        .h_pooled = rounded(n_frames * side * side * d * dtype_size(dtype)),
-        .h_raw = grid->h_raw ? rounded(n_frames * raw * d * dtype_size(dtype)) : 0,
-        .x_pooled = grid->x_pooled ? rounded(n_frames * side * side * dx * sizeof(float)) : 0,
-        .x_raw = grid->x_raw ? rounded(n_frames * raw * dx * sizeof(float)) : 0,
-    };
+    size_t side = (size_t)pool_side(grid->mode, shape->vision.side, grid->stride);
+    return rows == ROWS_POOLED ? side * side : rows == ROWS_RAW ? patches(shape) : 1;
 }
 
-/* One frame's buffers: X, X normed and X pooled; P and P pooled. */
-static size_t frame_bytes(const struct model_shape *shape)
+static size_t width_of(const struct model_shape *shape, enum kept_width width)
 {
-    size_t dx = (size_t)shape->vision.width, d = (size_t)shape->language.width;
-    return 3 * rounded(patches(shape) * dx * sizeof(float)) + 2 * rounded(patches(shape) * d * sizeof(float));
+    const struct vision_shape *v = &shape->vision;
+    return (size_t)(width == WIDTH_H ? shape->language.width : width == WIDTH_X ? v->width : width == WIDTH_KEY ? v->width / v->heads : 1);
+}
+
+static enum dtype dtype_of(enum kept_width width, enum dtype act)
+{
+    return width == WIDTH_H ? act : DTYPE_F32;
+}
+
+/* Values of a kind in one frame. */
+static size_t values_of(const struct model_shape *shape, const struct feature_grid *grid, const struct kept *kind)
+{
+    return rows_of(shape, grid, kind->rows) * width_of(shape, kind->width);
+}
+
+static bool keeps(const struct feature_grid *grid, const struct kept *kind)
+{
+    return kind->need == NEED_H_POOLED || grid->keep & kind->need;
+}
+
+static size_t kind_bytes(const struct model_shape *shape, enum dtype act, size_t n_frames, const struct feature_grid *grid, const struct kept *kind)
+{
+    return keeps(grid, kind) ? rounded(n_frames * values_of(shape, grid, kind) * dtype_size(dtype_of(kind->width, act))) : 0;
+}
+
+/* One frame's buffers. */
+struct buffers { size_t x, p, one, key, row, pooled; };
+
+static struct buffers frame_buffers(const struct model_shape *shape)
+{
+    size_t n = patches(shape), x = width_of(shape, WIDTH_X), h = width_of(shape, WIDTH_H), size = sizeof(float);
+    return (struct buffers){.x = rounded(n * x * size), .p = rounded(n * h * size), .one = rounded(n * size),
+                            .key = rounded(n * width_of(shape, WIDTH_KEY) * size), .row = rounded(x * size),
+                            .pooled = rounded(n * (x > h ? x : h) * size)};
 }
 
 size_t features_bytes(const struct model_shape *shape, enum dtype dtype, size_t n_frames, const struct feature_grid *grids, size_t n_grids)
 {
-    size_t total = frame_bytes(shape);
-    for (size_t i = 0; i < n_grids; i++) {
-        struct sizes s = grid_sizes(shape, dtype, n_frames, &grids[i]);
-        total += s.h_pooled + s.h_raw + s.x_pooled + s.x_raw;
-    }
+    struct buffers b = frame_buffers(shape);
+    size_t total = 4 * b.x + b.p + 2 * b.one + b.key + b.row + b.pooled;
+    for (size_t i = 0; i < n_grids; i++)
+        for (size_t k = 0; k < KINDS; k++)
+            total += kind_bytes(shape, dtype, n_frames, &grids[i], &kinds[k]);
     return total;
+}
+
+int features_check(const struct model *model, unsigned needs, struct err *err)
+{
+    if (needs & NEED_X_POST_NORM && !model->post_norm_w)
+        return err_set(err, ERR_CONFIG, "the checkpoint lacks the vision tower's final norm (post_layernorm); use features before it");
+    if (needs & (NEED_PROBE_POOLED | NEED_FRAME) && !model->vision_pool)
+        return err_set(err, ERR_CONFIG, "the checkpoint lacks the vision tower's pooling head (vision_model.head.*), as LLaVA's do; "
+                       "add the head of the SigLIP checkpoint to its tensors, or use the method without it");
+    return 0;
 }
 
 static void *carve(char **at, size_t bytes)
@@ -72,11 +131,23 @@ static void *carve(char **at, size_t bytes)
     return here;
 }
 
+static void carve_frame(struct features *features, char **at)
+{
+    struct buffers b = frame_buffers(&features->model->shape);
+    features->X = carve(at, b.x);
+    features->normed = carve(at, b.x);
+    features->pooled_x = carve(at, b.x);
+    features->P = carve(at, b.p);
+    features->pooled = carve(at, b.pooled);
+    features->side = (struct vision_side){.keys = carve(at, b.x), .sal = carve(at, b.one), .probe = carve(at, b.one), .kv = carve(at, b.key),
+                                          .frame = carve(at, b.row)};
+}
+
 int features_new(struct features **out, const struct model *model, size_t n_frames, const struct feature_grid *grids, size_t n_grids,
                  struct err *err)
 {
     const struct model_shape *shape = &model->shape;
-    size_t total = features_bytes(shape, model->dtype, n_frames, grids, n_grids), dx = (size_t)shape->vision.width;
+    size_t total = features_bytes(shape, model->dtype, n_frames, grids, n_grids);
     struct features *features = calloc(1, sizeof *features);
     struct grid_store *stores = calloc(n_grids, sizeof *stores);
     char *memory = aligned_alloc(64, total);
@@ -89,19 +160,12 @@ int features_new(struct features **out, const struct model *model, size_t n_fram
     }
     char *at = memory;
     *features = (struct features){.model = model, .n_frames = n_frames, .n_grids = n_grids, .grids = stores, .memory = memory};
-    size_t x_bytes = rounded(patches(shape) * dx * sizeof(float)), h_bytes = rounded(patches(shape) * (size_t)shape->language.width * sizeof(float));
-    features->X = carve(&at, x_bytes);
-    features->normed = carve(&at, x_bytes);
-    features->pooled_x = carve(&at, x_bytes);
-    features->P = carve(&at, h_bytes);
-    features->pooled_h = carve(&at, h_bytes);
+    carve_frame(features, &at);
     for (size_t i = 0; i < n_grids; i++) {
-        struct sizes s = grid_sizes(shape, model->dtype, n_frames, &grids[i]);
         stores[i] = (struct grid_store){.grid = grids[i], .side = pool_side(grids[i].mode, shape->vision.side, grids[i].stride)};
-        stores[i].h_pooled = carve(&at, s.h_pooled);
-        stores[i].h_raw = carve(&at, s.h_raw);
-        stores[i].x_pooled = carve(&at, s.x_pooled);
-        stores[i].x_raw = carve(&at, s.x_raw);
+        features->keep |= grids[i].keep;
+        for (size_t k = 0; k < KINDS; k++)
+            stores[i].kept[k] = carve(&at, kind_bytes(shape, model->dtype, n_frames, &grids[i], &kinds[k]));
     }
     *out = features;
     return 0;
@@ -116,41 +180,84 @@ void features_free(struct features *features)
     free(features);
 }
 
-static void keep(const struct features *features, void *store, size_t slot, size_t per_frame, const float *values)
+/* ---- encoding ------------------------------------------------------------------------------------------------------------ */
+
+/* The frame's values of a kind on the tower's own grid. */
+static const float *raw_values(const struct features *features, const struct feature_grid *grid, const struct kept *kind)
 {
-    dtype_convert((char *)store + slot * per_frame * dtype_size(features->model->dtype), features->model->dtype, values, DTYPE_F32, per_frame);
+    switch (kind->need) {
+    case NEED_H_POOLED:
+    case NEED_H_RAW:
+        return features->P;
+    case NEED_SAL_POOLED:
+    case NEED_SAL_RAW:
+        return features->side.sal;
+    case NEED_PROBE_POOLED:
+        return features->side.probe;
+    case NEED_KV_POOLED:
+    case NEED_KV_RAW:
+        return features->side.kv;
+    case NEED_KEYS_RAW:
+        return features->side.keys;
+    case NEED_FRAME:
+        return features->side.frame;
+    default:
+        return grid->post_norm ? features->normed : features->X;
+    }
+}
+
+static void fill_kind(struct features *features, struct vision_space *space, struct grid_store *store, size_t k, size_t slot)
+{
+    const struct model *model = features->model;
+    const struct feature_grid *grid = &store->grid;
+    const struct kept *kind = &kinds[k];
+    const float *values = raw_values(features, grid, kind);
+    int side = model->shape.vision.side, dx = model->shape.vision.width;
+    size_t n = values_of(&model->shape, grid, kind);
+    enum dtype dtype = dtype_of(kind->width, model->dtype);
+    if (kind->need == NEED_H_POOLED && grid->before_projector) {
+        grid_pool(grid->mode, grid->stride, side, dx, features->X, features->pooled_x);
+        vision_project(model, space, features->pooled_x, rows_of(&model->shape, grid, ROWS_POOLED), features->pooled);
+        values = features->pooled;
+    } else if (kind->rows == ROWS_POOLED) {
+        grid_pool(grid->mode, grid->stride, side, (int)width_of(&model->shape, kind->width), values, features->pooled);
+        values = features->pooled;
+    }
+    dtype_convert((char *)store->kept[k] + slot * n * dtype_size(dtype), dtype, values, DTYPE_F32, n);
 }
 
 static void fill_grid(struct features *features, struct vision_space *space, struct grid_store *store, size_t slot)
 {
-    const struct model_shape *shape = &features->model->shape;
-    const struct feature_grid *grid = &store->grid;
-    int side = shape->vision.side, dx = shape->vision.width, d = shape->language.width;
-    size_t cells = (size_t)(store->side * store->side), raw = patches(shape);
-    const float *X = grid->post_norm ? features->normed : features->X;
-    if (grid->post_norm)
+    if (store->grid.post_norm)
         vision_post_norm(features->model, space, features->X, features->normed);
-    if (grid->before_projector) {
-        grid_pool(grid->mode, grid->stride, side, dx, features->X, features->pooled_x);
-        vision_project(features->model, space, features->pooled_x, cells, features->pooled_h);
-    } else {
-        grid_pool(grid->mode, grid->stride, side, d, features->P, features->pooled_h);
-    }
-    keep(features, store->h_pooled, slot, cells * (size_t)d, features->pooled_h);
-    if (store->h_raw)
-        keep(features, store->h_raw, slot, raw * (size_t)d, features->P);
-    if (store->x_pooled)
-        grid_pool(grid->mode, grid->stride, side, dx, X, store->x_pooled + slot * cells * (size_t)dx);
-    if (store->x_raw)
-        memcpy(store->x_raw + slot * raw * (size_t)dx, X, raw * (size_t)dx * sizeof(float));
+    for (size_t k = 0; k < KINDS; k++)
+        if (store->kept[k])
+            fill_kind(features, space, store, k, slot);
 }
 
 void features_encode(struct features *features, struct vision_space *space, size_t slot, const uint8_t *rgb, int image_side)
 {
-    vision_encode(features->model, space, rgb, image_side, features->X, NULL, NULL);
+    unsigned keep = features->keep;
+    struct vision_side side = {.sal = keep & (NEED_SAL_POOLED | NEED_SAL_RAW) ? features->side.sal : NULL,
+                               .keys = keep & NEED_KEYS_RAW ? features->side.keys : NULL,
+                               .kv = keep & (NEED_KV_POOLED | NEED_KV_RAW) ? features->side.kv : NULL,
+                               .probe = keep & NEED_PROBE_POOLED ? features->side.probe : NULL,
+                               .frame = keep & NEED_FRAME ? features->side.frame : NULL};
+    vision_encode(features->model, space, rgb, image_side, features->X, &side, NULL, NULL);
     vision_project(features->model, space, features->X, patches(&features->model->shape), features->P);
     for (size_t i = 0; i < features->n_grids; i++)
         fill_grid(features, space, &features->grids[i], slot);
+}
+
+/* ---- views --------------------------------------------------------------------------------------------------------------- */
+
+size_t features_view_bytes(const struct model_shape *shape, const struct feature_grid *grid, unsigned needs, int T)
+{
+    size_t total = 0;
+    for (size_t k = 0; k < KINDS; k++)
+        if (needs & kinds[k].need)
+            total += rounded((size_t)T * values_of(shape, grid, &kinds[k]) * sizeof(float));
+    return total;
 }
 
 static const float *gather(const void *store, enum dtype dtype, size_t per_frame, const size_t *slots, int T, struct arena *arena)
@@ -161,28 +268,31 @@ static const float *gather(const void *store, enum dtype dtype, size_t per_frame
     return out;
 }
 
+static struct grid_view empty_view(const struct model_shape *shape, int side, bool all_heads)
+{
+    const struct vision_shape *v = &shape->vision;
+    return (struct grid_view){.h = side, .w = side, .dx = v->width, .d = shape->language.width, .dk = all_heads ? v->width : v->width / v->heads};
+}
+
 int features_view(const struct features *features, size_t grid, const size_t *slots, int T, unsigned needs, struct arena *arena,
                   struct vid_view *out, struct err *err)
 {
     const struct grid_store *store = &features->grids[grid];
     const struct model_shape *shape = &features->model->shape;
-    enum dtype act = features->model->dtype;
-    size_t cells = (size_t)(store->side * store->side), raw = patches(shape), dx = (size_t)shape->vision.width, d = (size_t)shape->language.width;
     *out = (struct vid_view){.T = T, .mode = store->grid.mode, .stride = store->grid.stride};
-    out->raw = (struct grid_view){.h = shape->vision.side, .w = shape->vision.side, .dx = shape->vision.width, .d = shape->language.width};
-    out->pooled = out->raw;
-    out->pooled.h = out->pooled.w = store->side;
-    if (needs & NEED_X_POOLED)
-        out->pooled.X = gather(store->x_pooled, DTYPE_F32, cells * dx, slots, T, arena);
-    if (needs & NEED_X_RAW)
-        out->raw.X = gather(store->x_raw, DTYPE_F32, raw * dx, slots, T, arena);
-    if (needs & NEED_H_POOLED)
-        out->pooled.H = gather(store->h_pooled, act, cells * d, slots, T, arena);
-    if (needs & NEED_H_RAW)
-        out->raw.H = gather(store->h_raw, act, raw * d, slots, T, arena);
-    bool missing = (needs & NEED_X_POOLED && !out->pooled.X) || (needs & NEED_X_RAW && !out->raw.X) ||
-                   (needs & NEED_H_POOLED && !out->pooled.H) || (needs & NEED_H_RAW && !out->raw.H);
-    return missing ? err_no_memory(err, "the features a compressor reads") : 0;
+    out->raw = empty_view(shape, shape->vision.side, needs & NEED_KEYS_RAW);
+    out->pooled = empty_view(shape, store->side, false);
+    for (size_t k = 0; k < KINDS; k++) {
+        if (!(needs & kinds[k].need))
+            continue;
+        const float *values = gather(store->kept[k], dtype_of(kinds[k].width, features->model->dtype), values_of(shape, &store->grid, &kinds[k]),
+                                     slots, T, arena);
+        if (!values)
+            return err_no_memory(err, "the features a compressor reads");
+        memcpy((char *)out + kinds[k].at, &values, sizeof values);
+    }
+    out->raw.frame = out->pooled.frame;
+    return 0;
 }
 
 /* ---- applying a plan ----------------------------------------------------------------------------------------------------- */
@@ -208,27 +318,50 @@ static void sum_taps(const struct tok_plan *plan, const struct out_tok *tok, con
     }
 }
 
+/* The source rows of a domain: what is stored of them, and how many there are in a frame. */
+struct sources { const void *store; enum dtype dtype; size_t per_frame, width; };
+
+static struct sources sources_of(const struct features *features, const struct grid_store *store, enum src_dom dom)
+{
+    static const unsigned need[] = {[DOM_H_POOLED] = NEED_H_POOLED, [DOM_H_RAW] = NEED_H_RAW, [DOM_X_RAW] = NEED_X_RAW};
+    size_t k = 0;
+    while (kinds[k].need != need[dom])
+        k++;
+    const struct model_shape *shape = &features->model->shape;
+    return (struct sources){store->kept[k], dtype_of(kinds[k].width, features->model->dtype), rows_of(shape, &store->grid, kinds[k].rows),
+                            width_of(shape, kinds[k].width)};
+}
+
+/* At most `patches` tokens, of which those of DOM_X_RAW are projected together. */
+static void apply_some(const struct features *features, struct vision_space *space, const struct sources *from, const size_t *slots,
+                       const struct tok_plan *plan, const struct out_tok *tok, size_t n, float *rows)
+{
+    const struct model *model = features->model;
+    size_t d = (size_t)model->shape.language.width, n_sums = 0;
+    bool project = plan->dom == DOM_X_RAW;
+    for (size_t i = 0; i < n; i++) {
+        float *row = rows + i * d;
+        if (tok[i].kind == TOK_DENSE)
+            memcpy(row, plan->dense + (size_t)tok[i].row0 * d, d * sizeof *row);
+        else if (tok[i].kind != TOK_VISUAL)
+            memcpy(row, model->newline, d * sizeof *row);
+        else
+            sum_taps(plan, &tok[i], from->store, from->dtype, from->per_frame, from->width, slots,
+                     project ? features->X + n_sums++ * from->width : row);
+    }
+    if (!n_sums)
+        return;
+    vision_project(model, space, features->X, n_sums, features->P);
+    for (size_t i = 0, sum = 0; i < n; i++)
+        if (tok[i].kind == TOK_VISUAL)
+            memcpy(rows + i * d, features->P + sum++ * d, d * sizeof *rows);
+}
+
 void features_apply(const struct features *features, struct vision_space *space, size_t grid, const size_t *slots,
                     const struct tok_plan *plan, size_t first, size_t n, float *rows)
 {
-    const struct grid_store *store = &features->grids[grid];
-    const struct model *model = features->model;
-    size_t d = (size_t)model->shape.language.width, dx = (size_t)model->shape.vision.width, raw = patches(&model->shape);
-    size_t cells = (size_t)(store->side * store->side);
-    for (size_t i = 0; i < n; i++) {
-        const struct out_tok *tok = &plan->tok[first + i];
-        float *row = rows + i * d;
-        if (tok->kind == TOK_DENSE) {
-            memcpy(row, plan->dense + (size_t)tok->row0 * d, d * sizeof *row);
-        } else if (tok->kind != TOK_VISUAL) {
-            memcpy(row, model->newline, d * sizeof *row);
-        } else if (plan->dom == DOM_X_RAW) {
-            sum_taps(plan, tok, store->x_raw, DTYPE_F32, raw, dx, slots, features->X);
-            vision_project(model, space, features->X, 1, row);
-        } else if (plan->dom == DOM_H_RAW) {
-            sum_taps(plan, tok, store->h_raw, model->dtype, raw, d, slots, row);
-        } else {
-            sum_taps(plan, tok, store->h_pooled, model->dtype, cells, d, slots, row);
-        }
-    }
+    struct sources from = sources_of(features, &features->grids[grid], plan->dom);
+    size_t most = patches(&features->model->shape), d = (size_t)features->model->shape.language.width;
+    for (size_t done = 0; done < n; done += most)
+        apply_some(features, space, &from, slots, plan, plan->tok + first + done, n - done < most ? n - done : most, rows + done * d);
 }

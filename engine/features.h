@@ -13,10 +13,13 @@ struct feature_grid {
     int stride;
     bool before_projector; /* pools first and projects afterwards: another model (models.md 0), for comparison */
     bool post_norm;        /* X is taken after the tower's final norm; H is not affected */
-    bool x_pooled, x_raw, h_raw; /* kept beside H on the pooled grid, which always is */
+    unsigned keep;         /* enum compressor_needs: kept beside H on the pooled grid, which always is */
 };
 
 struct features;
+
+/* ERR_CONFIG when the checkpoint lacks what these needs are made of: the tower's final norm, its pooling head. */
+int features_check(const struct model *model, unsigned needs, struct err *err);
 
 /* Bytes for n_frames frames. */
 size_t features_bytes(const struct model_shape *shape, enum dtype dtype, size_t n_frames, const struct feature_grid *grids, size_t n_grids);
@@ -26,6 +29,9 @@ void features_free(struct features *features); /* NULL is fine */
 
 /* Encodes one frame into its slot (0..n_frames-1); rgb as for vision_encode. */
 void features_encode(struct features *features, struct vision_space *space, size_t slot, const uint8_t *rgb, int image_side);
+
+/* Bytes of the view below. */
+size_t features_view_bytes(const struct model_shape *shape, const struct feature_grid *grid, unsigned needs, int T);
 
 /* The view a compressor gets of the frames in slots[0..T) (repeats allowed): arrays gathered in f32 into `arena`, only those of
  * `needs` (enum compressor_needs). video_hash is left 0. ERR_MEMORY. */

@@ -47,6 +47,7 @@ void model_close(struct model *model)
         block = next;
     }
     free(model->vision_layers);
+    free(model->vision_pool);
     free(model->language_layers);
     free(model);
 }
@@ -133,7 +134,10 @@ static int find_layout(struct source *source)
 static const struct tensor *claim(struct source *source, const char *name)
 {
     const struct tensor *tensor = safetensors_find(source->files, name);
-    if (tensor && source->n_used < source->most_used)
+    for (size_t i = 0; i < source->n_used; i++)
+        if (source->used[i] == tensor)
+            return tensor; /* parts of it go to several matrices */
+    if (tensor)
         source->used[source->n_used++] = tensor;
     return tensor;
 }
@@ -200,29 +204,37 @@ static void pack_piece(struct matrix *matrix, enum row_place place, size_t at, s
     }
 }
 
-/* Reads tensor `name` [rows, matrix->n_in] into the matrix. */
-static int read_rows(struct source *source, struct matrix *matrix, const char *name, enum row_place place, size_t at, size_t rows)
+/* Rows first..first+n-1 of a tensor of `of` rows, and where they go. */
+struct slice { enum row_place place; size_t at, first, n, of; };
+
+static int read_slice(struct source *source, struct matrix *matrix, const char *name, struct slice slice)
 {
     size_t n_in = matrix->n_in;
-    const struct tensor *tensor = source->files ? need(source, name, rows, n_in) : NULL;
+    const struct tensor *tensor = source->files ? need(source, name, slice.of, n_in) : NULL;
     if (source->files && !tensor)
         return source->err->code;
     enum dtype dtype = tensor ? tensor->dtype : DTYPE_F32;
     size_t row_bytes = n_in * dtype_size(dtype), most = PIECE_BYTES / row_bytes;
     if (!most)
         return err_set(source->err, ERR_DATA, "tensor '%s' has rows of %zu bytes, more than this engine reads", name, row_bytes);
-    for (size_t first = 0; first < rows; first += most) {
-        size_t n = rows - first < most ? rows - first : most;
+    for (size_t done = 0; done < slice.n; done += most) {
+        size_t n = slice.n - done < most ? slice.n - done : most, from = (slice.first + done) * n_in;
         int rc = 0;
         if (tensor)
-            rc = safetensors_read(source->files, tensor, first * n_in, n * n_in, source->piece, source->err);
+            rc = safetensors_read(source->files, tensor, from, n * n_in, source->piece, source->err);
         else
-            random_values(source, name, first * n_in, n * n_in, sqrt(3 / (double)n_in), source->piece);
+            random_values(source, name, from, n * n_in, sqrt(3 / (double)n_in), source->piece);
         if (rc)
             return rc;
-        pack_piece(matrix, place, at, first, n, source->piece, row_bytes, dtype);
+        pack_piece(matrix, slice.place, slice.at, done, n, source->piece, row_bytes, dtype);
     }
     return 0;
+}
+
+/* Reads tensor `name` [rows, matrix->n_in] into the matrix. */
+static int read_rows(struct source *source, struct matrix *matrix, const char *name, enum row_place place, size_t at, size_t rows)
+{
+    return read_slice(source, matrix, name, (struct slice){place, at, 0, rows, rows});
 }
 
 /* Reads a [rows, columns] tensor as f32 into `out`. */
@@ -319,6 +331,47 @@ static int read_vision_layer(struct source *source, struct vision_layer *layer, 
     return rc;
 }
 
+/* One of the three projections that the pooling head keeps in one tensor: outputs first..first+n-1 of it. */
+static int read_projection(struct source *source, struct matrix *matrix, const char *prefix, size_t first, size_t n)
+{
+    size_t dx = (size_t)source->model->shape.vision.width;
+    char name[NAME_BYTES];
+    int rc = new_matrix(source, matrix, n, dx, true);
+    if (!rc)
+        rc = read_slice(source, matrix, NAMED("%.150sattention.in_proj_weight", prefix), (struct slice){PLACE_AT, 0, first, n, 3 * dx});
+    const float *bias;
+    if (!rc)
+        rc = read_table(source, &bias, NAMED("%.150sattention.in_proj_bias", prefix), 3 * dx, 1, 0.02);
+    if (!rc)
+        memcpy((float *)(uintptr_t)matrix->bias, bias + first, n * sizeof *bias);
+    return rc;
+}
+
+static int read_vision_pool(struct source *source)
+{
+    struct model *model = source->model;
+    struct vision_pool *pool = model->vision_pool = calloc(1, sizeof *pool);
+    size_t dx = (size_t)model->shape.vision.width, ff = (size_t)model->shape.vision.ff;
+    char prefix[NAME_BYTES], name[NAME_BYTES];
+    snprintf(prefix, sizeof prefix, "%shead.", source->vision);
+    int rc = pool ? 0 : err_no_memory(source->err, "the vision tower's pooling head");
+    if (!rc)
+        rc = read_table(source, &pool->probe, NAMED("%.150sprobe", prefix), 1, dx, 1);
+    if (!rc)
+        rc = read_projection(source, &pool->q, prefix, 0, dx);
+    if (!rc)
+        rc = read_projection(source, &pool->kv, prefix, dx, 2 * dx);
+    if (!rc)
+        rc = read_linear(source, &pool->out, NAMED("%.150sattention.out_proj", prefix), dx, dx, true);
+    if (!rc)
+        rc = read_norm(source, &pool->norm_w, &pool->norm_b, NAMED("%.150slayernorm", prefix), dx);
+    if (!rc)
+        rc = read_linear(source, &pool->fc1, NAMED("%.150smlp.fc1", prefix), ff, dx, true);
+    if (!rc)
+        rc = read_linear(source, &pool->fc2, NAMED("%.150smlp.fc2", prefix), dx, ff, true);
+    return rc;
+}
+
 static int read_vision(struct source *source)
 {
     struct model *model = source->model;
@@ -332,6 +385,8 @@ static int read_vision(struct source *source)
         rc = read_vision_layer(source, &model->vision_layers[i], i);
     if (!rc && source->files && safetensors_find(source->files, NAMED("%spost_layernorm.weight", source->vision)))
         rc = read_norm(source, &model->post_norm_w, &model->post_norm_b, NAMED("%spost_layernorm", source->vision), dx);
+    if (!rc && model->post_norm_w && safetensors_find(source->files, NAMED("%shead.probe", source->vision)))
+        rc = read_vision_pool(source);
     if (!rc)
         rc = read_linear(source, &model->projector1, source->projector1, d, dx, true);
     if (!rc)

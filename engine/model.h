@@ -13,6 +13,14 @@ struct vision_layer {
     struct matrix q, kv, out, fc1, fc2; /* kv: keys above values */
 };
 
+/* The tower's pooling head, which the language model never sees: one learned probe attends to the normed patches. */
+struct vision_pool {
+    const float *probe;       /* [width] */
+    struct matrix q, kv, out; /* kv: keys above values */
+    const float *norm_w, *norm_b;
+    struct matrix fc1, fc2;
+};
+
 struct language_layer {
     const float *norm1_w, *norm2_w;
     struct matrix qkv, out, gate_up, down; /* gate_up packed by swiglu_gate_row */
@@ -29,6 +37,7 @@ struct model {
     const float *position;       /* [side*side][width] */
     struct vision_layer *vision_layers;
     const float *post_norm_w, *post_norm_b; /* NULL when the checkpoint lacks them */
+    struct vision_pool *vision_pool;        /* NULL when the checkpoint lacks it, as all published ones do */
     struct matrix projector1, projector2;
     const float *newline;        /* [d]; NULL when the checkpoint lacks it */
 
@@ -51,7 +60,7 @@ int model_random(struct model **out, const struct model_shape *shape, const stru
 
 void model_close(struct model *model); /* NULL is fine */
 
-/* What model_open will allocate for weights of this shape and dtype, in bytes. */
+/* What model_open will allocate for weights of this shape and dtype, in bytes; a pooling head not counted. */
 size_t model_bytes(const struct model_shape *shape, enum dtype dtype);
 
 #endif

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { WEIGHT_ROWS = 16 }; /* queries whose attention is looked at together */
+
 struct vision_space {
     int threads;
     float *x;        /* [N][width] residual stream */
@@ -16,11 +18,12 @@ struct vision_space {
     void *wide;      /* act [N][max(ff, d)] */
     struct kv kv;
     void *scratch;
+    float *weights;  /* [WEIGHT_ROWS][heads][N] of the side outputs */
     float pixel[256]; /* value of a pixel: models.md 2.5 */
     void *memory;
 };
 
-struct layout { size_t x, h, q, o, kv_rows, wide, keys, values, scratch, total; };
+struct layout { size_t x, h, q, o, kv_rows, wide, keys, values, scratch, weights, total; };
 
 static size_t take(size_t *used, size_t bytes)
 {
@@ -51,6 +54,7 @@ static struct layout space_layout(const struct model_shape *shape, enum dtype dt
     at.keys = take(&at.total, kv_key_bytes(&kv));
     at.values = take(&at.total, kv_value_bytes(&kv));
     at.scratch = take(&at.total, attention_scratch_bytes(kv.head_dim, threads));
+    at.weights = take(&at.total, WEIGHT_ROWS * (size_t)v->heads * n * sizeof(float));
     return at;
 }
 
@@ -79,6 +83,7 @@ int vision_space_new(struct vision_space **out, const struct model *model, int t
                                    .wide = memory + at.wide,
                                    .kv = tower_kv(&model->shape.vision, model->dtype),
                                    .scratch = memory + at.scratch,
+                                   .weights = (float *)(void *)(memory + at.weights),
                                    .memory = memory};
     space->kv.keys = memory + at.keys;
     space->kv.values = memory + at.values;
@@ -129,6 +134,14 @@ static void norm(const struct model *model, const struct vision_space *space, co
     model->kernels->layernorm(n, dx, space->x, dx, w, b, v->eps, out, dx, dtype, space->threads);
 }
 
+static struct attention tower_attention(const struct model *model, const struct vision_space *space)
+{
+    const struct vision_shape *v = &model->shape.vision;
+    size_t n = (size_t)(v->side * v->side), dx = (size_t)v->width;
+    return (struct attention){.n = n, .n_keys = n, .heads = v->heads, .scale = 1 / sqrtf((float)space->kv.head_dim), .kv = &space->kv,
+                              .q = space->q, .ldq = dx, .out = space->o, .ldo = dx, .scratch = space->scratch};
+}
+
 static void run_layer(const struct model *model, struct vision_space *space, const struct vision_layer *layer)
 {
     const struct vision_shape *v = &model->shape.vision;
@@ -137,8 +150,7 @@ static void run_layer(const struct model *model, struct vision_space *space, con
     linear(model, space, n, space->h, &layer->q, EPILOGUE_NONE, space->q, model->dtype);
     linear(model, space, n, space->h, &layer->kv, EPILOGUE_NONE, space->kv_rows, DTYPE_F32);
     model->kernels->kv_write(&space->kv, 0, n, space->kv_rows, space->kv_rows + dx, 2 * dx, space->threads);
-    struct attention a = {.n = n, .n_keys = n, .heads = v->heads, .scale = 1 / sqrtf((float)space->kv.head_dim), .kv = &space->kv,
-                          .q = space->q, .ldq = dx, .out = space->o, .ldo = dx, .scratch = space->scratch};
+    struct attention a = tower_attention(model, space);
     model->kernels->attention(&a, space->threads);
     linear(model, space, n, space->o, &layer->out, EPILOGUE_ADD, space->x, DTYPE_F32);
     norm(model, space, layer->norm2_w, layer->norm2_b, space->h, model->dtype);
@@ -146,8 +158,81 @@ static void run_layer(const struct model *model, struct vision_space *space, con
     linear(model, space, n, space->wide, &layer->fc2, EPILOGUE_ADD, space->x, DTYPE_F32);
 }
 
+/* ---- side outputs -------------------------------------------------------------------------------------------------------- */
+
+/* out[j] = mean over the call's queries and heads of the attention that key j receives, summed in that order. */
+static void mean_received(const struct model *model, const struct vision_space *space, struct attention a, float *out)
+{
+    size_t n = a.n, keys = a.n_keys, row = a.ldq * dtype_size(model->dtype);
+    const char *q = a.q;
+    memset(out, 0, keys * sizeof *out);
+    for (size_t first = 0; first < n; first += WEIGHT_ROWS) {
+        a.n = n - first < WEIGHT_ROWS ? n - first : WEIGHT_ROWS;
+        a.q = q + first * row;
+        model->kernels->attention_weights(&a, space->weights, space->threads);
+        for (size_t i = 0; i < a.n * (size_t)a.heads; i++)
+            for (size_t j = 0; j < keys; j++)
+                out[j] += space->weights[i * keys + j];
+    }
+    for (size_t j = 0; j < keys; j++)
+        out[j] /= (float)(n * (size_t)a.heads);
+}
+
+/* out[d]: mean over heads of key[heads][d]. */
+static void mean_key(size_t heads, size_t d, const float *key, float *out)
+{
+    for (size_t c = 0; c < d; c++) {
+        out[c] = 0;
+        for (size_t head = 0; head < heads; head++)
+            out[c] += key[head * d + c];
+        out[c] /= (float)heads;
+    }
+}
+
+/* What the last layer left behind: its queries, its keys in the cache, and the same in f32 in kv_rows. */
+static void read_last_layer(const struct model *model, const struct vision_space *space, const struct vision_side *side)
+{
+    const struct vision_shape *v = &model->shape.vision;
+    size_t n = (size_t)(v->side * v->side), dx = (size_t)v->width, heads = (size_t)v->heads;
+    for (size_t i = 0; i < n; i++) {
+        const float *key = space->kv_rows + i * 2 * dx;
+        if (side->keys)
+            memcpy(side->keys + i * dx, key, dx * sizeof *key);
+        if (side->kv)
+            mean_key(heads, dx / heads, key, side->kv + i * (dx / heads));
+    }
+    if (side->sal)
+        mean_received(model, space, tower_attention(model, space), side->sal);
+}
+
+/* The pooling head on the normed patches; x is the space's residual stream, which ends here. */
+static void run_pool(const struct model *model, struct vision_space *space, const struct vision_side *side)
+{
+    const struct vision_shape *v = &model->shape.vision;
+    const struct vision_pool *pool = model->vision_pool;
+    size_t n = (size_t)(v->side * v->side), dx = (size_t)v->width;
+    norm(model, space, model->post_norm_w, model->post_norm_b, space->h, model->dtype);
+    linear(model, space, n, space->h, &pool->kv, EPILOGUE_NONE, space->kv_rows, DTYPE_F32);
+    model->kernels->kv_write(&space->kv, 0, n, space->kv_rows, space->kv_rows + dx, 2 * dx, space->threads);
+    model->kernels->convert(dx, pool->probe, space->h, model->dtype, space->threads);
+    linear(model, space, 1, space->h, &pool->q, EPILOGUE_NONE, space->q, model->dtype);
+    struct attention a = tower_attention(model, space);
+    a.n = 1;
+    if (side->probe)
+        mean_received(model, space, a, side->probe);
+    if (!side->frame)
+        return;
+    model->kernels->attention(&a, space->threads);
+    linear(model, space, 1, space->o, &pool->out, EPILOGUE_NONE, side->frame, DTYPE_F32);
+    model->kernels->layernorm(1, dx, side->frame, dx, pool->norm_w, pool->norm_b, v->eps, space->h, dx, model->dtype, space->threads);
+    linear(model, space, 1, space->h, &pool->fc1, EPILOGUE_GELU_TANH, space->wide, model->dtype);
+    linear(model, space, 1, space->wide, &pool->fc2, EPILOGUE_ADD, side->frame, DTYPE_F32);
+}
+
+/* ---- a frame ------------------------------------------------------------------------------------------------------------- */
+
 void vision_encode(const struct model *model, struct vision_space *space, const uint8_t *rgb, int image_side, float *X,
-                   vision_probe *each_layer, void *context)
+                   const struct vision_side *side, vision_probe *each_layer, void *context)
 {
     const struct vision_shape *v = &model->shape.vision;
     size_t n = (size_t)(v->side * v->side), dx = (size_t)v->width;
@@ -162,6 +247,10 @@ void vision_encode(const struct model *model, struct vision_space *space, const 
             each_layer(context, i, space->x);
     }
     memcpy(X, space->x, n * dx * sizeof(float));
+    if (side && (side->sal || side->keys || side->kv))
+        read_last_layer(model, space, side);
+    if (side && (side->probe || side->frame))
+        run_pool(model, space, side);
 }
 
 void vision_project(const struct model *model, struct vision_space *space, const float *X, size_t n, float *P)

@@ -10,12 +10,22 @@ size_t vision_space_bytes(const struct model_shape *shape, enum dtype dtype, int
 int vision_space_new(struct vision_space **out, const struct model *model, int threads, struct err *err);
 void vision_space_free(struct vision_space *space); /* NULL is fine */
 
+/* What the tower knows of a frame beside X; NULL where not wanted, N = side*side. Computed from what the plain path leaves behind, whose
+ * bits never change. All f32. */
+struct vision_side {
+    float *sal;   /* [N] attention received in the last layer that runs, mean over heads and queries: sums to 1 (compressors.md 0.2) */
+    float *keys;  /* [N][width] that layer's keys, heads side by side */
+    float *kv;    /* [N][width/heads] mean over heads of the same */
+    float *probe; /* [N] attention of the pooling head's probe, mean over heads: sums to 1; model->vision_pool must be there, */
+    float *frame; /* [width] and what the pooling head makes of the frame; for this too */
+};
+
 /* X[side*side][width]: output of the last layer that runs, before any final norm. rgb is a square of image_side pixels, RGB24;
- * patch * side <= image_side. With `each_layer` not NULL, it is called with the hidden rows after the embeddings (-1) and after
- * every layer, for tests. */
+ * patch * side <= image_side. `side` may be NULL. With `each_layer` not NULL, it is called with the hidden rows after the embeddings
+ * (-1) and after every layer, for tests. */
 typedef void vision_probe(void *context, int layer, const float *rows);
 void vision_encode(const struct model *model, struct vision_space *space, const uint8_t *rgb, int image_side, float *X,
-                   vision_probe *each_layer, void *context);
+                   const struct vision_side *side, vision_probe *each_layer, void *context);
 
 /* P[n][d] = projector(X[n][width]), n <= side*side. */
 void vision_project(const struct model *model, struct vision_space *space, const float *X, size_t n, float *P);

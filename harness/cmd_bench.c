@@ -88,7 +88,7 @@ static int bench_vision(struct bench *bench, struct err *err)
         rgb[i] = (uint8_t)(i * 2654435761u >> 13);
     for (int r = -1; r < bench->repeats && !rc; r++) { /* the first is a warm-up */
         double start = now_s();
-        vision_encode(bench->model, space, rgb, (int)side, X, NULL, NULL);
+        vision_encode(bench->model, space, rgb, (int)side, X, NULL, NULL, NULL);
         vision_project(bench->model, space, X, n, P);
         encode[r < 0 ? 0 : r] = now_s() - start;
     }

@@ -234,7 +234,7 @@ static void print_cells(struct estimate *estimate)
 static void print_memory(const struct estimate *estimate, enum dtype dtype, int threads)
 {
     const struct model_shape *shape = &estimate->shape;
-    struct feature_grid grid = {.mode = shape->pool_mode, .stride = shape->pool_stride, .x_pooled = true};
+    struct feature_grid grid = {.mode = shape->pool_mode, .stride = shape->pool_stride, .keep = NEED_X_POOLED};
     double weights = (double)model_bytes(shape, dtype), features = (double)features_bytes(shape, dtype, estimate->most_frames, &grid, 1);
     double state = (double)language_state_bytes(shape, dtype, estimate->most_rows, estimate->most_rows, threads);
     double frames = (double)estimate->most_frames * shape->vision.image_size * shape->vision.image_size * 3;

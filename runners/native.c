@@ -148,9 +148,7 @@ static struct feature_grid cell_grid(const struct model_shape *shape, const stru
     struct feature_grid grid = {.mode = (enum pool_mode)pool_mode_find(mode), .before_projector = !strcmp(run->cell.pooling + n, suffix)};
     grid.stride = grid.mode == POOL_NONE ? 1 : shape->pool_stride > 1 ? shape->pool_stride : 2;
     grid.post_norm = needs & NEED_X_POST_NORM;
-    grid.x_pooled = needs & NEED_X_POOLED;
-    grid.x_raw = needs & NEED_X_RAW || domain == DOM_X_RAW;
-    grid.h_raw = needs & NEED_H_RAW || domain == DOM_H_RAW;
+    grid.keep = needs | (domain == DOM_X_RAW ? NEED_X_RAW : domain == DOM_H_RAW ? NEED_H_RAW : 0);
     return grid;
 }
 
@@ -159,22 +157,22 @@ static bool same_grid(const struct feature_grid *a, const struct feature_grid *b
     return a->mode == b->mode && a->stride == b->stride && a->before_projector == b->before_projector && a->post_norm == b->post_norm;
 }
 
-static int grids_of(struct grid_set *out, const struct model_shape *shape, const struct job_cell *cells, size_t n_cells, struct arena *arena,
+static int grids_of(struct grid_set *out, const struct model *model, const struct job_cell *cells, size_t n_cells, struct arena *arena,
                     struct err *err)
 {
     *out = (struct grid_set){.grids = arena_alloc(arena, n_cells, sizeof *out->grids), .of_cell = arena_alloc(arena, n_cells, sizeof *out->of_cell)};
     if (!out->grids || !out->of_cell)
         return err_no_memory(err, "a job");
     for (size_t c = 0; c < n_cells; c++) {
-        struct feature_grid grid = cell_grid(shape, cells[c].run);
+        struct feature_grid grid = cell_grid(&model->shape, cells[c].run);
         size_t g = 0;
+        if (features_check(model, grid.keep, err))
+            return err_prefix(err, "compressor %s", token_method(cells[c].run)->compressor->name);
         while (g < out->n && !same_grid(&out->grids[g], &grid))
             g++;
         if (g == out->n)
             out->grids[out->n++] = grid;
-        out->grids[g].x_pooled |= grid.x_pooled;
-        out->grids[g].x_raw |= grid.x_raw;
-        out->grids[g].h_raw |= grid.h_raw;
+        out->grids[g].keep |= grid.keep;
         out->of_cell[c] = g;
     }
     return 0;
@@ -194,24 +192,25 @@ static int native_bytes(void *self, const struct job_cell *cells, size_t n_cells
     const struct model_shape *shape = &model->shape;
     struct arena arena = {0};
     struct grid_set set;
-    int rc = grids_of(&set, shape, cells, n_cells, &arena, err);
+    int rc = grids_of(&set, model, cells, n_cells, &arena, err);
     size_t most_rows = 0, most_view = 0;
     for (size_t c = 0; c < n_cells && !rc; c++) {
         const struct feature_grid *grid = &set.grids[set.of_cell[c]];
         size_t content, markers, raw = (size_t)(shape->vision.side * shape->vision.side);
         tokens_uncompressed(shape, grid, &cells[c], &content, &markers);
         size_t rows = cells[c].n * raw + markers; /* no compressor makes more tokens than the tower has patches */
-        if (!grid->h_raw)
+        if (!(grid->keep & (NEED_H_RAW | NEED_X_RAW)))
             rows = content + cells[c].n * (size_t)pool_side(grid->mode, shape->vision.side, grid->stride);
-        size_t view = (grid->x_pooled ? content : 0) + (grid->x_raw ? cells[c].n * raw : 0);
-        view = view * (size_t)shape->vision.width + (grid->h_raw ? cells[c].n * raw * (size_t)shape->language.width : 0);
+        const struct method *tokens = token_method(cells[c].run);
+        unsigned needs = tokens->compressor->needs(tokens->values);
+        size_t view = 2 * features_view_bytes(shape, grid, needs, (int)cells[c].n); /* and as much for what a method derives from it */
         most_rows = rows > most_rows ? rows : most_rows;
         most_view = view > most_view ? view : most_view;
     }
     size_t context = (size_t)shape->context;
     most_rows = most_rows + TEXT_ALLOWANCE < context ? most_rows + TEXT_ALLOWANCE : context;
     if (!rc)
-        *bytes = features_bytes(shape, model->dtype, n_frames, set.grids, set.n) + most_view * sizeof(float) +
+        *bytes = features_bytes(shape, model->dtype, n_frames, set.grids, set.n) + most_view +
                  most_rows * (size_t)shape->language.width * sizeof(float) +
                  language_state_bytes(shape, model->dtype, most_rows, most_rows, threads) + vision_space_bytes(shape, model->dtype, threads);
     arena_free(&arena);
@@ -644,7 +643,7 @@ static int native_run(void *self, void *worker, const struct job *job, answer_si
     int rc = work.cells && work.frame_ms ? 0 : err_no_memory(err, "a job");
     if (rc)
         goto done;
-    rc = grids_of(&work.grids, &model->shape, job->cells, job->n_cells, &work.arena, &why);
+    rc = grids_of(&work.grids, model, job->cells, job->n_cells, &work.arena, &why);
     if (!rc)
         rc = native_bytes(self, job->cells, job->n_cells, job->frames.n, work.worker->threads, &work.planned_bytes, &why);
     if (!rc)

@@ -14,6 +14,7 @@
 #include "engine/generate.h"
 #include "engine/prompt.h"
 #include "engine/safetensors.h"
+#include "tests/support/micro.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@
 
 #define MICRO FIXTURES_DIR "/micro"
 
-enum { T = 2, FRAME_W = 120, FRAME_H = 90, SIZE = 108, PATCHES = 729, GRID = 14, DX = 72, D = 64 };
+enum { T = 2, SIZE = MICRO_SIZE, PATCHES = 729, GRID = 14, DX = 72, D = 64 };
 
 /* What all tests share: truth, the model in f32, and the two frames. */
 static struct safetensors *truth;
@@ -32,19 +33,13 @@ static struct vision_space *space;
 static uint8_t resized[T][SIZE * SIZE * 3];
 static const struct kernels *kernels;
 
-static void check(int rc, const struct err *err)
-{
-    if (rc)
-        fail_msg("%s", err->text);
-}
-
 static struct model *open_model(const char *folder, const char *isa, enum dtype dtype)
 {
     struct err err = {0};
     struct model *opened;
     const struct kernels *table;
-    check(kernels_open(&table, isa, &err), &err);
-    check(model_open(&opened, folder, table, dtype, &err), &err);
+    micro_check(kernels_open(&table, isa, &err), &err);
+    micro_check(model_open(&opened, folder, table, dtype, &err), &err);
     return opened;
 }
 
@@ -55,41 +50,16 @@ static float *load(const char *name, size_t *count)
     if (!tensor)
         fail_msg("no tensor '%s' in the fixture", name);
     float *values = malloc(tensor->count * sizeof *values);
-    check(safetensors_read(truth, tensor, 0, tensor->count, values, &err), &err);
+    micro_check(safetensors_read(truth, tensor, 0, tensor->count, values, &err), &err);
     *count = tensor->count;
     return values;
 }
 
-/* Largest difference relative to the largest magnitude of the truth. */
 static void assert_close(const char *what, const float *ours, const float *theirs, size_t n)
 {
-    double most = 0, scale = 0;
-    for (size_t i = 0; i < n; i++) {
-        double difference = fabs((double)ours[i] - (double)theirs[i]);
-        most = difference > most || isnan(difference) ? difference : most;
-        scale = fabs((double)theirs[i]) > scale ? fabs((double)theirs[i]) : scale;
-    }
-    if (!(most <= 1e-4 * scale))
-        fail_msg("%s (%s): off by %g where values reach %g", what, kernels->name, most, scale);
-}
-
-/* pictures.py: frame(t) */
-static uint8_t source_pixel(int t, int y, int x, int c)
-{
-    int flat = 30 + 70 * c + 10 * t, slope = (2 * x + y + 40 * c) & 255, busy = ((x * 7 + y * 13 + c * 29 + t * 31) ^ (x * y >> 3)) & 255;
-    const int kinds[] = {flat, slope, busy, (busy + 3 * flat) >> 2};
-    return (uint8_t)kinds[(x / 24 + y / 18 + t) % 4];
-}
-
-static void make_frames(void)
-{
-    static uint8_t source[FRAME_W * FRAME_H * 3];
-    struct err err = {0};
-    for (int t = 0; t < T; t++) {
-        for (int i = 0; i < FRAME_W * FRAME_H * 3; i++)
-            source[i] = source_pixel(t, i / 3 / FRAME_W, i / 3 % FRAME_W, i % 3);
-        check(resize_bicubic(source, FRAME_W, FRAME_H, resized[t], SIZE, SIZE, &err), &err);
-    }
+    char named[96];
+    snprintf(named, sizeof named, "%s (%s)", what, kernels->name);
+    micro_assert_close(named, ours, theirs, n, 1e-4);
 }
 
 static void test_resized_pixels_are_pillows(void **state)
@@ -100,7 +70,7 @@ static void test_resized_pixels_are_pillows(void **state)
     assert_non_null(tensor);
     assert_int_equal(tensor->bytes, sizeof resized);
     uint8_t *theirs = malloc(sizeof resized);
-    check(safetensors_read(truth, tensor, 0, tensor->count, theirs, &err), &err);
+    micro_check(safetensors_read(truth, tensor, 0, tensor->count, theirs, &err), &err);
     assert_memory_equal(theirs, resized, sizeof resized);
     free(theirs);
 }
@@ -136,7 +106,7 @@ static void test_tower_and_projector(void **state)
     size_t patch[64], n = patch_list(patch), count;
     float *X = malloc(PATCHES * DX * sizeof *X), *P = malloc(PATCHES * D * sizeof *P), *theirs;
     for (int t = 0; t < T; t++) {
-        vision_encode(model, space, resized[t], SIZE, X, compare_patches, &t);
+        vision_encode(model, space, resized[t], SIZE, X, NULL, compare_patches, &t);
         if (t == 0) {
             theirs = load("vision.X_frame0", &count);
             assert_close("vision.X_frame0", X, theirs, PATCHES * DX);
@@ -160,7 +130,7 @@ static void test_pooling(void **state)
     float *X = malloc(PATCHES * DX * sizeof *X), *P = malloc(PATCHES * D * sizeof *P), *out = malloc(PATCHES * DX * sizeof *out);
     for (int t = 0; t < T; t++) {
         size_t count;
-        vision_encode(model, space, resized[t], SIZE, X, NULL, NULL);
+        vision_encode(model, space, resized[t], SIZE, X, NULL, NULL, NULL);
         vision_project(model, space, X, PATCHES, P);
         for (size_t m = 0; m < 3; m++) {
             float *theirs = load(modes[m].name, &count);
@@ -202,7 +172,7 @@ static void test_prompt_ids(void **state)
     for (const struct json *p = json_first(json_get(facts, "prompts")); p; p = json_next(p), n++) {
         struct prompt prompt;
         const struct json *ids = json_first(json_get(p, "ids"));
-        check(prompt_make(&prompt, model->tokenizer, "qwen_1_5", NULL, json_string(json_get(p, "question")), &arena, &err), &err);
+        micro_check(prompt_make(&prompt, model->tokenizer, "qwen_1_5", NULL, json_string(json_get(p, "question")), &arena, &err), &err);
         assert_ids(ids, prompt.before, prompt.n_before);
         assert_ids(json_next(ids), prompt.after, prompt.n_after);
     }
@@ -217,7 +187,7 @@ static void test_rope(void **state)
     struct language_state *language;
     size_t count, i = 0;
     float *cosines = load("rope.cos", &count), *sines = load("rope.sin", &count);
-    check(language_state_new(&language, model, 64, 32768, 1, &err), &err);
+    micro_check(language_state_new(&language, model, 64, 32768, 1, &err), &err);
     for (const struct json *p = json_first(json_get(facts, "positions")); p; p = json_next(p), i++) {
         const float *c, *s;
         language_rope(language, (uint32_t)json_number(p), &c, &s);
@@ -241,11 +211,11 @@ struct talk { /* features of the two frames and what is needed to ask about them
 
 static void talk_open(struct talk *talk, const struct model *of)
 {
-    static const struct feature_grid grid = {.mode = POOL_BILINEAR, .stride = 2, .x_pooled = true};
+    static const struct feature_grid grid = {.mode = POOL_BILINEAR, .stride = 2, .keep = NEED_X_POOLED};
     struct err err = {0};
     *talk = (struct talk){.of = of};
-    check(vision_space_new(&talk->space, of, 1, &err), &err);
-    check(features_new(&talk->features, of, T, &grid, 1, &err), &err);
+    micro_check(vision_space_new(&talk->space, of, 1, &err), &err);
+    micro_check(features_new(&talk->features, of, T, &grid, 1, &err), &err);
     for (size_t t = 0; t < T; t++)
         features_encode(talk->features, talk->space, t, resized[t], SIZE);
 }
@@ -266,11 +236,11 @@ static struct tok_plan make_plan(struct talk *talk, const char *compressor, cons
     struct json *json;
     struct err err = {0};
     const struct compressor *method = compressor_find(compressor);
-    check(json_parse(&json, options, strlen(options), "options", &err), &err);
-    check(compressor_resolve(method, json, NULL, values, &err), &err);
+    micro_check(json_parse(&json, options, strlen(options), "options", &err), &err);
+    micro_check(compressor_resolve(method, json, NULL, values, &err), &err);
     json_free(json);
-    check(features_view(talk->features, 0, slots, T, method->needs(values), &talk->arena, &view, &err), &err);
-    check(method->tokens(values, &view, NULL, NULL, &talk->arena, &plan, &err), &err);
+    micro_check(features_view(talk->features, 0, slots, T, method->needs(values), &talk->arena, &view, &err), &err);
+    micro_check(method->tokens(values, &view, NULL, NULL, &talk->arena, &plan, &err), &err);
     assert_true(tok_plan_layout(&plan, native, &talk->arena));
     return plan;
 }
@@ -281,10 +251,10 @@ static struct prompt put_prefix(struct talk *talk, struct language_state **langu
     static const size_t slots[T] = {0, 1};
     struct err err = {0};
     struct prompt prompt;
-    check(prompt_make(&prompt, talk->of->tokenizer, "qwen_1_5", NULL, question, &talk->arena, &err), &err);
+    micro_check(prompt_make(&prompt, talk->of->tokenizer, "qwen_1_5", NULL, question, &talk->arena, &err), &err);
     size_t n = prompt.n_before + plan->n_tok, all = n + prompt.n_after + 64;
     float *rows = arena_alloc(&talk->arena, n * D, sizeof *rows);
-    check(language_state_new(language, talk->of, all, all, 1, &err), &err);
+    micro_check(language_state_new(language, talk->of, all, all, 1, &err), &err);
     for (size_t i = 0; i < prompt.n_before; i++)
         language_embed(talk->of, prompt.before[i], rows + i * D);
     features_apply(talk->features, talk->space, 0, slots, plan, 0, plan->n_tok, rows + prompt.n_before * D);
@@ -299,7 +269,7 @@ static struct reply ask(struct talk *talk, const struct tok_plan *plan, const ch
     struct err err = {0};
     struct generate_options how = {.max_new_tokens = most, .repetition_penalty = penalty};
     struct prompt prompt = put_prefix(talk, &language, plan, question);
-    check(generate(&reply, talk->of, language, prompt.after, prompt.n_after, (uint32_t)language_length(language), &how, &talk->arena, &err), &err);
+    micro_check(generate(&reply, talk->of, language, prompt.after, prompt.n_after, (uint32_t)language_length(language), &how, &talk->arena, &err), &err);
     language_state_free(language);
     return reply;
 }
@@ -334,7 +304,7 @@ static void test_language_layers_and_logits(void **state)
         layers.row[layers.n++] = (size_t)json_number(row);
     struct tok_plan plan = make_plan(&talk, "none", "{}", NEWLINE_GRID);
     const char *question = json_string(json_get(json_get(json_get(facts, "prompts"), json_string(json_get(recorded, "question"))), "question"));
-    check(prompt_make(&prompt, model->tokenizer, "qwen_1_5", NULL, question, &talk.arena, &err), &err);
+    micro_check(prompt_make(&prompt, model->tokenizer, "qwen_1_5", NULL, question, &talk.arena, &err), &err);
     size_t n = prompt.n_before + plan.n_tok + prompt.n_after;
     assert_int_equal(n, (size_t)json_number(json_get(recorded, "rows")));
     float *rows = arena_alloc(&talk.arena, n * D, sizeof *rows), *last = arena_alloc(&talk.arena, D, sizeof *last);
@@ -344,7 +314,7 @@ static void test_language_layers_and_logits(void **state)
     features_apply(talk.features, talk.space, 0, slots, &plan, 0, plan.n_tok, rows + prompt.n_before * D);
     for (size_t i = 0; i < prompt.n_after; i++)
         language_embed(model, prompt.after[i], rows + (prompt.n_before + plan.n_tok + i) * D);
-    check(language_state_new(&language, model, n, n, 1, &err), &err);
+    micro_check(language_state_new(&language, model, n, n, 1, &err), &err);
     language_prefill(model, language, rows, n, NULL, 0, last, compare_layer, &layers);
     float *theirs = load("language.norm", &count);
     assert_close("language.norm", last, theirs + (layers.n - 1) * D, D); /* the last recorded row is the last */
@@ -466,61 +436,12 @@ static void test_hf_layout(void **state)
 
 static char made[] = "/tmp/toksweep-test-XXXXXX";
 
-static char *read_file(const char *folder, const char *name, size_t *length)
-{
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", folder, name);
-    FILE *file = fopen(path, "rb");
-    if (!file)
-        fail_msg("cannot open %s", path);
-    char *bytes = malloc(2 << 20);
-    *length = fread(bytes, 1, 2 << 20, file);
-    fclose(file);
-    return bytes;
-}
-
-static void write_file(const char *name, const char *bytes, size_t length)
-{
-    char path[512];
-    snprintf(path, sizeof path, "%s/%s", made, name);
-    FILE *file = fopen(path, "wb");
-    assert_non_null(file);
-    assert_int_equal(fwrite(bytes, 1, length, file), length);
-    assert_int_equal(fclose(file), 0);
-}
-
-static void copy_file(const char *folder, const char *name)
-{
-    size_t length;
-    char *bytes = read_file(folder, name, &length);
-    write_file(name, bytes, length);
-    free(bytes);
-}
-
-static void drop_made(const char *const *names)
-{
-    char path[512];
-    for (; *names; names++) {
-        snprintf(path, sizeof path, "%s/%s", made, *names);
-        remove(path);
-    }
-    remove(made);
-    strcpy(made, "/tmp/toksweep-test-XXXXXX");
-}
-
 /* A head of its own beside the embedding, as the 7B checkpoints have it. */
 static void test_untied_head(void **state)
 {
     (void)state;
-    static const char *const shared[] = {"generation_config.json", "vocab.json", "merges.txt", "added_tokens.json",
-                                         "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", NULL};
-    static const char *const own[] = {"config.json", "lm_head.safetensors", "model.safetensors.index.json", NULL};
     struct talk talk;
-    assert_non_null(mkdtemp(made));
-    for (int i = 0; shared[i]; i++)
-        copy_file(FIXTURES_DIR "/micro-sharded", shared[i]);
-    for (int i = 0; own[i]; i++)
-        copy_file(FIXTURES_DIR "/micro-untied", own[i]);
+    micro_put_together(made, FIXTURES_DIR "/micro-untied", "lm_head.safetensors");
     struct model *untied = open_model(made, kernels->name, DTYPE_F32);
     assert_false(untied->shape.language.tied);
     talk_open(&talk, untied);
@@ -528,9 +449,7 @@ static void test_untied_head(void **state)
     compare_replies(&talk, &plan, json_get(facts, "untied_greedy"), json_number(json_get(facts, "penalty")));
     talk_close(&talk);
     model_close(untied);
-    static const char *const all[] = {"generation_config.json", "vocab.json", "merges.txt", "added_tokens.json", "config.json", "lm_head.safetensors",
-                                      "model.safetensors.index.json", "model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors", NULL};
-    drop_made(all);
+    micro_take_apart(made, "lm_head.safetensors");
 }
 
 /* micro-hf's tensors under the names that newer versions of transformers save (models.md 1.4b). */
@@ -542,9 +461,9 @@ static void test_hf_layout_saved_again(void **state)
     static const char *const fresh[] = {"\"model.vision_tower.", "\"model.language_model.", "\"model.multi_modal_projector.", "\"model.image_newline"};
     assert_non_null(mkdtemp(made));
     for (int i = 0; i < 3; i++)
-        copy_file(FIXTURES_DIR "/micro-hf", names[i]);
+        micro_copy(FIXTURES_DIR "/micro-hf", made, names[i]);
     size_t length, used = 8;
-    char *bytes = read_file(FIXTURES_DIR "/micro-hf", "model.safetensors", &length), *out = malloc(2 * length);
+    char *bytes = micro_read(FIXTURES_DIR "/micro-hf", "model.safetensors", &length), *out = malloc(2 * length);
     uint64_t header;
     memcpy(&header, bytes, sizeof header);
     for (size_t at = 8; at < 8 + header;) {
@@ -562,7 +481,7 @@ static void test_hf_layout_saved_again(void **state)
     uint64_t grown = used - 8;
     memcpy(out, &grown, sizeof grown);
     memcpy(out + used, bytes + 8 + header, length - 8 - header);
-    write_file("model.safetensors", out, used + length - 8 - header);
+    micro_write(made, "model.safetensors", out, used + length - 8 - header);
     struct model *again = open_model(made, kernels->name, DTYPE_F32);
     struct talk talk;
     talk_open(&talk, again);
@@ -572,16 +491,16 @@ static void test_hf_layout_saved_again(void **state)
     model_close(again);
     free(bytes);
     free(out);
-    drop_made(names);
+    micro_remove(made, names);
 }
 
 static int open_all(void **state)
 {
     (void)state;
     struct err err = {0};
-    check(safetensors_open_file(&truth, MICRO "/stages.safetensors", &err), &err);
-    check(json_load(&facts, MICRO "/stages.json", 1 << 20, &err), &err);
-    make_frames();
+    micro_check(safetensors_open_file(&truth, MICRO "/stages.safetensors", &err), &err);
+    micro_check(json_load(&facts, MICRO "/stages.json", 1 << 20, &err), &err);
+    micro_frames(T, resized[0]);
     return 0;
 }
 
