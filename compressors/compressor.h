@@ -48,7 +48,7 @@ struct layer_want {
     bool call;                /* call the hook at this point; without it the rest is void */
     bool hides;               /* tokens that its plan leaves out are hidden from question and reply, here and in the layers above, and
                                * stay in the cache: the prefix stays shared */
-    bool hidden, keys_before_rope, keys_after_rope;
+    bool hidden, keys_before, keys_after; /* this layer's, around the rotation; POINT_PRE only */
     bool question;            /* the question's hidden rows as well */
     enum layer_rows rows;     /* attention rows: of the last prompt row, of all rows behind the visual tokens, or of the mean query over
                                * visual tokens (before RoPE, on keys before RoPE) */

@@ -61,7 +61,13 @@ int generate(struct reply *out, const struct model *model, struct language_state
     double start = now_ms();
     for (size_t i = 0; i < n; i++)
         language_embed(model, prompt[i], rows + i * d);
-    language_prefill(model, state, rows, n, NULL, first_position, hidden, NULL, NULL);
+    int rc = 0;
+    if (options->hooks)
+        rc = hooks_ask(options->hooks, rows, n, options->budget, hidden, err);
+    else
+        language_prefill(model, state, rows, n, NULL, first_position, hidden, NULL, NULL);
+    if (rc)
+        return rc;
     out->prefill_ms = now_ms() - start;
     start = now_ms();
     uint32_t position = first_position + (uint32_t)n;
@@ -78,7 +84,10 @@ int generate(struct reply *out, const struct model *model, struct language_state
         if (out->n_ids == most)
             break;
         language_embed(model, id, rows);
-        language_prefill(model, state, rows, 1, NULL, position++, hidden, NULL, NULL);
+        if (options->hooks)
+            hooks_step(options->hooks, rows, hidden);
+        else
+            language_prefill(model, state, rows, 1, NULL, position++, hidden, NULL, NULL);
     }
     out->generate_ms = now_ms() - start;
     if (!model->tokenizer) /* a random model for benchmarks has no text */

@@ -13,9 +13,10 @@ int language_state_new(struct language_state **out, const struct model *model, s
                        struct err *err);
 void language_state_free(struct language_state *state); /* NULL is fine */
 
-size_t language_length(const struct language_state *state); /* rows in the cache */
+size_t language_length(const struct language_state *state); /* rows in the cache, the first layer's */
+size_t language_capacity(const struct language_state *state);
 
-/* Forgets all rows from `length` on. */
+/* Forgets all rows from `length` on, in every layer. */
 void language_cut(struct language_state *state, size_t length);
 
 /* Runs n embedded rows [n][d] (overwritten) behind those in the cache. `position` are their position ids, ascending and above all
@@ -34,5 +35,46 @@ void language_embed(const struct model *model, int32_t id, float *out);
 
 /* cos and sin of position p: [hd/2] each; for tests. */
 void language_rope(const struct language_state *state, uint32_t position, const float **cosines, const float **sines);
+
+/* ---- layer by layer, for those who act in between (hooks.h) -------------------------------------------------------------------
+ *
+ * Layers may then hold different numbers of rows. language_prefill is nothing but attend and feed for every layer, and the bits of a
+ * row are the same either way. */
+
+/* Rows on their way through a layer, behind what it has cached. */
+struct pass {
+    float *rows;              /* [n][d], the residual stream */
+    size_t n;
+    const uint32_t *position; /* as for language_prefill */
+    uint32_t first_position;
+    const float *bias;        /* of all keys, cached ones and these: struct attention; NULL: none */
+    float *queries;           /* receives the rotated queries of the last n_queries rows, [n_queries][heads * head_dim]; NULL: not kept */
+    size_t n_queries;
+};
+
+/* Puts keys and values of all rows in the layer's cache, and adds what the last n_out of them attend to (0: nothing). */
+void language_attend(const struct model *model, struct language_state *state, int layer, const struct pass *pass, size_t n_out);
+
+/* Adds the layer's MLP to n rows. */
+void language_feed(const struct model *model, struct language_state *state, int layer, float *rows, size_t n);
+
+/* Projects rows without letting them in: their keys lie behind the layer's cached rows until something is attended to there. Keys before
+ * and after rotation go to [n][kv_heads * head_dim] where not NULL, queries before rotation to [n][heads * head_dim]. */
+void language_project(const struct model *model, struct language_state *state, int layer, const struct pass *pass, float *keys_before,
+                      float *keys_after, float *queries_before);
+
+/* Attention weights [heads][n_keys] of one query, [heads * head_dim], on the first n_keys keys of a layer. */
+void language_weigh(const struct model *model, struct language_state *state, int layer, const float *query, size_t n_keys, const float *bias,
+                    float *weights);
+
+/* Writes keys [n][kv_heads * head_dim] behind the layer's cached rows, as language_project does. */
+void language_lay_keys(const struct model *model, struct language_state *state, int layer, const float *keys, size_t n);
+
+/* The final norm of a row: what language_logits takes. */
+void language_finish(const struct model *model, const float *row, float *last);
+
+/* Rows that one layer has cached; and forgetting those from `length` on. */
+size_t language_layer_length(const struct language_state *state, int layer);
+void language_cut_layer(struct language_state *state, int layer, size_t length);
 
 #endif
