@@ -9,6 +9,8 @@ extern const struct compressor compressor_dyntok;
 extern const struct compressor compressor_pool;
 extern const struct compressor compressor_uniform;
 extern const struct compressor compressor_random;
+extern const struct compressor compressor_dynamic_vlm;
+extern const struct compressor compressor_slowfast;
 
 /* For methods without options that change what they read: nothing, and the pooled grid. */
 unsigned needs_nothing(const double *values);

@@ -41,15 +41,22 @@ static inline float *random_rows(uint64_t seed, const char *purpose, size_t n, s
 static inline struct vid_view random_video(uint64_t seed, int T, int raw_h, int raw_w, enum pool_mode mode, enum video_features kind,
                                            struct arena *arena)
 {
-    enum { DX = 12, D = 16 };
+    enum { DX = 12, D = 16, DK = 6 };
     struct vid_view video = {.T = T, .mode = mode, .stride = mode == POOL_NONE ? 1 : 2, .video_hash = seed};
     struct grid_view *grids[2] = {&video.raw, &video.pooled};
     for (int i = 0; i < 2; i++) {
         int h = i ? pool_side(mode, raw_h, 2) : raw_h, w = i ? pool_side(mode, raw_w, 2) : raw_w;
         size_t n = (size_t)T * (size_t)h * (size_t)w;
-        *grids[i] = (struct grid_view){.h = h, .w = w, .dx = DX, .d = D,
+        *grids[i] = (struct grid_view){.h = h, .w = w, .dx = DX, .d = D, .dk = DK,
                                        .X = random_rows(seed, i ? "pooled X" : "raw X", n, DX, kind, arena),
-                                       .H = random_rows(seed, i ? "pooled H" : "raw H", n, D, kind, arena)};
+                                       .H = random_rows(seed, i ? "pooled H" : "raw H", n, D, kind, arena),
+                                       .kv = random_rows(seed, i ? "pooled kv" : "raw kv", n, DK, kind, arena),
+                                       .frame = random_rows(seed, "frame", (size_t)T, DX, kind, arena)};
+        float *sal = arena_alloc(arena, n, sizeof *sal);
+        assert_non_null(sal);
+        for (size_t k = 0; k < n; k++)
+            sal[k] = kind == FEATURES_RANDOM ? (float)rng_unit(seed, 77, k) : 1 / (float)(h * w);
+        grids[i]->sal = sal;
     }
     return video;
 }

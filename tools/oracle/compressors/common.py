@@ -1,0 +1,88 @@
+"""What the scripts of this folder share: the program's counter-based random numbers, so that a fixture need not hold its inputs,
+and how fixtures are written."""
+import importlib.util
+import json
+import math
+import pathlib
+import platform
+import subprocess
+import sys
+
+import numpy
+
+MASK = numpy.uint64(0xFFFFFFFFFFFFFFFF)
+
+
+def _mix(z):
+    z = (z ^ (z >> numpy.uint64(30))) * numpy.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> numpy.uint64(27))) * numpy.uint64(0x94D049BB133111EB)
+    return z ^ (z >> numpy.uint64(31))
+
+
+def rng_stream(name):
+    """core/rng.h rng_stream: FNV-1a."""
+    value = 0xCBF29CE484222325
+    for byte in name.encode():
+        value = ((value ^ byte) * 0x100000001B3) & 0xFFFFFFFFFFFFFFFF
+    return value
+
+
+def rng_unit(seed, stream, index):
+    """core/rng.h rng_unit, over an array of indices."""
+    with numpy.errstate(over="ignore"):
+        key = _mix(_mix(numpy.array(seed, dtype=numpy.uint64) + numpy.uint64(0x9E3779B97F4A7C15)) ^ numpy.uint64(stream))
+        bits = _mix(key + numpy.asarray(index, dtype=numpy.uint64) * numpy.uint64(0x9E3779B97F4A7C15))
+    return (bits >> numpy.uint64(11)).astype(numpy.float64) * 2.0**-53
+
+
+def features(seed, purpose, n, width):
+    """The f32 rows that oracle_features() of tests/unit/compressors/oracle.h makes: neighbours alike, all around one direction, as
+    features of a vision tower are."""
+    noise = rng_unit(seed, rng_stream(purpose), numpy.arange(n * width)).reshape(n, width) - 0.5
+    place = rng_unit(seed, rng_stream(purpose) ^ 1, numpy.arange(width)) - 0.5
+    mix = rng_unit(seed, rng_stream(purpose) ^ 2, numpy.arange(n))
+    rows = numpy.zeros((n, width), dtype=numpy.float32)
+    for i in range(n):
+        last = rows[i - 1].astype(numpy.float64) if i else numpy.zeros(width)
+        rows[i] = (mix[i] * last + (1 - mix[i]) * (noise[i] + 0.5 * place)).astype(numpy.float32)
+    return rows
+
+
+def upstream_module(checkout, path, name, stubs=()):
+    """A module of a checkout of the released code, by its path, without installing the rest of it. `stubs` are modules that it
+    imports and that what is asked of it never uses."""
+    for stub in stubs:
+        sys.modules.setdefault(stub, type(sys)(stub))
+    sys.path.insert(0, str(checkout))
+    spec = importlib.util.spec_from_file_location(name, pathlib.Path(checkout) / path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def revision(checkout):
+    return subprocess.run(["git", "-C", str(checkout), "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _plain(value):
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise SystemExit("a fixture holds finite numbers only")
+        return float(f"{value:.8g}")
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def write_fixture(path, source, cases):
+    """{"source": ..., "versions": ..., "cases": {name: {key: numbers or text}}}, one line per member of a case."""
+    import torch
+    lines = []
+    for name, case in cases.items():
+        members = ",\n".join(f"   {json.dumps(key)}: {json.dumps(_plain(value), separators=(',', ':'))}" for key, value in case.items())
+        lines.append(f"  {json.dumps(name)}: {{\n{members}}}")
+    versions = {"python": platform.python_version(), "numpy": numpy.__version__, "torch": torch.__version__}
+    text = ",\n".join(lines)
+    pathlib.Path(path).write_text(f'{{"source": {json.dumps(source)},\n "versions": {json.dumps(versions)},\n "cases": {{\n{text}}}}}\n')
