@@ -11,6 +11,7 @@ extern const struct compressor compressor_uniform;
 extern const struct compressor compressor_random;
 extern const struct compressor compressor_dynamic_vlm;
 extern const struct compressor compressor_slowfast;
+extern const struct compressor compressor_tome;
 
 /* For methods without options that change what they read: nothing, and the pooled grid. */
 unsigned needs_nothing(const double *values);

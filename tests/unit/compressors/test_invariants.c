@@ -244,6 +244,8 @@ static void test_settings_that_change_nothing(void **state)
         {"uniform", "{\"keep\": 1, \"per\": \"whole_frames\"}"},
         {"random", "{\"keep\": 1, \"per\": \"video\"}"},
         {"slowfast", "{\"every\": 1, \"stride\": 1}"},
+        {"tome", "{\"keep\": 1}"},
+        {"tome", "{\"keep\": 1, \"per\": \"video\"}"},
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct arena arena = {0};
@@ -285,6 +287,10 @@ static const struct { const char *name, *options; unsigned claims; } claims[] = 
     {"random", "{\"keep\": 0.3, \"per\": \"video\"}", UNIT_ROWS | SUBSET},
     {"slowfast", "{\"every\": 2}", UNIT_ROWS},
     {"dynamic-vlm", "{\"tokens\": 90}", UNIT_ROWS},
+    {"tome", "{\"keep\": 0.3}", PARTITION | UNIT_ROWS | MEANS | EACH_FRAME},
+    {"tome", "{\"keep\": 0.3, \"metric\": \"keys\", \"steps\": 5}", PARTITION | UNIT_ROWS | MEANS | EACH_FRAME},
+    {"tome", "{\"keep\": 0.2, \"per\": \"video\"}", PARTITION | UNIT_ROWS | MEANS},
+    {"tome", "{\"keep\": 0.6, \"metric\": \"x\"}", PARTITION | UNIT_ROWS | MEANS | EACH_FRAME | COSINES}, /* one step: no mean is compared */
 };
 
 static void check_rows(const struct tok_plan *plan, unsigned claimed, const struct vid_view *video, const char *what, struct arena *arena)
