@@ -1,0 +1,203 @@
+/* From frames to token plans: each distinct frame is encoded once, for all cells of a job. */
+#include "runners/native_impl.h"
+
+#include "compressors/methods.h"
+#include "engine/prompt.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- grids: what features the cells of a job need ------------------------------------------------------------------------ */
+
+const struct method *native_token_method(const struct run_cell *run)
+{
+    static const struct method none = {.compressor = &compressor_none};
+    const struct method *method = methods_find(run->methods, run->n_methods, ROLE_TOKENS);
+    return method ? method : &none;
+}
+
+static struct feature_grid cell_grid(const struct model_shape *shape, const struct run_cell *run)
+{
+    static const char suffix[] = "_before_projector";
+    char mode[32];
+    size_t n = strcspn(run->cell.pooling, "_");
+    snprintf(mode, sizeof mode, "%.*s", (int)(n < sizeof mode - 1 ? n : sizeof mode - 1), run->cell.pooling);
+    const struct method *tokens = native_token_method(run);
+    unsigned needs = tokens->compressor->needs(tokens->values);
+    enum src_dom domain = tokens->compressor->domain(tokens->values);
+    struct feature_grid grid = {.mode = (enum pool_mode)pool_mode_find(mode), .before_projector = !strcmp(run->cell.pooling + n, suffix)};
+    grid.stride = grid.mode == POOL_NONE ? 1 : shape->pool_stride > 1 ? shape->pool_stride : 2;
+    grid.post_norm = needs & NEED_X_POST_NORM;
+    grid.keep = needs | (domain == DOM_X_RAW ? NEED_X_RAW : domain == DOM_H_RAW ? NEED_H_RAW : 0);
+    return grid;
+}
+
+static bool same_grid(const struct feature_grid *a, const struct feature_grid *b)
+{
+    return a->mode == b->mode && a->stride == b->stride && a->before_projector == b->before_projector && a->post_norm == b->post_norm;
+}
+
+int native_grids(struct grid_set *out, const struct model *model, const struct job_cell *cells, size_t n_cells, struct arena *arena,
+                 struct err *err)
+{
+    *out = (struct grid_set){.grids = arena_alloc(arena, n_cells, sizeof *out->grids), .of_cell = arena_alloc(arena, n_cells, sizeof *out->of_cell)};
+    if (!out->grids || !out->of_cell)
+        return err_no_memory(err, "a job");
+    for (size_t c = 0; c < n_cells; c++) {
+        struct feature_grid grid = cell_grid(&model->shape, cells[c].run);
+        size_t g = 0;
+        if (features_check(model, grid.keep, err))
+            return err_prefix(err, "compressor %s", native_token_method(cells[c].run)->compressor->name);
+        while (g < out->n && !same_grid(&out->grids[g], &grid))
+            g++;
+        if (g == out->n)
+            out->grids[out->n++] = grid;
+        out->grids[g].keep |= grid.keep;
+        out->of_cell[c] = g;
+    }
+    return 0;
+}
+
+void native_uncompressed(const struct model_shape *shape, const struct feature_grid *grid, const struct job_cell *cell, size_t *content,
+                         size_t *markers)
+{
+    int side = pool_side(grid->mode, shape->vision.side, grid->stride);
+    newline_count((enum newline)newline_find(cell->run->cell.newline), (int)cell->n, side, side, content, markers);
+}
+
+/* ---- frames -------------------------------------------------------------------------------------------------------------- */
+
+static size_t slot_of(const struct frames *frames, uint32_t index)
+{
+    size_t low = 0, high = frames->n;
+    while (low + 1 < high) {
+        size_t middle = (low + high) / 2;
+        if (frames->index[middle] <= index)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* Encodes the cell's frames that no cell before it has shown. */
+static int encode_cell(struct work *work, size_t c, struct err *err)
+{
+    const struct job *job = work->job;
+    struct cell_work *cell = &work->cells[c];
+    size_t n = job->cells[c].n, frame_bytes = (size_t)(job->frames.width * job->frames.height) * 3;
+    cell->slots = arena_alloc(&work->arena, n, sizeof *cell->slots);
+    if (!cell->slots)
+        return err_no_memory(err, "a job");
+    for (size_t i = 0; i < n && !native_must_stop(work); i++) {
+        size_t slot = cell->slots[i] = slot_of(&job->frames, job->cells[c].index[i]);
+        if (work->frame_ms[slot] == 0) {
+            double start = native_now_ms();
+            features_encode(work->features, work->worker->space, slot, job->frames.rgb + slot * frame_bytes, job->frames.width);
+            work->frame_ms[slot] = native_now_ms() - start;
+            cell->owed_vision_ms += work->frame_ms[slot];
+            cell->owed_frames++;
+        }
+        if (i == 0 || slot != cell->slots[i - 1]) {
+            cell->vision_ms += work->frame_ms[slot];
+            cell->frames_distinct++;
+        }
+    }
+    return 0;
+}
+
+/* ---- tokens -------------------------------------------------------------------------------------------------------------- */
+
+/* The same for equal frames of equal videos, whatever folder they are in. */
+static uint64_t video_hash(const struct job *job)
+{
+    uint64_t hash = 0xcbf29ce484222325u;
+    for (const char *p = job->video->id; *p; p++)
+        hash = (hash ^ (unsigned char)*p) * 0x100000001b3u;
+    return hash;
+}
+
+struct token_set *native_tokens(const struct work *work, size_t c, size_t s)
+{
+    (void)s;
+    return work->cells[c].tokens;
+}
+
+static int digest_tokens(struct token_set *set, const struct job_cell *shown, struct err *err)
+{
+    struct digest *digest = digest_new();
+    if (!digest)
+        return err_no_memory(err, "a digest");
+    digest_add_text(digest, shown->run->cell.pooling);
+    tok_plan_digest(&set->plan, shown->index, digest);
+    digest_finish(digest, set->digest);
+    return 0;
+}
+
+static int plan_tokens(struct work *work, size_t c, const struct vid_view *view, struct token_set *set, struct err *err)
+{
+    const struct job_cell *shown = &work->job->cells[c];
+    const struct method *tokens = native_token_method(shown->run);
+    double start = native_now_ms();
+    int rc = tokens->compressor->tokens(tokens->values, view, NULL, NULL, &work->arena, &set->plan, err);
+    if (rc)
+        return rc;
+    set->plan.dom = tokens->compressor->domain(tokens->values);
+    if (!tok_plan_layout(&set->plan, (enum newline)newline_find(shown->run->cell.newline), &work->arena))
+        return err_no_memory(err, "a token plan");
+    set->compress_ms = set->owed_compress_ms = native_now_ms() - start;
+    size_t sources = shown->n * (size_t)(set->plan.dom == DOM_H_POOLED ? view->pooled.h * view->pooled.w : view->raw.h * view->raw.w);
+    const char *fault = tok_plan_fault(&set->plan, sources);
+    if (fault)
+        return err_set(err, ERR_DATA, "compressor %s made a plan with %s", tokens->compressor->name, fault);
+    tok_plan_count(&set->plan, &set->content, &set->markers);
+    if (set->markers && !work->native->model->newline)
+        return err_set(err, ERR_DATA, "the checkpoint has no newline embedding; use newline: no_token and marker: none");
+    return digest_tokens(set, shown, err);
+}
+
+static int plan_cell(struct work *work, size_t c, struct err *err)
+{
+    const struct job_cell *shown = &work->job->cells[c];
+    const struct method *tokens = native_token_method(shown->run);
+    struct cell_work *cell = &work->cells[c];
+    struct vid_view view;
+    arena_reset(&work->scratch);
+    int rc = features_view(work->features, work->grids.of_cell[c], cell->slots, (int)shown->n, tokens->compressor->needs(tokens->values),
+                           &work->scratch, &view, err);
+    if (rc)
+        return rc;
+    view.video_hash = video_hash(work->job);
+    cell->tokens = arena_alloc(&work->arena, 1, sizeof *cell->tokens);
+    if (!cell->tokens)
+        return err_no_memory(err, "a token plan");
+    native_uncompressed(&work->native->model->shape, &work->grids.grids[work->grids.of_cell[c]], shown, &cell->content_before,
+                        &cell->markers_before);
+    return plan_tokens(work, c, &view, cell->tokens, err);
+}
+
+static int time_cell(struct work *work, size_t c, struct err *err)
+{
+    const struct job *job = work->job;
+    const struct job_cell *shown = &job->cells[c];
+    if (!shown->run->cell.time_instruction)
+        return 0;
+    double *times = arena_alloc(&work->arena, shown->n, sizeof *times);
+    double fps = job->facts.fps > 0 ? job->facts.fps : 1, stride = nearbyint(fps) < 1 ? 1 : nearbyint(fps);
+    bool uniform = shown->run->cell.sampling != FRAMES_1FPS || shown->n == (size_t)shown->run->cell.frames;
+    for (size_t i = 0; i < shown->n && times; i++) /* models.md 5.1, frame_time */
+        times[i] = shown->index[i] / (uniform ? fps : stride);
+    work->cells[c].time = times ? time_instruction(job->facts.n_frames / fps, times, shown->n, &work->arena) : NULL;
+    return work->cells[c].time ? 0 : err_no_memory(err, "a prompt");
+}
+
+int native_prepare(struct work *work, size_t c, struct err *err)
+{
+    int rc = encode_cell(work, c, err);
+    if (!rc && !native_must_stop(work))
+        rc = plan_cell(work, c, err);
+    if (!rc && !work->stopped)
+        rc = time_cell(work, c, err);
+    return rc;
+}
