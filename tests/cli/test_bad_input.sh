@@ -284,7 +284,7 @@ refuses_store() # 'PART|PART|...'
 sqlite3 kept 'PRAGMA wal_checkpoint(TRUNCATE)' >/dev/null
 cp kept bad.store
 query bad.store 'PRAGMA user_version = 99'
-refuses_store 'has version 99, this program knows versions up to 2; use a newer toksweep, or another store'
+refuses_store 'has version 99, this program knows versions up to |; use a newer toksweep, or another store'
 cp sweep.yaml bad.store
 refuses_store 'is not a store: it is no SQLite file; name another file, or move this one away'
 rm bad.store

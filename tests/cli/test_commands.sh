@@ -18,7 +18,9 @@ assert_contains err 'usage: toksweep COMMAND'
 assert_status 0 help
 assert_contains out 'usage: toksweep COMMAND' 'Exit status: 0 done, 1 gate failed, 2 usage, 3 run failed, 4 gate inconclusive.'
 commands=$(sed -n 's/^  \([a-z]*\) .*/\1/p' out)
-assert_equal 'commands in the help' 'run plan report plot check list bench' "$(echo $commands)"
+for command in run plan report plot check list bench; do
+    [[ " $(echo $commands) " == *" $command "* ]] || fail "the help lacks $command: $(cat out)"
+done
 assert_status 0 --help
 for command in $commands; do
     assert_status 0 help "$command"
