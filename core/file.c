@@ -1,8 +1,10 @@
-/* Reading a file whole. */
+/* Reading and writing a file whole. */
 #include "core/file.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -53,5 +55,35 @@ int file_load(char **bytes, size_t *length, const char *path, size_t most, struc
         free(buffer);
     else
         *bytes = buffer;
+    return rc;
+}
+
+static int descriptor_write(int fd, const char *path, const char *bytes, size_t length, struct err *err)
+{
+    for (size_t done = 0; done < length;) {
+        ssize_t n = write(fd, bytes + done, length - done);
+        if (n < 0 && errno != EINTR)
+            return err_errno(err, "write", path);
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return fsync(fd) ? err_errno(err, "write", path) : 0;
+}
+
+int file_save(const char *path, const char *bytes, size_t length, struct err *err)
+{
+    char beside[4096];
+    int n = snprintf(beside, sizeof beside, "%s.%ld.part", path, (long)getpid());
+    if (n < 0 || (size_t)n >= sizeof beside)
+        return err_set(err, ERR_IO, "cannot write '%.200s...': the path is too long", path);
+    int fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return err_errno(err, "write", path);
+    int rc = descriptor_write(fd, path, bytes, length, err);
+    if (close(fd) && !rc)
+        rc = err_errno(err, "write", path);
+    if (!rc && rename(beside, path))
+        rc = err_errno(err, "write", path);
+    if (rc)
+        unlink(beside);
     return rc;
 }

@@ -55,6 +55,7 @@ int cli_main(int argc, char **argv);
 /* Set by SIGINT and SIGTERM; a second signal ends the process at once. */
 extern atomic_bool cli_stopped;
 
-extern const struct cli_command command_run, command_plan, command_report, command_compare, command_plot, command_check, command_list, command_bench;
+extern const struct cli_command command_run, command_plan, command_report, command_compare, command_plot, command_export, command_check, command_list,
+    command_bench;
 
 #endif

@@ -2,6 +2,7 @@
 #include "harness/accuracy.h"
 #include "harness/calibrate.h"
 #include "harness/cli.h"
+#include "harness/origin.h"
 #include "harness/schedule.h"
 
 #include "build_facts.h"
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/utsname.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -146,28 +146,13 @@ static int open_runner(struct run *run, struct err *err)
     return rc ? rc : sweep->runner->open(&run->runner, &how, &run->facts, err);
 }
 
-static const char *command_line(const struct cli_args *args, struct arena *arena)
-{
-    const char *out = "toksweep";
-    for (int i = 1; i < args->argc && out; i++)
-        out = arena_printf(arena, "%s %s", out, args->argv[i]);
-    return out ? out : "";
-}
-
 static int begin(struct run *run, struct err *err)
 {
-    struct utsname host = {0};
     char *config = json_text(config_root(run->sweep.config));
-    uname(&host);
-    struct run_facts facts = {.command = command_line(run->args, &run->arena),
-                              .sweep_name = run->sweep.name,
-                              .config = config ? config : "{}",
-                              .revision = BUILD_REVISION,
-                              .build_digest = BUILD_DIGEST,
-                              .libraries = "{\"compiler\":\"" BUILD_COMPILER "\",\"libraries\":\"" BUILD_LIBRARIES "\"}",
-                              .host = host.nodename,
-                              .device = arena_printf(&run->arena, "%s, %d jobs of %d threads", run->facts.device, run->schedule.jobs, run->schedule.threads)};
-    int rc = store_begin_run(run->store, &facts, &run->id, err);
+    const char *device =
+        arena_printf(&run->arena, "%s, %d jobs of %d threads", run->facts.device, run->schedule.jobs, run->schedule.threads);
+    int rc = config && device ? origin_begin_run(run->store, run->args, run->sweep.name, config, device, &run->id, err)
+                              : err_no_memory(err, "a sweep's configuration");
     free(config);
     return rc;
 }

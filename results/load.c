@@ -39,8 +39,8 @@ int store_find_cell(struct store *store, const char *name, int64_t *id, struct e
     if (rc == 0 && n_cells == 0)
         rc = err_set(err, ERR_CONFIG, "store '%s' holds no cell; 'toksweep run' and 'toksweep import' fill it", store->path);
     else if (rc == 0 && n == 0)
-        rc = err_set(err, ERR_CONFIG, "no cell of store '%s' is called '%s'; give a label or the beginning of a digest of %s", store->path, name,
-                     cells.bytes);
+        rc = err_set(err, ERR_CONFIG, "no cell of store '%s' is called '%s'; give a label or the beginning of a digest of %s", store->path,
+                     name, cells.bytes);
     else if (rc == 0 && n > 1)
         rc = err_set(err, ERR_CONFIG, "%zu cells of store '%s' may be meant: give the beginning of a digest, of %s", n, store->path,
                      fitting.bytes);
@@ -194,8 +194,8 @@ static int load_samples(struct loader *loader, struct err *err)
     loader->cell->answers = table(loader, manifest->n_samples, sizeof *loader->cell->answers);
     struct query query = query_on(loader->store,
         "SELECT sample.id, video_id, manifest_row, sample.name, question, sample.answer, task_type, duration, domain, sub_category, "
-        "answer.id, status, raw, message, extracted, correct, cost.frames, tokens_visual, tokens_marker, tokens_text, tokens_generated, record "
-        "FROM sample LEFT JOIN answer ON answer.sample_id = sample.id AND answer.cell_id = :cell "
+        "answer.id, status, raw, message, extracted, correct, cost.frames, tokens_visual, tokens_marker, tokens_text, tokens_generated, "
+        "record FROM sample LEFT JOIN answer ON answer.sample_id = sample.id AND answer.cell_id = :cell "
         "LEFT JOIN cost ON cost.answer_id = answer.id LEFT JOIN imported ON imported.answer_id = answer.id "
         "WHERE sample.benchmark_id = :benchmark ORDER BY manifest_row");
     query_integer(&query, ":cell", loader->cell->id);

@@ -26,7 +26,7 @@ void store_close(struct store *store); /* NULL is fine */
 /* ---- writing ------------------------------------------------------------------------------------------------------------- */
 
 /* Makes one transaction of all writes until store_end_batch: with `rc` 0 it keeps them, else none of them, and returns `rc`. After a
- * write that failed nothing but the end may follow, with that failure. Not for runs: claims and answers are to be seen by others at once. */
+ * write that failed nothing but the end may follow, with that failure. Not for runs: others are to see claims and answers at once. */
 int store_begin_batch(struct store *store, struct err *err);
 int store_end_batch(struct store *store, int rc, struct err *err);
 
@@ -75,7 +75,8 @@ int store_put_answer(struct store *store, int64_t run, int64_t cell, const struc
                      const struct answer *answer, struct err *err);
 
 /* Keeps what an imported log says beyond the reply to a sample that store_put_answer has written: canonical JSON. */
-int store_put_record(struct store *store, int64_t cell, const struct manifest *manifest, size_t sample, const char *record, struct err *err);
+int store_put_record(struct store *store, int64_t cell, const struct manifest *manifest, size_t sample, const char *record,
+                     struct err *err);
 
 /* What a reply is worth under a profile that is not its cell's. */
 struct rescored { int64_t answer; enum answer_status status; int extracted; bool correct; };

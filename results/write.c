@@ -321,7 +321,8 @@ int store_put_answer(struct store *store, int64_t run, int64_t cell, const struc
     return store_commit(store, rc, what, err);
 }
 
-int store_put_record(struct store *store, int64_t cell, const struct manifest *manifest, size_t sample, const char *record, struct err *err)
+int store_put_record(struct store *store, int64_t cell, const struct manifest *manifest, size_t sample, const char *record,
+                     struct err *err)
 {
     int64_t sample_id = 0, answer = 0;
     bool failed = false;
@@ -359,7 +360,8 @@ static int put_rescoring(struct store *store, int64_t cell, const char *profile,
 static int put_score(struct store *store, int64_t rescoring, const struct rescored *score, struct err *err)
 {
     struct query query = query_on(store,
-        "INSERT INTO score (rescoring_id, answer_id, status, extracted, correct) VALUES (:rescoring, :answer, :status, :extracted, :correct)");
+        "INSERT INTO score (rescoring_id, answer_id, status, extracted, correct) "
+        "VALUES (:rescoring, :answer, :status, :extracted, :correct)");
     query_integer(&query, ":rescoring", rescoring);
     query_integer(&query, ":answer", score->answer);
     query_text(&query, ":status", answer_status_name(score->status));
