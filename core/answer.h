@@ -50,6 +50,7 @@ struct answer {
     const char *message;      /* why, for the other statuses; NULL otherwise */
     int extracted;            /* index of the option chosen, -1 if none */
     bool correct;
+    bool empty;               /* nothing was said, reasoning apart where the profile drops it */
     double margin;            /* top logit minus second, at the first generated text id; NaN if not known */
     char tokens_digest[DIGEST_HEX]; /* of the visual tokens (their plan and source frames); "" if not known */
     struct cost cost;

@@ -14,10 +14,22 @@ enum frame_rule {
 
 /* How a letter is found in a reply. Rules: benchmarks.md, section 11. */
 enum extractor {
-    EXTRACT_MCQ,         /* 11.1 shared multiple-choice extractor */
-    EXTRACT_LEGACY,      /* 11.2 first capital letter after known prefixes are deleted */
-    EXTRACT_PARENTHESIS, /* 11.3 the character before the first ')' */
-    EXTRACT_MVBENCH,     /* 11.7 */
+    EXTRACT_MCQ,            /* 11.1 shared multiple-choice extractor */
+    EXTRACT_LEGACY,         /* 11.2 first capital letter A-D after known prefixes are deleted */
+    EXTRACT_PARENTHESIS,    /* 11.3 the character before the first ')' */
+    EXTRACT_LONGVIDEOBENCH, /* 11.5 as 11.2, with A-E and other prefixes */
+    EXTRACT_MMMU,           /* 11.6, and 11.4 */
+    EXTRACT_MVBENCH,        /* 11.7 */
+    EXTRACT_STANDALONE,     /* 11.8 first capital A-D that is a word of its own */
+    EXTRACT_FIRST_WORD,     /* MVBench's own script: the reply's first word */
+};
+
+/* Which words go round a question, where a benchmark's have changed or differ from its authors'. Every benchmark has the first. */
+enum wording {
+    WORDING_LMMS,     /* lmms-eval's present ones */
+    WORDING_EARLY,    /* lmms-eval's before: up to 0.2.3, of MLVU up to 0.3.2 */
+    WORDING_OWN,      /* lmms-eval's with their faults corrected */
+    WORDING_OFFICIAL, /* of the benchmark's authors */
 };
 
 /* Which adapter's words go round a question where a benchmark has several. */
@@ -25,9 +37,15 @@ enum prompt_form { PROMPT_DEFAULT, PROMPT_LLAVA_VID };
 
 struct protocol { /* one benchmark under one profile */
     const char *benchmark;
+    enum wording wording;
     enum extractor extractor;
+    int letters;          /* that a reply may name, however many options there are; 0: those of the question's options */
     bool drop_empty;      /* empty replies leave the denominator (MVBench upstream) */
+    bool drop_unread;     /* so do all replies without a letter (Video-MME's own script) */
+    bool guesses;         /* upstream draws a letter where it finds none (benchmarks.md 2.5); here it is no answer, and the draw is
+                           * told beside the score */
     bool macro;           /* headline is the mean over task types, not over questions */
+    int macro_types;      /* so many types: those without an answer count as 0 in it; 0: only types with answers count */
     int max_new_tokens;
 };
 

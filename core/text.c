@@ -1,4 +1,4 @@
-/* Text: doubling growth, and a check of UTF-8. */
+/* Text: doubling growth, a check of UTF-8, and what a blank is. */
 #include "core/text.h"
 
 #include <stdarg.h>
@@ -88,4 +88,49 @@ size_t utf8_length(const char *at, size_t left)
         if ((p[i] & 0xc0) != 0x80)
             return 0;
     return n;
+}
+
+bool text_is_clean(const char *bytes, size_t length)
+{
+    for (size_t at = 0, n; at < length; at += n) {
+        n = utf8_length(bytes + at, length - at);
+        if (!n || !bytes[at])
+            return false;
+    }
+    return true;
+}
+
+/* ---- blanks -------------------------------------------------------------------------------------------------------------- */
+
+bool text_is_blank(int32_t c)
+{
+    return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
+           c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
+}
+
+/* Length of the blank that begins at `at`, 0 if there is none. No blank takes more than three bytes. */
+static size_t blank_length(const char *at, size_t left)
+{
+    const unsigned char *p = (const unsigned char *)at;
+    size_t n = left ? utf8_length(at, left) : 0;
+    int32_t c = n == 1 ? p[0] : n == 2 ? (p[0] & 0x1f) << 6 | (p[1] & 0x3f)
+              : n == 3 ? (p[0] & 0x0f) << 12 | (p[1] & 0x3f) << 6 | (p[2] & 0x3f) : -1;
+    return text_is_blank(c) ? n : 0;
+}
+
+void text_strip(const char **text, size_t *length)
+{
+    const char *at = *text, *end = at + *length;
+    for (size_t n; (n = blank_length(at, (size_t)(end - at))); at += n)
+        continue;
+    for (bool stripped = true; stripped;) {
+        stripped = false;
+        for (size_t n = 1; n <= 3 && n <= (size_t)(end - at) && !stripped; n++)
+            if (blank_length(end - n, n) == n) {
+                end -= n;
+                stripped = true;
+            }
+    }
+    *text = at;
+    *length = (size_t)(end - at);
 }

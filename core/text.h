@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct text { /* zero-initialise: struct text t = {0}; */
     char *bytes;     /* NUL-terminated once something was added; malloc'ed */
@@ -19,7 +20,16 @@ void text_printf(struct text *text, const char *format, ...) __attribute__((form
 char *text_take(struct text *text);
 void text_free(struct text *text);
 
+/* Python's str.isspace() for one code point (benchmarks.md 2.3). */
+bool text_is_blank(int32_t c);
+
+/* Python's str.strip(): the span of text[0..length) without leading and trailing Unicode blanks. Bytes that are no UTF-8 are not blank. */
+void text_strip(const char **text, size_t *length);
+
 /* Length of the well-formed UTF-8 sequence at `at`, of which `left` >= 1 bytes are left; 0 if there is none. */
 size_t utf8_length(const char *at, size_t left);
+
+/* Whether all of bytes[0..length) is UTF-8, and none of it NUL. */
+bool text_is_clean(const char *bytes, size_t length);
 
 #endif

@@ -5,6 +5,8 @@
 #include "core/rng.h"
 #include "core/text.h"
 
+#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -96,6 +98,40 @@ int build_add_sample(struct build *build, const struct sample *sample, struct er
     return 0;
 }
 
+static char *text_format(struct arena *arena, const char *format, va_list args)
+{
+    char text[2048];
+    vsnprintf(text, sizeof text, format, args);
+    return arena_strdup(arena, text);
+}
+
+int build_flaw(struct build *build, struct sample *sample, struct err *err, const char *format, ...)
+{
+    if (sample->flaw)
+        return 0;
+    va_list args;
+    va_start(args, format);
+    sample->flaw = text_format(&build->manifest->arena, format, args);
+    va_end(args);
+    return sample->flaw ? 0 : err_no_memory(err, "a manifest's texts");
+}
+
+int build_note(struct build *build, const char *kind, const char *sample_id, struct err *err, const char *format, ...)
+{
+    struct manifest *manifest = build->manifest;
+    va_list args;
+    va_start(args, format);
+    struct manifest_note note = {kind, sample_id, text_format(&manifest->arena, format, args)};
+    va_end(args);
+    struct manifest_note *notes = array_reserve(build->notes, manifest->n_notes, &build->notes_capacity, sizeof *notes);
+    if (notes)
+        build->notes = notes;
+    if (!notes || !note.text)
+        return err_no_memory(err, "a manifest's notes");
+    notes[manifest->n_notes++] = note;
+    return 0;
+}
+
 static void *array_keep(struct arena *arena, const void *array, size_t n, size_t size)
 {
     void *kept = arena_alloc(arena, n, size);
@@ -110,13 +146,15 @@ int build_finish(struct build *build, int rc, struct err *err)
     if (!rc) {
         manifest->samples = array_keep(&manifest->arena, build->samples, manifest->n_samples, sizeof *build->samples);
         manifest->videos = array_keep(&manifest->arena, build->videos, manifest->n_videos, sizeof *build->videos);
-        if (!manifest->samples || !manifest->videos)
+        manifest->notes = array_keep(&manifest->arena, build->notes, manifest->n_notes, sizeof *build->notes);
+        if (!manifest->samples || !manifest->videos || !manifest->notes)
             rc = err_no_memory(err, "a manifest");
     }
     if (rc)
-        manifest->n_samples = manifest->n_videos = 0;
+        manifest->n_samples = manifest->n_videos = manifest->n_notes = 0;
     free(build->samples);
     free(build->videos);
+    free(build->notes);
     names_free(&build->by_place);
     return rc;
 }
@@ -143,16 +181,33 @@ bool path_is_file(const char *path)
     return !stat(path, &stat_of) && S_ISREG(stat_of.st_mode);
 }
 
-const char *videos_root(const struct manifest_source *source, const char *folder, const char *const *beside, struct arena *arena)
+const char *folder_choose(const char *given, const char *folder, const char *const *beside, struct arena *arena)
 {
-    if (source->videos)
-        return arena_strdup(arena, source->videos);
+    if (given)
+        return arena_strdup(arena, given);
     for (const char *const *part = beside; *part; part++) {
         const char *path = arena_printf(arena, "%s/%s", folder, *part);
         if (!path || path_is_folder(path))
             return path;
     }
     return arena_printf(arena, "%s/%s", folder, *beside);
+}
+
+const char *videos_root(const struct manifest_source *source, const char *const *beside, struct arena *arena)
+{
+    const char *folder = path_folder(source->path, arena);
+    return folder ? folder_choose(source->videos, folder, beside, arena) : NULL;
+}
+
+const char *subtitles_root(const struct manifest_source *source, const char *videos, const char *name, struct arena *arena)
+{
+    const char *folder = path_folder(source->path, arena), *path = source->subtitles;
+    const struct { const char *base, *step; } places[] = {{videos, "/.."}, {videos, ""}, {folder, ""}, {folder, "/.."}};
+    for (size_t i = 0; i < sizeof places / sizeof *places && folder && !path; i++) {
+        path = arena_printf(arena, "%s%s/%s", places[i].base, places[i].step, name);
+        path = path && path_is_folder(path) ? path : NULL;
+    }
+    return path ? path : arena_printf(arena, "%s/%s", folder ? folder : ".", name); /* NULL when memory is out */
 }
 
 static const char *const extensions[] = {".mp4", ".MP4", ".mkv", ".webm", ".avi", ".mov"};
@@ -171,8 +226,7 @@ static size_t stem_length(const char *name)
     return length;
 }
 
-/* Manifests come from strangers: what they name must lie below the folder of the videos. */
-static bool name_is_inside(const char *name)
+bool name_is_inside(const char *name)
 {
     for (const char *part = name;; part++) {
         size_t length = strcspn(part, "/");
@@ -226,6 +280,15 @@ int video_find(struct video_ref *video, const char *name, const char *root, cons
     return video->path ? 0 : err_no_memory(err, "the path of a video");
 }
 
+int build_video_file(struct build *build, struct records *records, const char *name, const char *root, const char *const *folders,
+                     struct video_ref *video, size_t *index, struct err *err)
+{
+    int place, rc = video_find(video, name, root, folders, false, &place, &build->manifest->arena, err);
+    if (rc == ERR_DATA)
+        return records_fail(records, err, "'%s' cannot be the name of a video", video->id);
+    return rc ? rc : build_add_video(build, video, index, err);
+}
+
 /* ---- prompts ------------------------------------------------------------------------------------------------------------- */
 
 char *options_text(const struct sample *sample, const char *open, const char *close, const char *between, struct arena *arena)
@@ -241,4 +304,23 @@ char *options_text(const struct sample *sample, const char *open, const char *cl
     char *kept = whole ? arena_strdup(arena, whole) : NULL;
     free(whole);
     return kept;
+}
+
+char *official_question(const char *question, const struct sample *sample, struct arena *arena)
+{
+    const char *options = options_text(sample, "(", ") ", "\n", arena);
+    char *whole = options ? arena_printf(arena, "Question: %s\nOptions:\n%s", question, options) : NULL;
+    const char *start = whole;
+    size_t length = whole ? strlen(whole) : 0;
+    if (whole) {
+        text_strip(&start, &length);
+        whole[length] = 0; /* it does not begin with a blank */
+    }
+    return whole;
+}
+
+int prompt_user(struct prompt_text *out, const char *user, struct err *err)
+{
+    *out = (struct prompt_text){.user = user};
+    return user ? 0 : err_no_memory(err, "a prompt");
 }

@@ -84,17 +84,17 @@ static int video_read(struct build *build, struct records *records, const struct
     return rc ? rc : build_add_video(build, &video, index, err);
 }
 
-static int answer_read(struct records *records, struct sample *sample, struct arena *arena, struct err *err)
+static int answer_read(struct build *build, struct records *records, struct sample *sample, struct err *err)
 {
     const char *answer;
-    int rc = records_text(records, "answer", FIELD_NULLABLE, arena, &answer, err);
+    int rc = records_text(records, "answer", FIELD_NULLABLE, &build->manifest->arena, &answer, err);
     sample->answer = -1;
     if (rc || !answer)
         return rc;
     for (int i = 0; i < sample->n_options && sample->answer < 0; i++)
         if (!strcmp(sample->options[i], answer))
             sample->answer = i;
-    return sample->answer >= 0 ? 0 : records_fail(records, err, "the answer '%s' is none of the %d candidates", answer, sample->n_options);
+    return sample->answer >= 0 ? 0 : build_flaw(build, sample, err, "the answer '%s' is none of the %d candidates", answer, sample->n_options);
 }
 
 static int sample_read(struct build *build, struct records *records, const struct task *task, size_t row, const char *root, struct err *err)
@@ -105,9 +105,9 @@ static int sample_read(struct build *build, struct records *records, const struc
     if (!rc)
         rc = records_text(records, "question", FIELD_REQUIRED, arena, &sample.question, err);
     if (!rc)
-        rc = records_texts(records, "candidates", SAMPLE_MOST_OPTIONS, arena, &sample.options, &sample.n_options, err);
+        rc = records_texts(records, "candidates", 1, SAMPLE_MOST_OPTIONS, arena, &sample.options, &sample.n_options, err);
     if (!rc)
-        rc = answer_read(records, &sample, arena, err);
+        rc = answer_read(build, records, &sample, err);
     if (!rc)
         rc = video_read(build, records, task, root, &sample.video, err);
     return rc ? rc : build_add_sample(build, &sample, err);
@@ -144,7 +144,7 @@ static const struct task *task_of_path(const char *path)
 static int folder_load(struct build *build, const struct manifest_source *source, struct digest *digest, struct err *err)
 {
     struct arena *arena = &build->manifest->arena;
-    const char *root = videos_root(source, source->path, beside, arena), *json = arena_printf(arena, "%s/json", source->path);
+    const char *root = folder_choose(source->videos, source->path, beside, arena), *json = arena_printf(arena, "%s/json", source->path);
     if (!root || !json)
         return err_no_memory(err, "the folder of a manifest");
     const char *folder = path_is_folder(json) ? json : source->path;
@@ -170,13 +170,13 @@ static int file_load_one(struct build *build, const struct manifest_source *sour
     if (!task)
         return err_set(err, ERR_DATA, "'%s' is not named after an MVBench task, such as '%s.json', and the name is what says the task",
                        source->path, tasks[0].name);
-    const char *folder = path_folder(source->path, arena);
-    const char *root = folder ? videos_root(source, folder, beside, arena) : NULL;
+    const char *root = videos_root(source, beside, arena);
     return root ? task_load(build, task, source->path, root, digest, err) : err_no_memory(err, "the folder of the videos");
 }
 
-static int load(struct manifest *out, const struct manifest_source *source, struct err *err)
+static int load(struct manifest *out, const struct benchmark *benchmark, const struct manifest_source *source, struct err *err)
 {
+    (void)benchmark;
     struct build build = {.manifest = out};
     struct digest *digest = digest_new();
     if (!digest)
@@ -186,38 +186,61 @@ static int load(struct manifest *out, const struct manifest_source *source, stru
     return build_finish(&build, rc, err);
 }
 
-/* benchmarks.md 7.3. The words are the same in all profiles, and for all models, since lmms-eval 0.2.4. */
-static char *prompt(const struct sample *sample, const struct profile *profile, enum prompt_form form, struct arena *arena)
+static const char official_system[] =
+    "Carefully watch the video and pay attention to the cause and sequence of events, the detail and movement of objects, and the action and "
+    "pose of persons. Based on your observations, select the best option that accurately addresses the question.";
+
+/* The authors' script says its system sentence twice, and begins the reply itself. */
+static int prompt_official(struct prompt_text *out, const struct sample *sample, struct arena *arena, struct err *err)
 {
-    (void)profile;
-    (void)form;
-    const char *options = options_text(sample, "(", ") ", "\n", arena);
-    return options ? arena_printf(arena, "Question:%s\nOption:\n%s\nOnly give the best option.\n", sample->question, options) : NULL;
+    const char *question = official_question(sample->question, sample, arena);
+    *out = (struct prompt_text){.system = official_system, .prefill = "Best option:("};
+    out->user = question ? arena_printf(arena, "%s\n%s\nOnly give the best option.", official_system, question) : NULL;
+    return out->user ? 0 : err_no_memory(err, "a prompt");
 }
 
+/* benchmarks.md 7.3. The words are the same for all models. */
+static int prompt(struct prompt_text *out, const struct sample *sample, const struct prompting *how, struct arena *arena, struct err *err)
+{
+    if (how->protocol->wording == WORDING_OFFICIAL)
+        return prompt_official(out, sample, arena, err);
+    bool early = how->protocol->wording == WORDING_EARLY;
+    const char *options = options_text(sample, early ? "" : "(", early ? ". " : ") ", "\n", arena);
+    if (!options)
+        return err_no_memory(err, "a prompt");
+    return prompt_user(out, arena_printf(arena, early ? "%s\n%s\nAnswer with the option's letter from the given choices directly."
+                                                      : "Question:%s\nOption:\n%s\nOnly give the best option.\n", sample->question, options), err);
+}
+
+#define TASK(name) {"task_type", name, TASK_ROWS}
+
 static const struct published_group groups[] = {
-    {"action_sequence", TASK_ROWS},
-    {"action_prediction", TASK_ROWS},
-    {"action_antonym", TASK_ROWS},
-    {"fine_grained_action", TASK_ROWS},
-    {"unexpected_action", TASK_ROWS},
-    {"object_existence", TASK_ROWS},
-    {"object_interaction", TASK_ROWS},
-    {"object_shuffle", TASK_ROWS},
-    {"moving_direction", TASK_ROWS},
-    {"action_localization", TASK_ROWS},
-    {"scene_transition", TASK_ROWS},
-    {"action_count", TASK_ROWS},
-    {"moving_count", TASK_ROWS},
-    {"moving_attribute", TASK_ROWS},
-    {"state_change", TASK_ROWS},
-    {"fine_grained_pose", TASK_ROWS},
-    {"character_order", TASK_ROWS},
-    {"egocentric_navigation", TASK_ROWS},
-    {"episodic_reasoning", TASK_ROWS},
-    {"counterfactual_inference", TASK_ROWS},
-    {NULL, 0},
+    TASK("action_sequence"),
+    TASK("action_prediction"),
+    TASK("action_antonym"),
+    TASK("fine_grained_action"),
+    TASK("unexpected_action"),
+    TASK("object_existence"),
+    TASK("object_interaction"),
+    TASK("object_shuffle"),
+    TASK("moving_direction"),
+    TASK("action_localization"),
+    TASK("scene_transition"),
+    TASK("action_count"),
+    TASK("moving_count"),
+    TASK("moving_attribute"),
+    TASK("state_change"),
+    TASK("fine_grained_pose"),
+    TASK("character_order"),
+    TASK("egocentric_navigation"),
+    TASK("episodic_reasoning"),
+    TASK("counterfactual_inference"),
+    {NULL, NULL, 0},
 };
+
+static const char *const folder_files[] = {"json/*.json", "*_*.json", NULL};
+static const char *const hub[] = {"OpenGVLab/MVBench", NULL};
+static const char *const homes[] = {"mvbench_video", NULL};
 
 const struct benchmark benchmark_mvbench = {
     .name = "mvbench",
@@ -225,6 +248,10 @@ const struct benchmark benchmark_mvbench = {
     .published_samples = (size_t)TASKS * TASK_ROWS,
     .groups = groups,
     .max_option_letters = 5,
+    .folder_files = folder_files,
+    .hub = hub,
+    .hub_revision = "video",
+    .homes = homes,
     .load = load,
     .prompt = prompt,
 };

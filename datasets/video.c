@@ -63,6 +63,24 @@ static double rate_of(const AVStream *stream)
     return 1;
 }
 
+int video_header(const char *path, double *fps, int64_t *n_frames, struct err *err)
+{
+    struct container container;
+    int rc = container_open(&container, path, err);
+    *fps = 0;
+    *n_frames = 0;
+    if (rc)
+        return rc;
+    AVRational rate = av_guess_frame_rate(container.format, container.stream, NULL);
+    *fps = rate.num && rate.den ? av_q2d(rate) : 0;
+    double seconds = (double)container.format->duration / AV_TIME_BASE;
+    if (seconds < 0.000025) /* OpenCV's zero */
+        seconds = (double)container.stream->duration * av_q2d(container.stream->time_base);
+    *n_frames = container.stream->nb_frames ? container.stream->nb_frames : (int64_t)floor(seconds * *fps + 0.5);
+    container_close(&container);
+    return 0;
+}
+
 static int video_open_file(struct video *video, struct err *err)
 {
     struct container container;

@@ -33,6 +33,10 @@ int video_open(struct video **out, const struct video_ref *ref, int threads, str
 void video_close(struct video *video); /* NULL is fine */
 const struct video_facts *video_facts(const struct video *video);
 
+/* Rate and number of frames as the header of a file gives them, which is what OpenCV says of it (CAP_PROP_FPS, CAP_PROP_FRAME_COUNT);
+ * frames are not counted, and the numbers need not be those of video_facts(). Errors as video_open(). */
+int video_header(const char *path, double *fps, int64_t *n_frames, struct err *err);
+
 /* Indices for `most` frames by `rule`, not yet de-duplicated, ascending: out[0..n), out holds `most`. Pure: no video needed.
  * n_frames >= 1; first and last bound the range for clips (0 and n_frames - 1 for whole videos). fps 0 or NaN counts as 1.
  * Returns how many indices: `most`, or fewer under FRAMES_1FPS. */

@@ -13,8 +13,8 @@ const char *const *conversation_names(void)
     return names;
 }
 
-int prompt_make(struct prompt *out, const struct tokenizer *tokenizer, const char *conversation, const char *time, const char *text,
-                struct arena *arena, struct err *err)
+int prompt_make(struct prompt *out, const struct tokenizer *tokenizer, const char *conversation, const char *time,
+                const struct prompt_text *text, struct arena *arena, struct err *err)
 {
     int which = 0;
     while (names[which] && strcmp(names[which], conversation))
@@ -22,10 +22,9 @@ int prompt_make(struct prompt *out, const struct tokenizer *tokenizer, const cha
     if (!names[which])
         return err_set(err, ERR_CONFIG, "no conversation template '%s'; known: qwen_1_5, qwen_2_5", conversation);
     struct text before = {0}, after = {0};
-    text_printf(&before, "<|im_start|>system\n%s<|im_end|>\n<|im_start|>user\n", systems[which]);
+    text_printf(&before, "<|im_start|>system\n%s<|im_end|>\n<|im_start|>user\n", text->system ? text->system : systems[which]);
     text_printf(&after, "\n%s%s", time ? time : "", time ? "\n" : "");
-    text_put(&after, text);
-    text_put(&after, "<|im_end|>\n<|im_start|>assistant\n");
+    text_printf(&after, "%s<|im_end|>\n<|im_start|>assistant\n%s", text->user, text->prefill ? text->prefill : "");
     int rc = before.failed || after.failed ? err_no_memory(err, "a prompt") : 0;
     if (!rc)
         rc = tokenizer_encode(tokenizer, before.bytes, before.length, arena, &out->before, &out->n_before, err);

@@ -14,6 +14,9 @@
 
 static const struct cli_option options[] = {
     {"videos", "FOLDER", NULL, "manifest: where its videos are", false},
+    {"subtitles", "FOLDER", NULL, "manifest: where its subtitles are", false},
+    {"exclude", "FILE", NULL, "manifest: a list of samples to leave out, as in a sweep file", false},
+    {"decode", NULL, NULL, "manifest: opens every video, and decodes its first, middle and last frame", false},
     {"format", "NAME", "terminal", "terminal, md, csv or json", false},
     {0},
 };
@@ -32,6 +35,49 @@ static int print_table(struct table *table, const struct cli_args *args, struct 
     return rc;
 }
 
+/* ---- videos -------------------------------------------------------------------------------------------------------------- */
+
+/* Opens a video and decodes its first, middle and last frame; of a part, those of the part. */
+static int probe_video(const struct video_ref *ref, struct video_facts *facts, size_t *n_replaced, struct err *err)
+{
+    struct video *video = NULL;
+    struct frames frames = {0};
+    *facts = (struct video_facts){0};
+    *n_replaced = 0;
+    int rc = video_open(&video, ref, 1, err);
+    if (!rc) {
+        uint32_t index[3], first = 0, last;
+        *facts = *video_facts(video);
+        last = facts->n_frames - 1;
+        if (ref->start_s >= 0)
+            clip_range(facts, ref, &first, &last);
+        uint32_t n_frames = last - first + 1;
+        size_t n = frame_indices(FRAMES_UNIFORM, facts->n_frames, facts->fps, first, last, n_frames < 3 ? n_frames : 3, index);
+        rc = video_read(video, index, n, 0, &frames, n_replaced, err);
+    }
+    frames_free(&frames);
+    video_close(video);
+    return rc;
+}
+
+static bool check_video(const char *path, struct table *table)
+{
+    struct err err = {0};
+    size_t n_replaced;
+    struct video_facts facts;
+    int rc = probe_video(&(struct video_ref){.id = path, .path = path, .start_s = -1}, &facts, &n_replaced, &err);
+    const char *slash = strrchr(path, '/');
+    table_cell(table, "%s", slash ? slash + 1 : path);
+    table_cell(table, "%u", facts.n_frames);
+    table_cell(table, "%.3f", facts.fps);
+    table_cell(table, "%.2f", facts.duration_s);
+    table_cell(table, "%d", facts.width);
+    table_cell(table, "%d", facts.height);
+    table_cell(table, "%d", facts.rotation);
+    table_cell(table, "%s", rc ? err.text : n_replaced ? "its end cannot be decoded; the last good frame stands in" : "ok");
+    return !rc;
+}
+
 /* ---- manifest ------------------------------------------------------------------------------------------------------------ */
 
 static void add_finding(const struct finding *finding, void *context)
@@ -43,6 +89,32 @@ static void add_finding(const struct finding *finding, void *context)
     table_cell(table, "%s", finding->text);
 }
 
+/* A finding for each video that is there and cannot be decoded, with the first sample on it. Adds to *errors. */
+static int decode_videos(const struct manifest *manifest, struct table *table, size_t *errors, struct err *out_of_memory)
+{
+    bool *seen = calloc(manifest->n_videos + 1, sizeof *seen);
+    if (!seen)
+        return err_no_memory(out_of_memory, "a list of videos");
+    for (size_t i = 0; i < manifest->n_samples; i++) {
+        const struct sample *sample = &manifest->samples[i];
+        const struct video_ref *video = &manifest->videos[sample->video];
+        struct video_facts facts;
+        struct err err = {0};
+        size_t n_replaced;
+        if (seen[sample->video] || video->missing)
+            continue;
+        seen[sample->video] = true;
+        if (probe_video(video, &facts, &n_replaced, &err)) {
+            add_finding(&(struct finding){true, "undecodable_video", sample->id, err.text}, table);
+            ++*errors;
+        } else if (n_replaced) {
+            add_finding(&(struct finding){false, "truncated_video", sample->id, "its end cannot be decoded; the last good frame stands in"}, table);
+        }
+    }
+    free(seen);
+    return 0;
+}
+
 static int check_manifest(const struct cli_args *args, struct err *err)
 {
     struct manifest manifest;
@@ -52,7 +124,8 @@ static int check_manifest(const struct cli_args *args, struct err *err)
     const struct benchmark *benchmark = benchmark_find(args->operands[1]);
     if (!benchmark)
         return err_set(err, ERR_CONFIG, "no benchmark '%s'; see 'toksweep list benchmarks'", args->operands[1]);
-    struct manifest_source source = {.path = args->operands[2], .videos = cli_text(args, "videos")};
+    struct manifest_source source = {.path = args->operands[2], .videos = cli_text(args, "videos"), .subtitles = cli_text(args, "subtitles"),
+                                     .exclude = cli_text(args, "exclude")};
     int rc = manifest_read(&manifest, benchmark, &source, err);
     if (rc)
         return rc;
@@ -62,7 +135,9 @@ static int check_manifest(const struct cli_args *args, struct err *err)
     table_column(&table, "sample", false);
     table_column(&table, "finding", false);
     size_t errors = manifest_check(&manifest, benchmark, add_finding, &table);
-    if (table.n_cells || strcmp(cli_text(args, "format"), "terminal")) /* machines expect a table without rows, people nothing */
+    if (cli_flag(args, "decode"))
+        rc = decode_videos(&manifest, &table, &errors, err);
+    if (!rc && (table.n_cells || strcmp(cli_text(args, "format"), "terminal"))) /* machines expect a table without rows, people nothing */
         rc = print_table(&table, args, err);
     table_free(&table);
     manifest_free(&manifest);
@@ -95,37 +170,7 @@ static int check_checkpoint(const struct cli_args *args, struct err *err)
     return EXIT_DONE;
 }
 
-/* ---- videos -------------------------------------------------------------------------------------------------------------- */
-
-/* Opens a video and decodes its first, middle and last frame. */
-static bool check_video(const char *path, struct table *table)
-{
-    struct video_ref ref = {.id = path, .path = path, .start_s = -1};
-    struct video *video = NULL;
-    struct frames frames = {0};
-    struct err err = {0};
-    size_t n_replaced = 0;
-    struct video_facts facts = {0};
-    int rc = video_open(&video, &ref, 1, &err);
-    if (!rc) {
-        facts = *video_facts(video);
-        uint32_t index[3];
-        size_t n = frame_indices(FRAMES_UNIFORM, facts.n_frames, facts.fps, 0, facts.n_frames - 1, facts.n_frames < 3 ? facts.n_frames : 3, index);
-        rc = video_read(video, index, n, 0, &frames, &n_replaced, &err);
-    }
-    const char *slash = strrchr(path, '/');
-    table_cell(table, "%s", slash ? slash + 1 : path);
-    table_cell(table, "%u", facts.n_frames);
-    table_cell(table, "%.3f", facts.fps);
-    table_cell(table, "%.2f", facts.duration_s);
-    table_cell(table, "%d", facts.width);
-    table_cell(table, "%d", facts.height);
-    table_cell(table, "%d", facts.rotation);
-    table_cell(table, "%s", rc ? err.text : n_replaced ? "its end cannot be decoded; the last good frame stands in" : "ok");
-    frames_free(&frames);
-    video_close(video);
-    return !rc;
-}
+/* ---- folders of videos --------------------------------------------------------------------------------------------------- */
 
 static int by_name(const void *a, const void *b)
 {

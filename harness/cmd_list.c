@@ -107,7 +107,7 @@ static void list_figures(void)
 
 static void list_axes(void)
 {
-    printf("benchmark   names of 'toksweep list benchmarks', or {name, manifest, videos}\n"
+    printf("benchmark   names of 'toksweep list benchmarks', or {name, manifest, videos, subtitles, exclude}\n"
            "frames      most frames shown, 1..4096\n"
            "compressor  names of 'toksweep list compressors', or {name, options}; an option that is a list is an axis of its own;\n"
            "            a list of them works together in one cell\n"

@@ -2,7 +2,7 @@
 #include "harness/schedule.h"
 
 #include "core/log.h"
-#include "metrics/extract.h"
+#include "core/text.h"
 #include "metrics/score.h"
 
 #include <math.h>
@@ -122,11 +122,8 @@ static int task_new(struct task **out, struct schedule *schedule, const struct p
     bool whole = task->cells && task->samples;
     for (size_t c = 0; c < planned->n_cells && whole; c++)
         task->cells[c].run = &sweep->cells[planned->cells[c]].run;
-    for (size_t s = 0; s < planned->n_samples && whole; s++) {
-        const struct sample *sample = &benchmark->manifest.samples[planned->samples[s]];
-        task->samples[s] = (struct job_sample){sample, benchmark->benchmark->prompt(sample, sweep->profile, sweep->prompt_form, &task->arena)};
-        whole = task->samples[s].prompt;
-    }
+    for (size_t s = 0; s < planned->n_samples && whole; s++)
+        task->samples[s].sample = &benchmark->manifest.samples[planned->samples[s]];
     if (!whole) {
         task_free(task);
         return err_no_memory(err, "a job");
@@ -180,6 +177,23 @@ static struct task *take(struct schedule *schedule, struct queue *queue)
     return task;
 }
 
+/* What is said about each sample of a task. Some benchmarks look at the video for that, so it is done where videos are opened. */
+static int make_prompts(const struct schedule *schedule, struct task *task)
+{
+    const struct sweep *sweep = schedule->sweep;
+    const struct benchmark *benchmark = sweep->benchmarks[task->planned->benchmark].benchmark;
+    struct prompting how = {.protocol = profile_protocol(sweep->profile, benchmark->name), .form = sweep->prompt_form, .video = task->job.video};
+    struct err no_header = {0};
+    int rc = 0;
+    if (benchmark->needs_header && !how.video->missing)
+        video_header(how.video->path, &how.header_fps, &how.header_frames, &no_header); /* zeros, as upstream has them then */
+    for (size_t s = 0; s < task->job.n_samples && !rc; s++)
+        rc = benchmark->prompt(&task->samples[s].prompt, task->samples[s].sample, &how, &task->arena, &task->why);
+    if (rc)
+        task->status = rc == ERR_MEMORY ? ANSWER_OUT_OF_MEMORY : ANSWER_MISSING_VIDEO;
+    return rc;
+}
+
 static void *decode_tasks(void *context)
 {
     struct schedule *schedule = context;
@@ -187,7 +201,8 @@ static void *decode_tasks(void *context)
     while ((task = take(schedule, &schedule->to_decode))) {
         if (!atomic_load(&schedule->halt) &&
             fetch_frames(schedule->sweep, video_of(schedule, task), schedule->facts->frame_side, &task->job, task->cells,
-                         schedule->options->threads, &task->arena, &task->status, &task->why) == 0)
+                         schedule->options->threads, &task->arena, &task->status, &task->why) == 0 &&
+            make_prompts(schedule, task) == 0)
             task->status = ANSWER_OK;
         pthread_mutex_lock(&schedule->lock);
         push(&schedule->to_run, task);

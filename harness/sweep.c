@@ -2,10 +2,10 @@
 #include "harness/sweep.h"
 
 #include "build_facts.h"
+#include "core/hub.h"
 #include "engine/kernels/kernels.h"
 #include "engine/prompt.h"
 
-#include <glob.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,29 +210,24 @@ static int read_protocol(struct sweep *sweep, const struct json *root, struct er
 
 /* ---- benchmarks ---------------------------------------------------------------------------------------------------------- */
 
-/* Looks for a benchmark by name in a data folder: its own folder, or a file of that name. */
-static const char *find_manifest(struct sweep *sweep, const char *data, const char *name)
+/* Where a benchmark's files are: by path, by the id of a data set on the Hub, or by the benchmark's name. */
+static void locate_benchmark(struct sweep *sweep, struct sweep_benchmark *out, const char *manifest, const struct sweep_overrides *overrides)
 {
-    static const char *const forms[] = {"%s/%s/*.parquet", "%s/%s/videomme/*.parquet", "%s/%s/json", "%s/%s/%s.json", "%s/%s/%s.jsonl",
-                                        "%s/%s.parquet",   "%s/%s.json",               "%s/%s.jsonl", "%s/%s", NULL};
-    for (const char *const *form = forms; data && *form; form++) {
-        glob_t found;
-        const char *pattern = arena_printf(&sweep->arena, *form, data, name, name), *path = NULL;
-        if (pattern && !glob(pattern, 0, NULL, &found)) {
-            path = arena_strdup(&sweep->arena, found.gl_pathv[0]);
-            globfree(&found);
-        }
-        if (path)
-            return path;
-    }
-    return NULL;
+    struct manifest_source *source = &out->source;
+    const char *path = manifest ? resolve_path(sweep, manifest) : NULL;
+    source->path = path && !path_exists(path) ? manifest : path;
+    benchmark_locate(source, out->benchmark, overrides->data, &sweep->arena);
+    if (manifest && source->path == manifest)
+        source->path = path;
 }
 
 static int read_benchmark(struct sweep *sweep, const struct json *value, const struct sweep_overrides *overrides, struct err *err)
 {
-    static const char *const known[] = {"name", "manifest", "videos", NULL};
+    static const char *const known[] = {"name", "manifest", "videos", "subtitles", "exclude", NULL};
     struct sweep_benchmark *out = &sweep->benchmarks[sweep->n_benchmarks];
-    const char *name = json_string(value), *manifest = NULL, *videos = NULL;
+    const char *name = json_string(value), *manifest = NULL;
+    const struct { const char *key; const char **out; } folders[] = {
+        {"videos", &out->source.videos}, {"subtitles", &out->source.subtitles}, {"exclude", &out->source.exclude}};
     int rc = 0;
     if (json_type(value) == JSON_OBJECT) {
         rc = config_check_keys(sweep->config, value, "benchmark", known, err);
@@ -240,19 +235,22 @@ static int read_benchmark(struct sweep *sweep, const struct json *value, const s
             rc = get_choice(sweep, value, "name", names(benchmark_name_at, &sweep->arena), NULL, &name, err);
         if (!rc)
             rc = get_string(sweep, value, "manifest", NULL, &manifest, err);
-        if (!rc)
-            rc = get_string(sweep, value, "videos", NULL, &videos, err);
+        for (size_t i = 0; i < sizeof folders / sizeof *folders && !rc; i++)
+            if (!(rc = get_string(sweep, value, folders[i].key, NULL, folders[i].out, err)) && *folders[i].out)
+                *folders[i].out = resolve_path(sweep, *folders[i].out);
     }
     if (rc)
         return rc;
     if (!name || !benchmark_find(name)) {
         const char *near = name ? nearest_word(name, names(benchmark_name_at, &sweep->arena)) : NULL;
-        return config_err(sweep->config, value, err, "a benchmark is a name or {name, manifest, videos}; %s%s%s", near ? "did you mean '" : "see 'toksweep list benchmarks'",
-                          near ? near : "", near ? "'?" : "");
+        return config_err(sweep->config, value, err, "a benchmark is a name or {name, manifest, videos, subtitles, exclude}; %s%s%s",
+                          near ? "did you mean '" : "see 'toksweep list benchmarks'", near ? near : "", near ? "'?" : "");
     }
     out->benchmark = benchmark_find(name);
-    out->source.path = manifest ? resolve_path(sweep, manifest) : find_manifest(sweep, overrides->data, name);
-    out->source.videos = videos ? resolve_path(sweep, videos) : NULL;
+    if (out->benchmark->interleaves && !sweep->runner->interleaves)
+        return config_err(sweep->config, value, err, "benchmark %s puts frames between subtitles, and runner %s shows them in one piece; ask "
+                          "longvideobench_val_v instead", name, sweep->runner->name);
+    locate_benchmark(sweep, out, manifest, overrides);
     sweep->n_benchmarks++;
     return 0;
 }
@@ -600,7 +598,7 @@ int sweep_load_manifests(struct sweep *sweep, struct err *err)
     for (size_t i = 0; i < sweep->n_benchmarks; i++) {
         struct sweep_benchmark *b = &sweep->benchmarks[i];
         if (!b->source.path)
-            return err_set(err, ERR_CONFIG, "no manifest of benchmark %s; write {name: %s, manifest: PATH, videos: FOLDER} in '%s', or give --data FOLDER",
+            return err_set(err, ERR_CONFIG, "no manifest of benchmark %s; write {name: %s, manifest: PATH, videos: FOLDER} in '%s', give --data FOLDER, or set HF_HOME",
                            b->benchmark->name, b->benchmark->name, config_name(sweep->config));
         int rc = manifest_load(&b->manifest, b->benchmark, &b->source, err);
         if (rc)
@@ -652,34 +650,14 @@ int sweep_calibrated(struct sweep *sweep, size_t i, double threshold, struct err
 
 int sweep_model_folder(const struct sweep *sweep, struct arena *arena, const char **out, struct err *err)
 {
-    const char *model = sweep->model, *home = getenv("HOME"), *hf_home = getenv("HF_HOME"), *hub = getenv("HF_HUB_CACHE");
+    const char *model = sweep->model;
     *out = model;
     if (is_folder(model))
         return 0;
-    const char *beside = arena_printf(arena, "%s/%s", folder_of(config_name(sweep->config), arena), model);
-    if (beside && is_folder(beside)) {
-        *out = beside;
+    const char *beside = arena_printf(arena, "%s/%s", folder_of(config_name(sweep->config), arena), model), *cache = hub_cache(arena);
+    *out = beside && is_folder(beside) ? beside : hub_snapshot("models", model, "main", arena);
+    if (*out)
         return 0;
-    }
-    if (!hub && hf_home)
-        hub = arena_printf(arena, "%s/hub", hf_home);
-    if (!hub && home)
-        hub = arena_printf(arena, "%s/.cache/huggingface/hub", home);
-    const char *slash = strchr(model, '/');
-    char revision[128] = "";
-    if (hub && slash && !strchr(slash + 1, '/')) {
-        char *folder = arena_printf(arena, "%s/models--%.*s--%s", hub, (int)(slash - model), model, slash + 1);
-        char *ref = folder ? arena_printf(arena, "%s/refs/main", folder) : NULL;
-        FILE *file = ref ? fopen(ref, "r") : NULL;
-        if (file) {
-            if (fgets(revision, sizeof revision, file))
-                revision[strcspn(revision, "\r\n")] = 0;
-            fclose(file);
-        }
-        *out = *revision ? arena_printf(arena, "%s/snapshots/%s", folder, revision) : NULL;
-        if (*out && is_folder(*out))
-            return 0;
-    }
     return err_set(err, ERR_CONFIG, "no model '%s': neither a folder here nor beside the sweep file nor in the Hub cache '%s'; give the path of a checkpoint folder",
-                   model, hub ? hub : "(no HOME)");
+                   model, cache ? cache : "(no HOME)");
 }

@@ -5,6 +5,8 @@
  * replacement character. Facts: benchmarks.md 11; the numbers of its rules are given below. */
 #include "metrics/extract.h"
 
+#include "core/text.h"
+
 #include <string.h>
 #include <utf8proc.h>
 
@@ -50,13 +52,6 @@ static bool span_empty(struct span span)
     return span.at == span.end;
 }
 
-/* Python's str.isspace(). */
-static bool is_blank(int32_t c)
-{
-    return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 || c == 0x1680 || (c >= 0x2000 && c <= 0x200a) ||
-           c == 0x2028 || c == 0x2029 || c == 0x202f || c == 0x205f || c == 0x3000;
-}
-
 static bool is_letter(int32_t c)
 {
     utf8proc_category_t category = utf8proc_category(c);
@@ -79,11 +74,9 @@ static bool is_word(int32_t c)
 
 static struct span span_strip(struct span span)
 {
-    size_t n;
-    while (!span_empty(span) && is_blank(span_first(span, &n)))
-        span.at += n;
-    while (!span_empty(span) && is_blank(span_last(span, &n)))
-        span.end -= n;
+    size_t length = (size_t)(span.end - span.at);
+    text_strip(&span.at, &length);
+    span.end = span.at + length;
     return span;
 }
 
@@ -100,13 +93,6 @@ static struct span span_strip_char(struct span span, char c)
 static struct span span_of_reply(const char *reply)
 {
     return span_strip((struct span){reply, reply + strlen(reply)});
-}
-
-void text_strip(const char **text, size_t *length)
-{
-    struct span span = span_strip((struct span){*text, *text + *length});
-    *text = span.at;
-    *length = (size_t)(span.end - span.at);
 }
 
 /* Moves what is at `from` to `to`, before it in the same string. */
@@ -158,7 +144,8 @@ static bool phrase_matches(struct span at, const char *phrase, struct span *afte
 {
     struct span wanted = {phrase, phrase + strlen(phrase)};
     while (!span_empty(wanted)) {
-        if (span_empty(at) || utf8proc_tolower(span_take(&at)) != span_take(&wanted))
+        int32_t c = span_empty(at) ? -1 : span_take(&at);
+        if (c < 0 || c == DOTTED_CAPITAL_I || utf8proc_tolower(c) != span_take(&wanted))
             return false;
     }
     *after = at;
@@ -167,7 +154,7 @@ static bool phrase_matches(struct span at, const char *phrase, struct span *afte
 
 /* What follows the first occurrence of `phrase`; false if there is none. Upstream finds the place in the lower-case text and uses
  * it in the text itself; the dotted capital I, alone of all letters, is two code points in lower case, so that each one before the
- * place moves it one on. (Its lower case begins with 'i', but then comes a combining dot, which no phrase has.) */
+ * place moves it one on. No phrase has one in it: the second of them is a combining dot. */
 static bool phrase_find(struct span text, const char *phrase, struct span *after)
 {
     size_t moved = 0;
@@ -252,21 +239,26 @@ static int extract_mcq(struct span text, int n_letters)
     return letter;
 }
 
-/* ---- 11.2 legacy regex --------------------------------------------------------------------------------------------------- */
+/* ---- 11.2 and 11.5: the first letter after known prefixes are deleted ------------------------------------------------------ */
 
 /* The last is what two missing commas upstream made of three. */
 static const char *const legacy_prefixes[] = {
     "The best answer is", "The correct answer is", "The answer is", "The answer", "The best option isThe correct option is",
-    "Best answer:Best option:",
+    "Best answer:Best option:", NULL,
 };
+
+static const char *const longvideobench_prefixes[] = {
+    "The best answer is", "The correct answer is", "The answer is", "The answer", "The best option is", "The correct option is",
+    "Best answer:", "Best option:", NULL,
+};
+
+enum { MOST_DELETIONS = 8 };
 
 struct deletion { /* of one prefix, from a stream of bytes that is looked ahead as far as the prefix is long */
     const char *prefix;
     size_t length, n;
     char ahead[40];
 };
-
-enum { DELETIONS = sizeof legacy_prefixes / sizeof *legacy_prefixes };
 
 /* The next byte of `text` after deletions[0..level]; -1 at its end. Deletion happens level by level, as upstream does it, so that
  * what one leaves behind can be a prefix of a later one, but never of its own. */
@@ -288,16 +280,17 @@ static int deletion_next(struct deletion *deletions, int level, struct span *tex
     return c;
 }
 
-static int extract_legacy(struct span text)
+static int extract_after_prefixes(struct span text, const char *const *prefixes, int n_letters)
 {
-    struct deletion deletions[DELETIONS] = {0};
-    for (int i = 0; i < DELETIONS; i++) {
-        deletions[i].prefix = legacy_prefixes[i];
-        deletions[i].length = strlen(legacy_prefixes[i]);
+    struct deletion deletions[MOST_DELETIONS] = {0};
+    int n = 0;
+    for (; prefixes[n]; n++) {
+        deletions[n].prefix = prefixes[n];
+        deletions[n].length = strlen(prefixes[n]);
     }
-    for (int c; (c = deletion_next(deletions, DELETIONS - 1, &text)) >= 0;)
-        if (letter_index(c, 4) >= 0)
-            return letter_index(c, 4);
+    for (int c; (c = deletion_next(deletions, n - 1, &text)) >= 0;)
+        if (letter_index(c, n_letters) >= 0)
+            return letter_index(c, n_letters);
     return -1;
 }
 
@@ -309,6 +302,160 @@ static int extract_parenthesis(struct span text)
     if (parenthesis && parenthesis > text.at)
         return letter_index(parenthesis[-1], 26);
     return !parenthesis && text.end - text.at == 1 ? letter_index(*text.at, 26) : -1;
+}
+
+/* ---- 11.6 MMMU ----------------------------------------------------------------------------------------------------------- */
+
+struct lowered { /* a text in lower case, as Python's str.lower() has it, as a stream of code points */
+    struct span rest;
+    int32_t pending;  /* second half of the dotted capital I's lower case, 0 if none */
+    bool after_cased; /* the last code point that is not ignored here has a case */
+};
+
+enum { CAPITAL_SIGMA = 0x3a3, SIGMA = 0x3c3, FINAL_SIGMA = 0x3c2, DOT_ABOVE = 0x307 };
+
+/* Unicode's Cased. */
+static bool is_cased(int32_t c)
+{
+    utf8proc_category_t category = utf8proc_category(c);
+    return category == UTF8PROC_CATEGORY_LU || category == UTF8PROC_CATEGORY_LL || category == UTF8PROC_CATEGORY_LT || c == 0xaa || c == 0xba ||
+           (c >= 0x2160 && c <= 0x217f) || (c >= 0x24b6 && c <= 0x24e9);
+}
+
+/* Unicode's Case_Ignorable: marks, formats, modifiers, and what can stand inside a word. */
+static bool is_case_ignored(int32_t c)
+{
+    static const int32_t inside[] = {'\'',   '.',    ':',    0xb7,   0x387,  0x55f,  0x5f4,  0x2018, 0x2019,
+                                     0x2024, 0x2027, 0xfe13, 0xfe52, 0xfe55, 0xff07, 0xff0e, 0xff1a};
+    switch (utf8proc_category(c)) {
+    case UTF8PROC_CATEGORY_MN:
+    case UTF8PROC_CATEGORY_ME:
+    case UTF8PROC_CATEGORY_CF:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_SK:
+        return true;
+    default:
+        break;
+    }
+    for (size_t i = 0; i < sizeof inside / sizeof *inside; i++)
+        if (c == inside[i])
+            return true;
+    return false;
+}
+
+static bool cased_follows(struct span rest)
+{
+    while (!span_empty(rest)) {
+        int32_t c = span_take(&rest);
+        if (!is_case_ignored(c))
+            return is_cased(c);
+    }
+    return false;
+}
+
+static int32_t lowered_next(struct lowered *text)
+{
+    int32_t c = text->pending;
+    text->pending = 0;
+    if (c)
+        return c;
+    if (span_empty(text->rest))
+        return -1;
+    c = span_take(&text->rest);
+    bool final = text->after_cased && c == CAPITAL_SIGMA && !cased_follows(text->rest);
+    text->pending = c == DOTTED_CAPITAL_I ? DOT_ABOVE : 0;
+    text->after_cased = is_case_ignored(c) ? text->after_cased : is_cased(c);
+    return c == DOTTED_CAPITAL_I ? 'i' : c == CAPITAL_SIGMA ? (final ? FINAL_SIGMA : SIGMA) : utf8proc_tolower(c);
+}
+
+static bool lowered_begins(struct lowered text, struct lowered part)
+{
+    for (int32_t c; (c = lowered_next(&part)) >= 0;)
+        if (lowered_next(&text) != c)
+            return false;
+    return true;
+}
+
+/* Where `part` begins last in `text`, both in lower case; -1 if it does not. */
+static ptrdiff_t lowered_find_last(struct span text, const char *part)
+{
+    struct lowered at = {.rest = text}, wanted = {.rest = {part, part + strlen(part)}};
+    ptrdiff_t last = -1, place = 0;
+    do {
+        if (lowered_begins(at, wanted))
+            last = place;
+        place++;
+    } while (lowered_next(&at) >= 0);
+    return last;
+}
+
+/* Python's len(text.split()). */
+static int words_count(struct span text)
+{
+    int n = 0;
+    for (bool inside = false; !span_empty(text);) {
+        bool blank = text_is_blank(span_take(&text));
+        n += !blank && !inside;
+        inside = !blank;
+    }
+    return n;
+}
+
+/* Where `letter` stands last with `before` in front and `after` behind, -1 if nowhere; 0 stands for anything. The text counts as
+ * begun and ended by a blank. */
+static ptrdiff_t letter_find_last(struct span text, char before, char letter, char after)
+{
+    for (const char *p = text.end; p-- > text.at;) {
+        char in_front = p > text.at ? p[-1] : ' ', behind = p + 1 < text.end ? p[1] : ' ';
+        if (*p == letter && (!before || in_front == before) && behind == after)
+            return p - text.at;
+    }
+    return -1;
+}
+
+enum mmmu_form { MMMU_BRACKETS, MMMU_BLANK, MMMU_PERIOD, MMMU_CONTENT, MMMU_FORMS };
+
+static ptrdiff_t mmmu_find(struct span text, enum mmmu_form form, int letter, const char *const *options)
+{
+    switch (form) {
+    case MMMU_BRACKETS: return letter_find_last(text, '(', (char)('A' + letter), ')');
+    case MMMU_BLANK: return letter_find_last(text, 0, (char)('A' + letter), ' ');
+    case MMMU_PERIOD: return letter_find_last(text, 0, (char)('A' + letter), '.');
+    case MMMU_CONTENT:
+    case MMMU_FORMS: break;
+    }
+    return lowered_find_last(text, options[letter]);
+}
+
+/* Upstream finds letters in one form and ranks them in another: what stands between blanks, whatever was found. */
+static ptrdiff_t mmmu_rank(struct span text, enum mmmu_form form, int letter, const char *const *options)
+{
+    if (form == MMMU_BRACKETS || form == MMMU_CONTENT)
+        return mmmu_find(text, form, letter, options);
+    return letter_find_last(text, ' ', (char)('A' + letter), ' ');
+}
+
+static int extract_mmmu(struct span text, int n_letters, const char *const *options)
+{
+    for (const char *c = ",.!?;:'"; *c; c++)
+        text = span_strip_char(text, *c);
+    int last_form = words_count(text) > 5 && options ? MMMU_CONTENT : MMMU_PERIOD;
+    for (int form = MMMU_BRACKETS; form <= last_form; form++) {
+        int chosen = -1;
+        ptrdiff_t best = -1;
+        for (int letter = 0; letter < n_letters; letter++) {
+            if (mmmu_find(text, (enum mmmu_form)form, letter, options) < 0)
+                continue;
+            ptrdiff_t rank = mmmu_rank(text, (enum mmmu_form)form, letter, options);
+            if (chosen < 0 || rank > best) {
+                chosen = letter;
+                best = rank;
+            }
+        }
+        if (chosen >= 0)
+            return chosen;
+    }
+    return -1;
 }
 
 /* ---- 11.7 MVBench -------------------------------------------------------------------------------------------------------- */
@@ -399,14 +546,57 @@ static int extract_mvbench(struct span text)
     return -1;
 }
 
-int extract_letter(enum extractor extractor, const char *reply, int n_letters)
+/* ---- 11.8 a capital that is a word of its own ---------------------------------------------------------------------------- */
+
+static int extract_standalone(struct span text)
+{
+    for (bool after_word = false; !span_empty(text);) {
+        int32_t c = span_take(&text);
+        int letter = letter_index(c, 4);
+        size_t n;
+        if (letter >= 0 && !after_word && (span_empty(text) || !is_word(span_first(text, &n))))
+            return letter;
+        after_word = is_word(c);
+    }
+    return -1;
+}
+
+/* ---- MVBench's own script ------------------------------------------------------------------------------------------------ */
+
+/* The reply goes on after "Best option:(". The script puts that bracket back, takes what comes before the first blank of the first
+ * line, and holds it against "(x)": it names x when it is a part of that without its periods, or has it as a part with them. Where
+ * nothing is left but the bracket it is a part of every answer and the script says right; here it is no answer. */
+static int extract_first_word(struct span text, int n_letters)
+{
+    char word[64] = "(", bare[64] = "("; /* longer words name nothing that a part of them does not */
+    size_t n = 1, n_bare = 1;
+    for (const char *p = text.at; p < text.end && *p != ' ' && *p != '\n' && n + 1 < sizeof word; p++) {
+        word[n] = *p >= 'A' && *p <= 'Z' ? (char)(*p | 0x20) : *p;
+        if (word[n] != '.')
+            bare[n_bare++] = word[n];
+        n++;
+    }
+    word[n] = bare[n_bare] = 0;
+    for (int letter = 0; letter < n_letters; letter++) {
+        const char wanted[] = {'(', (char)('a' + letter), ')', 0};
+        if ((n_bare > 1 && strstr(wanted, bare)) || strstr(word, wanted))
+            return letter;
+    }
+    return -1;
+}
+
+int extract_letter(enum extractor extractor, const char *reply, int n_letters, const char *const *options)
 {
     struct span text = span_of_reply(reply);
     switch (extractor) {
     case EXTRACT_MCQ: return extract_mcq(text, n_letters);
-    case EXTRACT_LEGACY: return extract_legacy(text);
+    case EXTRACT_LEGACY: return extract_after_prefixes(text, legacy_prefixes, 4);
     case EXTRACT_PARENTHESIS: return extract_parenthesis(text);
+    case EXTRACT_LONGVIDEOBENCH: return extract_after_prefixes(text, longvideobench_prefixes, 5);
+    case EXTRACT_MMMU: return extract_mmmu(text, n_letters, options);
     case EXTRACT_MVBENCH: return extract_mvbench(text);
+    case EXTRACT_STANDALONE: return extract_standalone(text);
+    case EXTRACT_FIRST_WORD: return extract_first_word(text, n_letters);
     }
     return -1;
 }

@@ -7,7 +7,8 @@
 #include "core/profile.h"
 #include "core/sample.h"
 
-/* Sets status, extracted and correct of `answer` from a stripped reply to `sample`; its other members stay.
+/* Sets status, extracted, correct and empty of `answer` from a stripped reply to `sample`; its other members stay. A letter that upstream
+ * would have drawn is none.
  * protocol      the profile's, of the sample's benchmark
  * most_letters  that the benchmark's options have
  * ERR_MEMORY only. */

@@ -79,6 +79,7 @@ static int mock_run(void *self, void *worker, const struct job *job, answer_sink
 
 const struct runner runner_mock = {
     .name = "mock",
+    .interleaves = true,
     .summary = "answers from the manifest without a model, to try a sweep's plumbing",
     .open = mock_open,
     .close = free,

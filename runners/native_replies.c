@@ -142,7 +142,7 @@ static int make_prompts(struct work *work, const struct group *group, struct pro
         size_t s = group->asks[i].s;
         if (!prompts[s].n_after)
             rc = prompt_make(&prompts[s], work->native->model->tokenizer, job->cells[lead].run->cell.conversation, work->cells[lead].time,
-                             job->samples[s].prompt, &work->scratch, err);
+                             &job->samples[s].prompt, &work->scratch, err);
     }
     return rc;
 }

@@ -37,7 +37,7 @@ struct job_cell {
 
 struct job_sample {
     const struct sample *sample;
-    const char *prompt;  /* the user's text without the video: profile and benchmark have made it */
+    struct prompt_text prompt; /* profile and benchmark have made it */
 };
 
 struct job {
@@ -81,6 +81,7 @@ struct runner_facts {
 struct runner {
     const char *name, *summary;
     bool opens_checkpoint; /* options.model is the folder of a checkpoint, and computing with it is what an answer costs */
+    bool interleaves; /* can put frames at the "<image>"s of a prompt */
     int (*open)(void **self, const struct runner_options *options, struct runner_facts *facts, struct err *err);
     void (*close)(void *self);
 

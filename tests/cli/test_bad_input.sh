@@ -178,8 +178,12 @@ edit_manifest() # SED_SCRIPT
     edit_file bad.json "$1"
 }
 
-echo 'question,answer' >bad.csv
-refuses_manifest bad.csv "'bad.csv' is no manifest|PAR1|JSON list|JSON Lines"
+echo 'question,answer' >bad.txt
+refuses_manifest bad.txt "'bad.txt' is no manifest|.csv|PAR1|JSON list|JSON Lines"
+cp bad.txt bad.csv
+refuses_manifest bad.csv "'bad.csv' has no questions"
+printf 'question,answer\nq\n' >bad.csv
+refuses_manifest bad.csv "'bad.csv', line 2: 1 fields; the first line has 2"
 printf '\200\001\000[{' >bad.bin
 refuses_manifest bad.bin "'bad.bin' is no manifest"
 : >bad.bin

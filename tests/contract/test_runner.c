@@ -88,7 +88,7 @@ static void subject_open(struct subject *subject, const struct runner *runner)
     static const char *const ids[SAMPLES] = {"a-1", "a-2", "a-3"}, *const options_of[] = {"A. x", "B. y"};
     for (int s = 0; s < SAMPLES; s++) {
         subject->samples[s] = (struct sample){.id = ids[s], .question = "q", .options = options_of, .n_options = 2, .answer = 1};
-        subject->job_samples[s] = (struct job_sample){&subject->samples[s], s == 0 ? "Which?" : s == 1 ? "How many?" : "Where is it?"};
+        subject->job_samples[s] = (struct job_sample){&subject->samples[s], {.user = s == 0 ? "Which?" : s == 1 ? "How many?" : "Where is it?"}};
     }
     subject->video = (struct video_ref){.id = "a", .path = "a.mp4", .start_s = -1};
     for (int i = 0; i < CELLS * SAMPLES; i++)
@@ -210,7 +210,7 @@ static void test_too_long_is_a_status(void **state)
     char *prompt = malloc(200001);
     memset(prompt, '7', 200000); /* digits are never grouped: one id each, far more than the context holds */
     prompt[200000] = 0;
-    subject.job_samples[1].prompt = prompt;
+    subject.job_samples[1].prompt.user = prompt;
     struct seen seen = run(&subject, 1000);
     for (int c = 0; c < CELLS; c++) {
         assert_int_equal(seen.status[c * SAMPLES], ANSWER_OK);

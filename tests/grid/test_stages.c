@@ -172,7 +172,7 @@ static void test_prompt_ids(void **state)
     for (const struct json *p = json_first(json_get(facts, "prompts")); p; p = json_next(p), n++) {
         struct prompt prompt;
         const struct json *ids = json_first(json_get(p, "ids"));
-        micro_check(prompt_make(&prompt, model->tokenizer, "qwen_1_5", NULL, json_string(json_get(p, "question")), &arena, &err), &err);
+        micro_check(prompt_make(&prompt, model->tokenizer, "qwen_1_5", NULL, &(struct prompt_text){.user = json_string(json_get(p, "question"))}, &arena, &err), &err);
         assert_ids(ids, prompt.before, prompt.n_before);
         assert_ids(json_next(ids), prompt.after, prompt.n_after);
     }
@@ -251,7 +251,7 @@ static struct prompt put_prefix(struct talk *talk, struct language_state **langu
     static const size_t slots[T] = {0, 1};
     struct err err = {0};
     struct prompt prompt;
-    micro_check(prompt_make(&prompt, talk->of->tokenizer, "qwen_1_5", NULL, question, &talk->arena, &err), &err);
+    micro_check(prompt_make(&prompt, talk->of->tokenizer, "qwen_1_5", NULL, &(struct prompt_text){.user = question}, &talk->arena, &err), &err);
     size_t n = prompt.n_before + plan->n_tok, all = n + prompt.n_after + 64;
     float *rows = arena_alloc(&talk->arena, n * D, sizeof *rows);
     micro_check(language_state_new(language, talk->of, all, all, 1, &err), &err);
@@ -304,7 +304,7 @@ static void test_language_layers_and_logits(void **state)
         layers.row[layers.n++] = (size_t)json_number(row);
     struct tok_plan plan = make_plan(&talk, "none", "{}", NEWLINE_GRID);
     const char *question = json_string(json_get(json_get(json_get(facts, "prompts"), json_string(json_get(recorded, "question"))), "question"));
-    micro_check(prompt_make(&prompt, model->tokenizer, "qwen_1_5", NULL, question, &talk.arena, &err), &err);
+    micro_check(prompt_make(&prompt, model->tokenizer, "qwen_1_5", NULL, &(struct prompt_text){.user = question}, &talk.arena, &err), &err);
     size_t n = prompt.n_before + plan.n_tok + prompt.n_after;
     assert_int_equal(n, (size_t)json_number(json_get(recorded, "rows")));
     float *rows = arena_alloc(&talk.arena, n * D, sizeof *rows), *last = arena_alloc(&talk.arena, D, sizeof *last);

@@ -90,11 +90,26 @@ static inline struct manifest load_ok(const char *benchmark, const char *path, c
 {
     struct manifest manifest;
     struct err err = {0};
-    if (manifest_load(&manifest, benchmark_find(benchmark), &(struct manifest_source){path, videos}, &err))
+    if (manifest_load(&manifest, benchmark_find(benchmark), &(struct manifest_source){.path = path, .videos = videos}, &err))
         fail_msg("%s", err.text);
     assert_string_equal(manifest.benchmark, benchmark);
     assert_string_equal(manifest.path, path);
     return manifest;
+}
+
+/* What a profile says to the model about a sample, in `arena`. */
+static inline struct prompt_text prompt_of(const char *benchmark, const char *profile, enum prompt_form form, const struct sample *sample,
+                                           struct arena *arena)
+{
+    static const struct video_ref video = {.id = "v", .path = "v.mp4", .start_s = -1};
+    const struct protocol *protocol = profile_protocol(profile_find(profile), benchmark);
+    struct prompt_text prompt;
+    struct err err = {0};
+    assert_non_null(protocol);
+    const struct prompting how = {.protocol = protocol, .form = form, .video = &video, .header_fps = 25, .header_frames = 1500};
+    if (benchmark_find(benchmark)->prompt(&prompt, sample, &how, arena, &err))
+        fail_msg("%s", err.text);
+    return prompt;
 }
 
 /* Loading fails with a text of which `part` is a part. */
@@ -102,7 +117,7 @@ static inline void load_refused(const char *benchmark, const char *path, int cod
 {
     struct manifest manifest;
     struct err err = {0};
-    assert_int_equal(manifest_load(&manifest, benchmark_find(benchmark), &(struct manifest_source){path, NULL}, &err), code);
+    assert_int_equal(manifest_load(&manifest, benchmark_find(benchmark), &(struct manifest_source){.path = path}, &err), code);
     if (!strstr(err.text, part))
         fail_msg("the message \"%s\" lacks \"%s\"", err.text, part);
 }

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "core/text.h"
 #include "tests/support/manifest_fixture.h"
 
 #define FOLDER FIXTURES_DIR "/videomme/"
@@ -148,7 +149,7 @@ static void test_refusals(void **state)
 {
     (void)state;
     load_refused("videomme", at("nowhere.json"), ERR_IO, "cannot open '");
-    refuse("question,answer\n", "neither with 'PAR1' (Parquet) nor with '[' (a JSON list) nor with '{' (JSON Lines)");
+    refuse("question,answer\n", "it is not named .csv, and begins neither with 'PAR1' (Parquet) nor with '[' (a JSON list) nor with '{' (JSON Lines)");
     refuse("", "is no manifest");
     refuse("[]", "has no questions");
     refuse("[{" QUESTION ",\"answer\":\"A\"}]", "m.json', row 0: no field 'options'");
@@ -203,19 +204,74 @@ static void test_prompts(void **state)
     static const char *const options[] = {"A. Apples.", "B. Candles.", "C. Berries.", "D. The three kinds are of the same number."};
     const struct sample sample = {.question = "Which kind of the decoration\nhas the largest number?", .options = options, .n_options = 4};
     static const char *const names[] = {"toksweep", "lmms-0.3.4", "lmms-head"};
-    const struct benchmark *videomme = benchmark_find("videomme");
     struct arena arena = {0};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const struct profile *profile = profile_find(names[i]);
-        assert_non_null(profile);
-        assert_string_equal(videomme->prompt(&sample, profile, PROMPT_DEFAULT, &arena),
+        assert_string_equal(prompt_of("videomme", names[i], PROMPT_DEFAULT, &sample, &arena).user,
                             INTRO "Which kind of the decoration\nhas the largest number?\nA. Apples.\nB. Candles.\nC. Berries.\n"
                                   "D. The three kinds are of the same number.\n\n"
                                   "Answer with the option's letter from the given choices directly.");
-        assert_string_equal(videomme->prompt(&sample, profile, PROMPT_LLAVA_VID, &arena),
+        assert_string_equal(prompt_of("videomme", names[i], PROMPT_LLAVA_VID, &sample, &arena).user,
                             INTRO "Which kind of the decoration\nhas the largest number?\nA. Apples.\nB. Candles.\nC. Berries.\n"
                                   "D. The three kinds are of the same number.\nThe best answer is:");
     }
+    arena_free(&arena);
+}
+
+static void check_begins(const char *text, const char *beginning)
+{
+    if (strncmp(text, beginning, strlen(beginning)))
+        fail_msg("'%s' does not begin with '%s'", text, beginning);
+}
+
+/* Our own words list lines as they are said, whatever the file is called; lmms-eval's need the name that it counts frames under. */
+static void test_subtitles(void **state)
+{
+    (void)state;
+    put_copy("flat.json", FOLDER "flat.json");
+    put("data/aaaaaaaaa_1.mkv", "");
+    put("data/bbbbbbbbb-2.mp4", "");
+    struct text srt = {0};
+    for (int i = 0; i < 12; i++)
+        text_printf(&srt, "%d\n00:00:%02d,000 --> 00:00:%02d,500\n<font color=\"white\" size=\".72c\">line %d</font>\n\n", i + 1, 4 * i, 4 * i + 3, i);
+    put("subtitle/aaaaaaaaa_1.srt", srt.bytes);
+    text_free(&srt);
+    put("subtitle/bbbbbbbbb-2.srt", "1\n00:00:00,000 --> 00:01:00,000\nno font\n");
+    struct manifest manifest = load_ok("videomme_w_subtitle", at("flat.json"), NULL);
+    struct arena arena = {0};
+    const char *user = prompt_of("videomme_w_subtitle", "toksweep", PROMPT_LLAVA_VID, &manifest.samples[0], &arena).user;
+    check_begins(user, "This video's subtitles are listed below: \nline 0\nline 1\nline 2\n");
+    assert_non_null(strstr(user, "line 11\nSelect the best answer"));
+    user = prompt_of("videomme_w_subtitle", "official", PROMPT_DEFAULT, &manifest.samples[2], &arena).user;
+    check_begins(user, "This video's subtitles are listed below:\nno font\nSelect the best answer to the following multiple-choice "
+                                   "question based on the video. Respond");
+    user = prompt_of("videomme_w_subtitle", "lmms-0.3.4", PROMPT_DEFAULT, &manifest.samples[2], &arena).user;
+    check_begins(user, "This video's subtitles are listed below: \n\nSelect");
+    user = prompt_of("videomme_w_subtitle", "lmms-0.3.4", PROMPT_DEFAULT, &manifest.samples[4], &arena).user;
+    check_begins(user, "This video's subtitles are listed below: \nNo subtitles available\nSelect");
+    const struct protocol *protocol = profile_protocol(profile_find("lmms-0.3.4"), "videomme_w_subtitle");
+    struct prompt_text prompt;
+    struct err err = {0};
+    const struct prompting how = {.protocol = protocol, .video = &manifest.videos[0], .header_fps = 25, .header_frames = 1500};
+    assert_int_equal(benchmark_find("videomme_w_subtitle")->prompt(&prompt, &manifest.samples[0], &how, &arena, &err), 0);
+    check_begins(prompt.user, "This video's subtitles are listed below: \n\nSelect"); /* .mkv */
+    arena_free(&arena);
+    manifest_free(&manifest);
+    put("subtitle/aaaaaaaaa_1.srt", "1\n00:00 --> 00:01\nx\n");
+    load_refused("videomme_w_subtitle", at("flat.json"), ERR_DATA,
+                 "row 0 ('001-1') cannot be asked: '");
+    load_refused("videomme_w_subtitle", at("flat.json"), ERR_DATA, "subtitle/aaaaaaaaa_1.srt', line 2: 'h:m:s,ms --> h:m:s,ms' was expected");
+}
+
+/* The authors ask without subtitles, and always end with the same words. */
+static void test_official(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"A. x", "B. y"};
+    const struct sample sample = {.question = "q", .options = options, .n_options = 2};
+    struct arena arena = {0};
+    assert_string_equal(prompt_of("videomme", "official", PROMPT_DEFAULT, &sample, &arena).user,
+                        "Select the best answer to the following multiple-choice question based on the video. Respond with only the letter "
+                        "(A, B, C, or D) of the correct option.\nq\nA. x\nB. y\nThe best answer is:");
     arena_free(&arena);
 }
 
@@ -229,6 +285,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_refusals, sandbox_make, sandbox_remove),
         cmocka_unit_test_setup_teardown(test_bad_text, sandbox_make, sandbox_remove),
         cmocka_unit_test(test_prompts),
+        cmocka_unit_test_setup_teardown(test_subtitles, sandbox_make, sandbox_remove),
+        cmocka_unit_test(test_official),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

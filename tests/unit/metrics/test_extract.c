@@ -1,4 +1,5 @@
 /* Extractors against the tables of recorded outputs of the protocols they follow, and their corner cases. */
+#include "core/text.h"
 #include "metrics/extract.h"
 
 #include <setjmp.h>
@@ -13,7 +14,7 @@ enum { NONE = -1, A, B, C, D, E, F };
 
 static void check(enum extractor extractor, const char *rule, const char *reply, int n_letters, int expected)
 {
-    int letter = extract_letter(extractor, reply, n_letters);
+    int letter = extract_letter(extractor, reply, n_letters, NULL);
     if (letter != expected)
         fail_msg("%s on '%s': %d, expected %d", rule, reply, letter, expected);
 }
