@@ -177,9 +177,9 @@ static int prompt_interleaved(struct prompt_text *out, const struct sample *samp
                               struct err *err)
 {
     const struct subtitles *subtitles = sample->subtitles;
-    if (subtitles->missing)
+    if (!subtitles || subtitles->missing)
         return err_set(err, ERR_DATA, "no subtitles '%s', which this benchmark shows; give their folder in the sweep file, or ask longvideobench_val_v",
-                       subtitles->path);
+                       subtitles ? subtitles->path : "");
     const char *frames = subtitles_interleave(subtitles, INTERLEAVED_FRAMES, arena), *question = question_text(sample, how, arena);
     return prompt_user(out, frames && question ? arena_printf(arena, "%s\n%s", frames, question) : NULL, err);
 }

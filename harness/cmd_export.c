@@ -70,24 +70,33 @@ static int respell(struct exporting *exporting, const char *record, struct expor
     return rc;
 }
 
+/* What was asked, NULL where that depends on files that the store does not have: subtitles, the header of a video. */
+static int make_prompt(struct exporting *exporting, size_t sample, const char **out, struct err *err)
+{
+    const struct sample *asked = &exporting->cell.manifest.samples[sample];
+    int form = prompt_form_find(exporting->cell.prompt_form);
+    struct prompting how = {.protocol = profile_protocol(exporting->profile, exporting->benchmark->name), .form = (enum prompt_form)form,
+                            .video = &exporting->cell.manifest.videos[asked->video]};
+    struct prompt_text prompt = {0};
+    bool known = form >= 0 && how.protocol && !exporting->benchmark->needs_header && !exporting->benchmark->interleaves;
+    int rc = known ? exporting->benchmark->prompt(&prompt, asked, &how, &exporting->arena, err) : 0;
+    *out = prompt.user;
+    return rc;
+}
+
 static int make_reply(struct exporting *exporting, size_t sample, struct err *err)
 {
     const struct stored_answer *stored = &exporting->cell.answers[sample];
     struct export_reply *reply = &exporting->replies[sample];
-    int form = prompt_form_find(exporting->cell.prompt_form);
     if (!stored->id || !stored->answer.raw)
         return 0;
     char *bare = arena_strdup(&exporting->arena, stored->answer.raw);
     if (bare && exporting->profile->drops_reasoning)
         text_drop_reasoning(bare);
     *reply = (struct export_reply){.bare = bare, .filtered = bare, .raw = stored->answer.raw};
-    if (form >= 0)
-        reply->prompt = exporting->benchmark->prompt(&exporting->cell.manifest.samples[sample], exporting->profile,
-                                                     (enum prompt_form)form, &exporting->arena);
-    if (!bare || (form >= 0 && !reply->prompt))
-        return err_no_memory(err, "an export");
-    exporting->n_replies++;
-    return stored->record ? respell(exporting, stored->record, reply, err) : 0;
+    int rc = bare ? make_prompt(exporting, sample, &reply->prompt, err) : err_no_memory(err, "an export");
+    exporting->n_replies += !rc;
+    return !rc && stored->record ? respell(exporting, stored->record, reply, err) : rc;
 }
 
 static int make_replies(struct exporting *exporting, struct err *err)
