@@ -5,6 +5,7 @@
 #include "compressors/compressor.h"
 
 extern const struct compressor compressor_none;
+extern const struct compressor compressor_visionzip;
 extern const struct compressor compressor_dyntok;
 extern const struct compressor compressor_pool;
 extern const struct compressor compressor_uniform;
@@ -20,5 +21,21 @@ enum src_dom domain_pooled(const double *values);
 /* A plan that keeps the listed source tokens of the pooled grid, each as it is. `keep` is ascending. */
 int plan_select(const struct vid_view *video, const uint32_t *keep, size_t n_keep, struct arena *arena, struct tok_plan *out,
                 struct err *err);
+
+/* What several methods offer: where tokens stand (each at its place, or as the released code makes them, with one marker at most), and
+ * which row and frame markers stay (all, or those of rows and frames that have a token left). */
+enum { ORDER_PLACE, ORDER_MADE };
+enum { MARKERS_ALL, MARKERS_KEPT };
+extern const char *const order_choices[], *const marker_choices[];
+
+/* Adds a visual token that sums the taps from `first` on: its span covers their sources, its size is their number. The caller has
+ * reserved enough, and the sources are those of the plan's grid. */
+void plan_push_sum(struct tok_plan *plan, size_t first, uint32_t rep);
+
+/* Adds a source as it is. */
+void plan_push_source(struct tok_plan *plan, uint32_t source);
+
+/* Share of `none`'s tokens, markers counted, when a plan on `grid` keeps so many; `made`: in ORDER_MADE, else with all markers. */
+double kept_ratio(double tokens, const struct grid_view *grid, bool made, const struct vid_view *shape, enum newline native);
 
 #endif

@@ -16,18 +16,16 @@ enum { KEEP, PER, METRIC, STEPS, ORDER, SIZE_BIAS };
 
 enum { PER_FRAME, PER_VIDEO };
 enum { METRIC_H, METRIC_X, METRIC_KEYS };
-enum { ORDER_PLACE, ORDER_MADE };
 
 static const char *const pers[] = {"frame", "video", NULL};
 static const char *const metrics[] = {"h", "x", "keys", NULL};
-static const char *const orders[] = {"place", "made", NULL};
 
 static const struct option options[] = {
     {"keep", OPTION_REAL, 0.5, 0, 1, NULL, "share of the grid's tokens left, markers not counted; at least one"},
     {"per", OPTION_CHOICE, PER_FRAME, 0, 0, pers, "within each frame, or over the whole video (a quarter of its square in comparisons)"},
     {"metric", OPTION_CHOICE, METRIC_H, 0, 0, metrics, "what is compared: projected features, vision features, or attention keys (as inside a tower)"},
     {"steps", OPTION_INT, NAN, 1, 64, NULL, "spreads the merging over this many steps of equal r; unset: as few as halving needs"},
-    {"order", OPTION_CHOICE, ORDER_PLACE, 0, 0, orders,
+    {"order", OPTION_CHOICE, ORDER_PLACE, 0, 0, order_choices,
      "place: where each token's odd member was; made: unmerged by falling similarity, then merged, as released, with one marker at most"},
     {"size_bias", OPTION_FLAG, 1, 0, 1, NULL, "attention adds log(size) to a token's logit (proportional attention)"},
 };
@@ -222,12 +220,11 @@ static int tokens(const double *values, const struct vid_view *video, const stru
 
 static double expected_ratio(const double *values, const struct vid_view *shape, enum newline native, const char **source)
 {
-    size_t content, markers, frame = (size_t)shape->pooled.h * (size_t)shape->pooled.w;
-    bool each = (int)values[PER] == PER_FRAME, made = (int)values[ORDER] == ORDER_MADE;
-    newline_count(native, shape->T, shape->pooled.h, shape->pooled.w, &content, &markers);
-    size_t left = count_wanted(values, NULL, 0, each ? frame : content) * (each ? (size_t)shape->T : 1);
+    size_t frame = (size_t)shape->pooled.h * (size_t)shape->pooled.w, T = (size_t)shape->T;
+    bool each = (int)values[PER] == PER_FRAME;
+    size_t left = count_wanted(values, NULL, 0, each ? frame : frame * T) * (each ? T : 1);
     *source = "exact";
-    return (double)(left + (made && markers ? 1 : markers)) / (double)(content + markers);
+    return kept_ratio((double)left, &shape->pooled, (int)values[ORDER] == ORDER_MADE, shape, native);
 }
 
 const struct compressor compressor_tome = {

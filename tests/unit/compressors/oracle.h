@@ -77,6 +77,37 @@ static inline float *oracle_features(uint64_t seed, const char *purpose, size_t 
     return rows;
 }
 
+/* scenes() and saliency() of tools/oracle/compressors/common.py. */
+static inline float *oracle_scenes(uint64_t seed, const char *purpose, int T, int N, int width, struct arena *arena)
+{
+    float *rows = arena_alloc(arena, (size_t)(T * N * width), sizeof *rows), *at = rows;
+    uint64_t stream = rng_stream(purpose);
+    assert_non_null(rows);
+    for (int t = 0; t < T; t++)
+        for (int p = 0; p < N; p++) {
+            uint64_t cell = (uint64_t)(t / 3 * N + p), kind = (uint64_t)(rng_unit(seed, stream ^ 4, cell) * 6);
+            double moves = rng_unit(seed, stream ^ 6, cell) < 0.6 ? 0.05 : 0.9;
+            for (uint64_t c = 0; c < (uint64_t)width; c++) {
+                double still = (rng_unit(seed, stream ^ 3, kind * (uint64_t)width + c) - 0.5) +
+                               0.4 * (rng_unit(seed, stream ^ 5, cell * (uint64_t)width + c) - 0.5);
+                double noise = rng_unit(seed, stream ^ 7, (uint64_t)(t * N + p) * (uint64_t)width + c) - 0.5;
+                *at++ = (float)(still + moves * noise);
+            }
+        }
+    return rows;
+}
+
+static inline float *oracle_saliency(uint64_t seed, const char *purpose, size_t n, struct arena *arena)
+{
+    float *sal = arena_alloc(arena, n, sizeof *sal);
+    assert_non_null(sal);
+    for (size_t i = 0; i < n; i++) {
+        double unit = rng_unit(seed, rng_stream(purpose) ^ 8, i);
+        sal[i] = (float)(0.001 + unit * unit * unit);
+    }
+    return sal;
+}
+
 static inline void expect_close(const char *what, size_t i, double found, double wanted, double tolerance)
 {
     if (!(fabs(found - wanted) <= tolerance * fmax(1, fabs(wanted))))

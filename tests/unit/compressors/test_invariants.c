@@ -271,6 +271,9 @@ enum claim {
 
 static const struct { const char *name, *options; unsigned claims; } claims[] = {
     {"none", "{}", PARTITION | UNIT_ROWS | MEANS | EACH_FRAME | SUBSET},
+    {"visionzip", "{\"keep\": 0.3}", PARTITION | EACH_FRAME | COSINES},
+    {"visionzip", "{\"keep\": 0.3, \"merge\": \"mean\"}", PARTITION | UNIT_ROWS | MEANS | EACH_FRAME | COSINES},
+    {"visionzip", "{\"dominant\": 5, \"contextual\": 2, \"grid\": \"raw\"}", PARTITION | EACH_FRAME | COSINES},
     {"dyntok", "{\"threshold\": 0.4}", PARTITION | UNIT_ROWS | MEANS | EACH_FRAME | COSINES},
     {"dyntok", "{\"threshold\": 0.4, \"direction\": \"columns\"}", PARTITION | UNIT_ROWS | MEANS | EACH_FRAME | COSINES},
     {"dyntok", "{\"threshold\": 0.4, \"direction\": \"both\"}", PARTITION | UNIT_ROWS | MEANS | EACH_FRAME | COSINES},

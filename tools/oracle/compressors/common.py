@@ -1,5 +1,6 @@
 """What the scripts of this folder share: the program's counter-based random numbers, so that a fixture need not hold its inputs,
 and how fixtures are written."""
+import ast
 import importlib.util
 import json
 import math
@@ -46,6 +47,58 @@ def features(seed, purpose, n, width):
         last = rows[i - 1].astype(numpy.float64) if i else numpy.zeros(width)
         rows[i] = (mix[i] * last + (1 - mix[i]) * (noise[i] + 0.5 * place)).astype(numpy.float32)
     return rows
+
+
+def _units(seed, purpose, which, *shape):
+    return rng_unit(seed, rng_stream(purpose) ^ which, numpy.arange(math.prod(shape))).reshape(shape)
+
+
+def scenes(seed, purpose, T, N, width):
+    """The f32 rows [T][N][width] that oracle_scenes() makes: scenes of three frames, cells of six kinds, of which most stand still."""
+    n = (T + 2) // 3
+    kinds = _units(seed, purpose, 3, 6, width) - 0.5
+    kind = (_units(seed, purpose, 4, n, N) * 6).astype(int)
+    still = kinds[kind] + 0.4 * (_units(seed, purpose, 5, n, N, width) - 0.5)
+    moves = numpy.where(_units(seed, purpose, 6, n, N) < 0.6, 0.05, 0.9)
+    scene = numpy.arange(T) // 3
+    return (still[scene] + moves[scene][..., None] * (_units(seed, purpose, 7, T, N, width) - 0.5)).astype(numpy.float32)
+
+
+def saliency(seed, purpose, n):
+    """The f32 numbers that oracle_saliency() makes: positive, few of them large."""
+    unit = _units(seed, purpose, 8, n)
+    return (0.001 + unit * unit * unit).astype(numpy.float32)
+
+
+def released(path, names, space):
+    """Functions and methods of a released file by name, compiled alone, so that nothing that it imports is needed. A method takes its
+    `self` from whoever calls it."""
+    tree = ast.parse(pathlib.Path(path).read_text())
+    wanted = {node.name: node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.ClassDef)) and node.name in names}
+    missing = set(names) - set(wanted)
+    if missing:
+        raise SystemExit(f"{path} has no {missing}")
+    for node in wanted.values():
+        node.decorator_list = []
+        exec(compile(ast.Module([node], []), str(path), "exec"), space)
+    return space
+
+
+def noise(*shape):
+    """What stands for torch.rand in density peaks: rng_unit of each row's number, the same in every batch."""
+    return rng_unit(0, rng_stream("density peaks"), numpy.arange(shape[-1])).astype(numpy.float32) * numpy.ones(shape, dtype=numpy.float32)
+
+
+def plan(method, options, video, rows, order=None):
+    """A case: which sources each token sums and by which weights, from rows[tokens][sources]. `order` sorts the tokens by a key each."""
+    rows = numpy.asarray(rows, dtype=numpy.float64)
+    starts, sources, weights = [], [], []
+    for i in range(len(rows)) if order is None else sorted(range(len(rows)), key=lambda i: order[i]):
+        taken = numpy.flatnonzero(numpy.abs(rows[i]) > 1e-7)
+        starts.append(len(sources))
+        sources += taken.tolist()
+        weights += [float(f"{value:.7g}") for value in rows[i][taken]]
+    return {"method": method, "options": json.dumps(options), **video, "starts": starts, "sources": sources, "weights": weights}
 
 
 def upstream_module(checkout, path, name, stubs=()):

@@ -1,0 +1,195 @@
+/* Methods that act before the language model: golden vectors of compressors.md 10.2, exact counts, and what each promises alone. */
+#include "tests/unit/compressors/videos.h"
+
+#include "core/digest.h"
+
+#include <math.h>
+
+static size_t taps_of(const struct out_tok *tok)
+{
+    return tok->row1 - tok->row0;
+}
+
+static double weight_of(const struct tok_plan *plan, size_t i)
+{
+    double sum = 0;
+    for (uint32_t k = plan->tok[i].row0; k < plan->tok[i].row1; k++)
+        sum += (double)plan->taps[k].w;
+    return sum;
+}
+
+/* The plan keeps what the other keeps. */
+static void expect_nested(const struct tok_plan *few, const struct tok_plan *many)
+{
+    for (size_t i = 0; i < few->n_taps; i++) {
+        bool found = false;
+        for (size_t k = 0; k < many->n_taps; k++)
+            found |= many->taps[k].src == few->taps[i].src;
+        assert_true(found);
+    }
+}
+
+static void plan_digest(const struct tok_plan *plan, char *out)
+{
+    static const uint32_t frames[16] = {0};
+    struct digest *digest = digest_new();
+    assert_non_null(digest);
+    tok_plan_digest(plan, frames, digest);
+    digest_finish(digest, out);
+}
+
+/* Settings that keep everything give the tokens of `none`: the same digest, and so the same prefill. */
+static void test_keeping_everything(void **state)
+{
+    (void)state;
+    static const struct { const char *name, *options; } cases[] = {
+        {"visionzip", "{\"keep\": 1}"},
+        {"visionzip", "{\"dominant\": 65536, \"contextual\": 0}"},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct arena arena = {0};
+        char wanted[DIGEST_HEX], found[DIGEST_HEX];
+        struct vid_view video = random_video(c, 3, 9, 9, POOL_BILINEAR, FEATURES_RANDOM, &arena);
+        struct tok_plan none = plan_with("none", "{}", &video, NULL, NEWLINE_GRID, &arena);
+        struct tok_plan plan = plan_with(cases[c].name, cases[c].options, &video, NULL, NEWLINE_GRID, &arena);
+        plan_digest(&none, wanted);
+        plan_digest(&plan, found);
+        if (strcmp(wanted, found))
+            fail_msg("%s %s is not none", cases[c].name, cases[c].options);
+        arena_free(&arena);
+    }
+}
+
+/* ---- visionzip ----------------------------------------------------------------------------------------------------------- */
+
+static void test_visionzip_golden_split(void **state)
+{
+    (void)state;
+    static const struct { uint32_t tokens; size_t dominant, contextual; } cases[] = {{0, 0, 0},  {1, 0, 1},   {6, 5, 1},   {7, 6, 1},
+                                                                                    {13, 11, 2}, {14, 12, 2}, {78, 66, 12}, {196, 168, 28}};
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct arena arena = {0};
+        struct vid_view video = random_video(c, 1, 14, 14, POOL_NONE, FEATURES_RANDOM, &arena);
+        struct budget budget = {.T = 1, .total = cases[c].tokens, .per_frame = &cases[c].tokens};
+        struct tok_plan plan = plan_with("visionzip", "{\"order\": \"made\"}", &video, &budget, NEWLINE_NO, &arena);
+        assert_int_equal(plan.n_tok, cases[c].dominant + cases[c].contextual);
+        for (size_t i = 0; i < plan.n_tok; i++) { /* dominant ones come first, each by itself; a merged one weighs 2 */
+            if (i < cases[c].dominant && (taps_of(&plan.tok[i]) != 1 || plan.taps[plan.tok[i].row0].w != 1))
+                fail_msg("token %zu of %u is not dominant", i, cases[c].tokens);
+            if (i >= cases[c].dominant && fabs(weight_of(&plan, i) - (taps_of(&plan.tok[i]) > 1 ? 2 : 1)) > 1e-5)
+                fail_msg("token %zu of %u weighs %g", i, cases[c].tokens, weight_of(&plan, i));
+        }
+        arena_free(&arena);
+    }
+}
+
+/* N = 196, 42 dominant, 7 contextual: step 22, targets R[0], R[22], ... R[132]; every token is in one place. */
+static void test_visionzip_golden_targets(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct vid_view video = random_video(3, 1, 14, 14, POOL_NONE, FEATURES_RANDOM, &arena);
+    struct tok_plan plan = plan_with("visionzip", "{\"dominant\": 42, \"contextual\": 7, \"order\": \"made\"}", &video, NULL, NEWLINE_NO, &arena);
+    bool dominant[196] = {false};
+    uint32_t rest[196];
+    size_t n_rest = 0, sources = 0;
+    assert_int_equal(plan.n_tok, 49);
+    for (size_t i = 0; i < 42; i++)
+        dominant[plan.tok[i].rep] = true;
+    for (uint32_t p = 0; p < 196; p++)
+        if (!dominant[p])
+            rest[n_rest++] = p;
+    assert_int_equal(n_rest, 154);
+    for (size_t k = 0; k < 7; k++)
+        assert_int_equal(plan.tok[42 + k].rep, rest[22 * k]);
+    for (size_t i = 0; i < plan.n_tok; i++)
+        sources += taps_of(&plan.tok[i]);
+    assert_int_equal(sources, 196);
+    arena_free(&arena);
+}
+
+static void test_visionzip_dominant_sets_are_nested(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct vid_view video = random_video(4, 3, 6, 6, POOL_NONE, FEATURES_RANDOM, &arena);
+    struct tok_plan few = plan_with("visionzip", "{\"dominant\": 9, \"contextual\": 0}", &video, NULL, NEWLINE_NO, &arena);
+    struct tok_plan many = plan_with("visionzip", "{\"dominant\": 10, \"contextual\": 0}", &video, NULL, NEWLINE_NO, &arena);
+    assert_int_equal(few.n_tok, 27);
+    assert_int_equal(many.n_tok, 30);
+    expect_nested(&few, &many);
+    arena_free(&arena);
+}
+
+/* Rows that keep nothing keep their marker, or lose it. */
+static void test_visionzip_markers(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct vid_view video = random_video(5, 2, 6, 6, POOL_NONE, FEATURES_RANDOM, &arena);
+    struct tok_plan all = plan_with("visionzip", "{\"keep\": 0.05}", &video, NULL, NEWLINE_GRID, &arena);
+    struct tok_plan kept = plan_with("visionzip", "{\"keep\": 0.05, \"markers\": \"kept\"}", &video, NULL, NEWLINE_GRID, &arena);
+    struct tok_plan made = plan_with("visionzip", "{\"keep\": 0.05, \"order\": \"made\"}", &video, NULL, NEWLINE_GRID, &arena);
+    assert_int_equal(markers_of(&all), 12);
+    assert_in_range(markers_of(&kept), 1, content_of(&kept));
+    assert_int_equal(markers_of(&made), 1);
+    arena_free(&arena);
+}
+
+static void test_visionzip_counts_go_together(void **state)
+{
+    (void)state;
+    static const char options[] = "{\"dominant\": 5}";
+    const struct compressor *method = compressor_find("visionzip");
+    double values[COMPRESSOR_MOST_OPTIONS];
+    struct json *json;
+    struct err err = {0};
+    assert_int_equal(json_parse(&json, options, strlen(options), "options", &err), 0);
+    assert_int_equal(compressor_resolve(method, json, NULL, values, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "give both"));
+    json_free(json);
+}
+
+/* ---- what the plan command says ------------------------------------------------------------------------------------------ */
+
+/* Ratios said to be exact are. */
+static void test_expected_ratios(void **state)
+{
+    (void)state;
+    static const struct { const char *name, *options; } cases[] = {
+        {"visionzip", "{}"},
+        {"visionzip", "{\"dominant\": 7, \"contextual\": 3, \"order\": \"made\"}"},
+        {"visionzip", "{\"keep\": 0.1, \"grid\": \"raw\"}"},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
+        for (enum newline newline = NEWLINE_GRID; newline <= NEWLINE_NO; newline++) {
+            struct arena arena = {0};
+            struct vid_view video = random_video(c, 4, 9, 9, POOL_BILINEAR, FEATURES_RANDOM, &arena);
+            const struct compressor *method = compressor_find(cases[c].name);
+            double values[COMPRESSOR_MOST_OPTIONS];
+            const char *source;
+            size_t content, markers;
+            struct tok_plan plan = plan_with(cases[c].name, cases[c].options, &video, NULL, newline, &arena);
+            resolve_options(method, cases[c].options, values);
+            newline_count(newline, video.T, video.pooled.h, video.pooled.w, &content, &markers);
+            double ratio = method->expected_ratio(values, &video, newline, &source), is = (double)plan.n_tok / (double)(content + markers);
+            assert_string_equal(source, "exact");
+            if (fabs(ratio - is) > 1e-9)
+                fail_msg("%s %s, %s: %g, not %g", cases[c].name, cases[c].options, newline_name(newline), is, ratio);
+            arena_free(&arena);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_keeping_everything),
+        cmocka_unit_test(test_visionzip_golden_split),
+        cmocka_unit_test(test_visionzip_golden_targets),
+        cmocka_unit_test(test_visionzip_dominant_sets_are_nested),
+        cmocka_unit_test(test_visionzip_markers),
+        cmocka_unit_test(test_visionzip_counts_go_together),
+        cmocka_unit_test(test_expected_ratios),
+    };
+    return cmocka_run_group_tests_name("baselines", tests, NULL, NULL);
+}
