@@ -167,7 +167,8 @@ const struct compressor *compressor_at(int i);              /* NULL past the end
  * [n_options]. ERR_CONFIG names the option, its range and the nearest known name. */
 int compressor_resolve(const struct compressor *compressor, const struct json *object, const char *ignore, double *values, struct err *err);
 
-/* The values as a JSON object of all options that are set; NULL when memory is out. */
+/* The values as a JSON object of all options that are set, and "plugin", the digest of the file it came from, where it came from one;
+ * NULL when memory is out. */
 struct json *compressor_params(const struct compressor *compressor, const double *values);
 
 /* "dyntok threshold=0.6": name and the options that differ from their defaults or that the table always shows. In `arena`. */

@@ -14,6 +14,9 @@ extern const struct compressor compressor_dynamic_vlm;
 extern const struct compressor compressor_slowfast;
 extern const struct compressor compressor_tome;
 
+/* Adds a plugin's compressor to the table. ERR_CONFIG when there are too many. */
+int compressor_add(const struct compressor *compressor, const char *digest, struct err *err);
+
 /* For methods without options that change what they read: nothing, and the pooled grid. */
 unsigned needs_nothing(const double *values);
 enum src_dom domain_pooled(const double *values);

@@ -17,16 +17,40 @@ static const struct compressor *const compressors[] = {
 
 enum { N_COMPRESSORS = sizeof compressors / sizeof *compressors };
 
+/* Plugins come behind our own. */
+static struct added { const struct compressor *compressor; char digest[DIGEST_HEX]; } added[16];
+static int n_added;
+
+int compressor_add(const struct compressor *compressor, const char *digest, struct err *err)
+{
+    enum { MOST_ADDED = sizeof added / sizeof *added };
+    if (n_added == MOST_ADDED)
+        return err_set(err, ERR_CONFIG, "more than %d plugins; load only those that the sweep uses", MOST_ADDED);
+    added[n_added].compressor = compressor;
+    snprintf(added[n_added++].digest, DIGEST_HEX, "%s", digest);
+    return 0;
+}
+
 const struct compressor *compressor_at(int i)
 {
-    return i >= 0 && i < N_COMPRESSORS ? compressors[i] : NULL;
+    return i < 0 || i >= N_COMPRESSORS + n_added ? NULL : i < N_COMPRESSORS ? compressors[i] : added[i - N_COMPRESSORS].compressor;
 }
 
 const struct compressor *compressor_find(const char *name)
 {
-    for (int i = 0; i < N_COMPRESSORS; i++)
-        if (!strcmp(compressors[i]->name, name))
-            return compressors[i];
+    const struct compressor *compressor;
+    for (int i = 0; (compressor = compressor_at(i)); i++)
+        if (!strcmp(compressor->name, name))
+            return compressor;
+    return NULL;
+}
+
+/* Of the plugin it came from; NULL if it is ours. */
+static const char *plugin_digest(const struct compressor *compressor)
+{
+    for (int i = 0; i < n_added; i++)
+        if (added[i].compressor == compressor)
+            return added[i].digest;
     return NULL;
 }
 
@@ -121,15 +145,15 @@ static struct json *value_json(const struct option *option, double value)
 struct json *compressor_params(const struct compressor *compressor, const double *values)
 {
     struct json *object = json_new(JSON_OBJECT);
-    for (int i = 0; i < compressor->n_options && object; i++) {
-        if (isnan(values[i]))
-            continue;
-        if (!json_add(object, compressor->options[i].name, value_json(&compressor->options[i], values[i]))) {
-            json_free(object);
-            object = NULL;
-        }
-    }
-    return object;
+    const char *digest = plugin_digest(compressor);
+    bool ok = object && (!digest || json_add(object, "plugin", json_new_string(digest)));
+    for (int i = 0; i < compressor->n_options && ok; i++)
+        if (!isnan(values[i]))
+            ok = json_add(object, compressor->options[i].name, value_json(&compressor->options[i], values[i]));
+    if (ok)
+        return object;
+    json_free(object);
+    return NULL;
 }
 
 const char *compressor_label(const struct compressor *compressor, const double *values, struct arena *arena)

@@ -1,6 +1,7 @@
 /* `list`: what there is, with options and defaults, straight from the tables that the program runs on. */
 #include "harness/cli.h"
 
+#include "compressors/plugin.h"
 #include "engine/kernels/cuda/cards.h"
 #include "engine/kernels/kernels.h"
 #include "plots/plot.h"
@@ -11,7 +12,10 @@
 #include <stdio.h>
 #include <string.h>
 
-static const struct cli_option options[] = {{0}};
+static const struct cli_option options[] = {
+    {"plugin", "FILE.so", NULL, "also lists the compressor in this shared object; may be repeated", true},
+    {0},
+};
 
 static void list_option(const struct option *option)
 {
@@ -123,6 +127,9 @@ static const struct { const char *name; void (*print)(void); } lists[] = {
 
 static int list(const struct cli_args *args, struct err *err)
 {
+    int rc = compressors_load(cli_texts(args, "plugin"), err);
+    if (rc)
+        return rc;
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         if (!strcmp(lists[i].name, args->operands[0])) {
             lists[i].print();

@@ -18,6 +18,7 @@ enum { TEXT_ROWS = 128, NOMINAL_FRAMES = 10007 };
 
 static const struct cli_option options[] = {
     {"set", "KEY=VALUE", NULL, "changes the sweep file, as for run", true},
+    {"plugin", "FILE.so", NULL, "a compressor in a shared object; may be repeated", true},
     {"data", "FOLDER", NULL, "where benchmarks named without a manifest are looked for", false},
     {"threads", "N", NULL, "threads that the estimate of time counts on (all processors)", false},
     {"dtype", "NAME", NULL, "overrides runner.dtype", false},
@@ -293,7 +294,8 @@ static void print_answers(struct estimate *estimate)
 static int plan(const struct cli_args *args, struct err *err)
 {
     struct estimate estimate = {0};
-    struct sweep_overrides overrides = {.sets = cli_texts(args, "set"), .data = cli_text(args, "data"), .dtype = cli_text(args, "dtype")};
+    struct sweep_overrides overrides = {.plugins = cli_texts(args, "plugin"), .sets = cli_texts(args, "set"), .data = cli_text(args, "data"),
+                                        .dtype = cli_text(args, "dtype")};
     int64_t threads = sysconf(_SC_NPROCESSORS_ONLN);
     int rc = cli_integer(args, "threads", 1, 1024, &threads, err);
     if (!rc)

@@ -17,6 +17,7 @@
 static const struct cli_option options[] = {
     {"store", "FILE", "results.sqlite", "the SQLite file of answers; made if it is not there", false},
     {"set", "KEY=VALUE", NULL, "changes the sweep file: --set axes.frames=[8,16]", true},
+    {"plugin", "FILE.so", NULL, "a compressor in a shared object; may be repeated", true},
     {"data", "FOLDER", NULL, "where benchmarks named without a manifest are looked for", false},
     {"jobs", "N", NULL, "videos computed at once (small models: one per processor; large ones: 1)", false},
     {"threads", "N", NULL, "threads per job (processors divided by jobs)", false},
@@ -199,8 +200,8 @@ static int register_cells(struct run *run, struct err *err)
 static int prepare(struct run *run, struct err *err)
 {
     const struct cli_args *args = run->args;
-    struct sweep_overrides overrides = {.sets = cli_texts(args, "set"), .dtype = cli_text(args, "dtype"), .device = cli_text(args, "device"),
-                                        .isa = cli_text(args, "isa"), .data = cli_text(args, "data")};
+    struct sweep_overrides overrides = {.plugins = cli_texts(args, "plugin"), .sets = cli_texts(args, "set"), .dtype = cli_text(args, "dtype"),
+                                        .device = cli_text(args, "device"), .isa = cli_text(args, "isa"), .data = cli_text(args, "data")};
     size_t memory = free_memory() / 5 * 4;
     int rc;
     if ((rc = read_plan_options(run, err)) || (rc = cli_bytes(args, "memory", &memory, err)) ||

@@ -2,6 +2,7 @@
 #include "harness/sweep.h"
 
 #include "build_facts.h"
+#include "compressors/plugin.h"
 #include "core/hub.h"
 #include "engine/kernels/kernels.h"
 #include "engine/prompt.h"
@@ -553,7 +554,9 @@ int sweep_load(struct sweep *out, const char *path, const struct sweep_overrides
                                         "repetition_penalty", "calibration", "axes", NULL};
     struct sweep *sweep = out;
     *sweep = (struct sweep){0};
-    int rc = config_load(&sweep->config, path, err);
+    int rc = overrides->plugins ? compressors_load(overrides->plugins, err) : 0;
+    if (!rc)
+        rc = config_load(&sweep->config, path, err);
     if (!rc)
         rc = apply_sets(sweep, overrides->sets, err);
     const struct json *root = rc ? NULL : config_root(sweep->config);

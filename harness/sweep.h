@@ -45,6 +45,7 @@ struct sweep {
 };
 
 struct sweep_overrides { /* from the command line; NULL where not given */
+    const char *const *plugins; /* NULL-terminated; loaded before the sweep is read */
     const char *const *sets; /* "path.to.key=value", NULL-terminated */
     const char *dtype, *device, *isa;
     const char *data;        /* folder that benchmarks are looked for in */

@@ -116,7 +116,7 @@ section "$docs/sweep-file.md" Axes | sed -n 's/^| `\([a-z_]*\)` .*/\1/p' | sort 
 assert_same_file 'axes in docs/sweep-file.md' known told
 
 for name in $("$toksweep" list compressors | sed -n 's/^\([a-z0-9_-]*\): .*/\1/p'); do
-    prose "$source/README.md" | grep '^| compressors |' | grep -qF "\`$name\`" || fail "README.md does not say that there is compressor $name"
+    prose "$source/README.md" | grep '^| compressors ' | grep -qF "\`$name\`" || fail "README.md does not say that there is compressor $name"
 done
 
 # The keys that the program names when it does not know one.
