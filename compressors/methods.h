@@ -13,6 +13,7 @@ extern const struct compressor compressor_random;
 extern const struct compressor compressor_dynamic_vlm;
 extern const struct compressor compressor_slowfast;
 extern const struct compressor compressor_tome;
+extern const struct compressor compressor_vqtoken;
 
 /* Adds a plugin's compressor to the table. ERR_CONFIG when there are too many. */
 int compressor_add(const struct compressor *compressor, const char *digest, struct err *err);

@@ -12,7 +12,7 @@
 static const struct compressor *const compressors[] = {
     &compressor_visionzip,
     &compressor_none, &compressor_dyntok, &compressor_pool, &compressor_uniform, &compressor_random,
-    &compressor_dynamic_vlm, &compressor_slowfast, &compressor_tome,
+    &compressor_dynamic_vlm, &compressor_slowfast, &compressor_tome, &compressor_vqtoken,
 };
 
 enum { N_COMPRESSORS = sizeof compressors / sizeof *compressors };

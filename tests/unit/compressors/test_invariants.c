@@ -290,6 +290,8 @@ static const struct { const char *name, *options; unsigned claims; } claims[] = 
     {"random", "{\"keep\": 0.3, \"per\": \"video\"}", UNIT_ROWS | SUBSET},
     {"slowfast", "{\"every\": 2}", UNIT_ROWS},
     {"dynamic-vlm", "{\"tokens\": 90}", UNIT_ROWS},
+    {"vqtoken", "{\"k\": 7}", PARTITION | UNIT_ROWS | MEANS},
+    {"vqtoken", "{\"k\": 7, \"codes\": \"unit\", \"grid\": \"pooled\"}", PARTITION},
     {"tome", "{\"keep\": 0.3}", PARTITION | UNIT_ROWS | MEANS | EACH_FRAME},
     {"tome", "{\"keep\": 0.3, \"metric\": \"keys\", \"steps\": 5}", PARTITION | UNIT_ROWS | MEANS | EACH_FRAME},
     {"tome", "{\"keep\": 0.2, \"per\": \"video\"}", PARTITION | UNIT_ROWS | MEANS},
