@@ -116,12 +116,12 @@ enum guide { GUIDE_SELF, GUIDE_ASSISTANT };
  * over the layers that `guide` named; sums to 1. */
 struct aux_attn { int T; const float *share; };
 
-struct compressor {
 /* What a method can tell of a video without a language model, such as how well its tokens stand for the sources. */
 struct measure { const char *name; double value; };
 
 enum { COMPRESSOR_MOST_MEASURES = 16 };
 
+struct compressor {
     const char *name, *summary, *source; /* source: paper section or upstream path */
     const struct option *options;
     int n_options;
@@ -146,13 +146,13 @@ enum { COMPRESSOR_MOST_MEASURES = 16 };
     int (*tokens)(const double *values, const struct vid_view *video, const struct qst_view *question, const struct budget *budget,
                   struct arena *arena, struct tok_plan *out, struct err *err);
 
-    /* Bytes that hooks keep between calls, for n visual tokens; zeroed before the first call on a prompt, and what calls on the shared
     /* ERR_CONFIG when it cannot act in a model of so many layers, naming the option; NULL when it can in any. */
     int (*fits)(const double *values, int n_layers, struct err *err);
 
     /* Fills out[COMPRESSOR_MOST_MEASURES], *n of them, for the views that `tokens` reads; ERR_ as `tokens`. NULL: nothing to tell. */
     int (*measure)(const double *values, const struct vid_view *video, struct arena *arena, struct measure *out, int *n, struct err *err);
 
+    /* Bytes that hooks keep between calls, for n visual tokens; zeroed before the first call on a prompt, and what calls on the shared
      * prefix left in them is there for every question. NULL: none. */
     size_t (*memory)(const double *values, size_t n, int n_layers);
 
