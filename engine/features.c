@@ -279,7 +279,8 @@ int features_view(const struct features *features, size_t grid, const size_t *sl
 {
     const struct grid_store *store = &features->grids[grid];
     const struct model_shape *shape = &features->model->shape;
-    *out = (struct vid_view){.T = T, .mode = store->grid.mode, .stride = store->grid.stride};
+    *out = (struct vid_view){.T = T, .mode = store->grid.mode, .stride = store->grid.stride, .tensors = features->model->method_tensors,
+                             .n_tensors = features->model->n_method_tensors};
     out->raw = empty_view(shape, shape->vision.side, needs & NEED_KEYS_RAW);
     out->pooled = empty_view(shape, store->side, false);
     for (size_t k = 0; k < KINDS; k++) {

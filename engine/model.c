@@ -453,6 +453,40 @@ static int read_language(struct source *source)
     return rc;
 }
 
+/* ---- parts of methods ---------------------------------------------------------------------------------------------------- */
+
+static bool is_method_tensor(const struct tensor *tensor)
+{
+    static const char base[] = "model.cross_attention.", map[] = "model.vq_attention.";
+    bool known = !strncmp(tensor->name, base, strlen(base)) || !strncmp(tensor->name, map, strlen(map)) || !strcmp(tensor->name, "model.faster_token");
+    return known && (tensor->n_dims == 1 || tensor->n_dims == 2);
+}
+
+/* What compressors were trained with (compressors.md 3 and 4.5): kept as it is, by name, for those that ask for it. */
+static int read_method_tensors(struct source *source)
+{
+    struct model *model = source->model;
+    size_t n = safetensors_count(source->files), found = 0;
+    struct named_tensor *kept = model_alloc(model, n * sizeof *kept);
+    int rc = kept ? 0 : err_no_memory(source->err, "the model's weights");
+    for (size_t i = 0; i < n && !rc; i++) {
+        const struct tensor *tensor = safetensors_at(source->files, i);
+        if (!is_method_tensor(tensor))
+            continue;
+        struct named_tensor *out = &kept[found++];
+        size_t length = strlen(tensor->name) + 1;
+        char *name = model_alloc(model, length);
+        if (!name)
+            return err_no_memory(source->err, "the model's weights");
+        *out = (struct named_tensor){.name = memcpy(name, tensor->name, length), .rows = (size_t)tensor->shape[0],
+                                     .columns = tensor->n_dims == 2 ? (size_t)tensor->shape[1] : 1};
+        rc = read_table(source, &out->values, out->name, out->rows, out->columns, 1);
+    }
+    model->method_tensors = kept;
+    model->n_method_tensors = found;
+    return rc;
+}
+
 /* ---- leftovers ----------------------------------------------------------------------------------------------------------- */
 
 static bool ends_with(const char *text, const char *end)
@@ -552,8 +586,8 @@ int model_open(struct model **out, const char *folder, const struct kernels *ker
         rc = err_no_memory(err, folder);
         goto done;
     }
-    if ((rc = find_layout(&source)) || (rc = read_vision(&source)) || (rc = read_language(&source)) || (rc = refuse_leftovers(&source)) ||
-        (rc = model_identify(model, source.files, err)))
+    if ((rc = find_layout(&source)) || (rc = read_vision(&source)) || (rc = read_language(&source)) || (rc = read_method_tensors(&source)) ||
+        (rc = refuse_leftovers(&source)) || (rc = model_identify(model, source.files, err)))
         goto done;
     int32_t ids = tokenizer_size(model->tokenizer);
     if (ids > shape.language.vocab) {

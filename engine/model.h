@@ -4,6 +4,7 @@
 
 #include "core/digest.h"
 #include "core/err.h"
+#include "core/tokens.h"
 #include "engine/kernels/kernels.h"
 #include "engine/shape.h"
 #include "engine/tokenizer.h"
@@ -46,6 +47,9 @@ struct model {
     const float *final_norm;
     struct matrix head;          /* [rows that may be chosen][d]: ids at and past tokenizer_size() are left out */
 
+    const struct named_tensor *method_tensors; /* trained parts of compressors that the checkpoint holds, f32; n_method_tensors */
+    size_t n_method_tensors;
+
     size_t weight_bytes;
     struct model_blocks *blocks; /* what is to be freed */
 };
@@ -60,7 +64,7 @@ int model_random(struct model **out, const struct model_shape *shape, const stru
 
 void model_close(struct model *model); /* NULL is fine */
 
-/* What model_open will allocate for weights of this shape and dtype, in bytes; a pooling head not counted. */
+/* What model_open will allocate for weights of this shape and dtype, in bytes; a pooling head and method tensors not counted. */
 size_t model_bytes(const struct model_shape *shape, enum dtype dtype);
 
 #endif
