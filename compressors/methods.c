@@ -1,7 +1,15 @@
 #include "compressors/methods.h"
 
+#include <math.h>
+
 const char *const order_choices[] = {"place", "made", NULL};
 const char *const marker_choices[] = {"all", "kept", NULL};
+
+unsigned needs_h_pooled(const double *values)
+{
+    (void)values;
+    return NEED_H_POOLED;
+}
 
 static uint16_t least(uint16_t a, uint32_t b)
 {
@@ -34,6 +42,12 @@ void plan_push_source(struct tok_plan *plan, uint32_t source)
 {
     plan->taps[plan->n_taps++] = (struct tap){source, 1};
     plan_push_sum(plan, plan->n_taps - 1, source);
+}
+
+size_t tokens_wanted(double keep, const struct budget *budget, int t, size_t n)
+{
+    size_t wanted = budget ? budget->per_frame[t] : (size_t)nearbyint(keep * (double)n);
+    return wanted < n ? wanted : n;
 }
 
 double kept_ratio(double tokens, const struct grid_view *grid, bool made, const struct vid_view *shape, enum newline native)

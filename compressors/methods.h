@@ -6,6 +6,7 @@
 
 extern const struct compressor compressor_none;
 extern const struct compressor compressor_visionzip;
+extern const struct compressor compressor_divprune;
 extern const struct compressor compressor_dyntok;
 extern const struct compressor compressor_pool;
 extern const struct compressor compressor_uniform;
@@ -18,8 +19,9 @@ extern const struct compressor compressor_vqtoken;
 /* Adds a plugin's compressor to the table. ERR_CONFIG when there are too many. */
 int compressor_add(const struct compressor *compressor, const char *digest, struct err *err);
 
-/* For methods without options that change what they read: nothing, and the pooled grid. */
+/* For methods without options that change what they read: nothing, or projected features; and the pooled grid. */
 unsigned needs_nothing(const double *values);
+unsigned needs_h_pooled(const double *values);
 enum src_dom domain_pooled(const double *values);
 
 /* A plan that keeps the listed source tokens of the pooled grid, each as it is. `keep` is ascending. */
@@ -38,6 +40,9 @@ void plan_push_sum(struct tok_plan *plan, size_t first, uint32_t rep);
 
 /* Adds a source as it is. */
 void plan_push_source(struct tok_plan *plan, uint32_t source);
+
+/* How many of n tokens are wanted: an allocator's budget of frame t, or round(keep * n), half to even as upstream's language rounds. */
+size_t tokens_wanted(double keep, const struct budget *budget, int t, size_t n);
 
 /* Share of `none`'s tokens, markers counted, when a plan on `grid` keeps so many; `made`: in ORDER_MADE, else with all markers. */
 double kept_ratio(double tokens, const struct grid_view *grid, bool made, const struct vid_view *shape, enum newline native);

@@ -53,8 +53,7 @@ struct counts { size_t dominant, contextual; };
 /* How many of a frame's N tokens are kept, and how; an allocator's budget comes first. */
 static struct counts frame_counts(const double *values, const struct budget *budget, int t, size_t N)
 {
-    size_t tokens = budget ? budget->per_frame[t] : (size_t)nearbyint(values[KEEP] * (double)N);
-    tokens = tokens < N ? tokens : N;
+    size_t tokens = tokens_wanted(values[KEEP], budget, t, N);
     if (budget || isnan(values[DOMINANT]))
         return (struct counts){6 * tokens / 7, tokens - 6 * tokens / 7};
     size_t dominant = values[DOMINANT] < (double)N ? (size_t)values[DOMINANT] : N;

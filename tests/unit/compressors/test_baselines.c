@@ -45,6 +45,8 @@ static void test_keeping_everything(void **state)
     static const struct { const char *name, *options; } cases[] = {
         {"visionzip", "{\"keep\": 1}"},
         {"visionzip", "{\"dominant\": 65536, \"contextual\": 0}"},
+        {"divprune", "{\"keep\": 1}"},
+        {"divprune", "{\"keep\": 1, \"per\": \"frame\"}"},
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
         struct arena arena = {0};
@@ -56,6 +58,27 @@ static void test_keeping_everything(void **state)
         plan_digest(&plan, found);
         if (strcmp(wanted, found))
             fail_msg("%s %s is not none", cases[c].name, cases[c].options);
+        arena_free(&arena);
+    }
+}
+
+/* Greedy choices and choices by score: what is kept of a smaller budget is kept of a larger one. */
+static void test_nested_selections(void **state)
+{
+    (void)state;
+    static const struct { const char *name, *few, *many; size_t n_few, n_many; } cases[] = {
+        {"visionzip", "{\"dominant\": 9, \"contextual\": 0}", "{\"dominant\": 10, \"contextual\": 0}", 27, 30},
+        {"divprune", "{\"keep\": 0.25}", "{\"keep\": 0.26}", 27, 28},
+        {"divprune", "{\"keep\": 0.25, \"per\": \"frame\"}", "{\"keep\": 0.3, \"per\": \"frame\"}", 27, 33},
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct arena arena = {0};
+        struct vid_view video = random_video(c, 3, 6, 6, POOL_NONE, FEATURES_RANDOM, &arena);
+        struct tok_plan few = plan_with(cases[c].name, cases[c].few, &video, NULL, NEWLINE_NO, &arena);
+        struct tok_plan many = plan_with(cases[c].name, cases[c].many, &video, NULL, NEWLINE_NO, &arena);
+        assert_int_equal(few.n_tok, cases[c].n_few);
+        assert_int_equal(many.n_tok, cases[c].n_many);
+        expect_nested(&few, &many);
         arena_free(&arena);
     }
 }
@@ -108,19 +131,6 @@ static void test_visionzip_golden_targets(void **state)
     arena_free(&arena);
 }
 
-static void test_visionzip_dominant_sets_are_nested(void **state)
-{
-    (void)state;
-    struct arena arena = {0};
-    struct vid_view video = random_video(4, 3, 6, 6, POOL_NONE, FEATURES_RANDOM, &arena);
-    struct tok_plan few = plan_with("visionzip", "{\"dominant\": 9, \"contextual\": 0}", &video, NULL, NEWLINE_NO, &arena);
-    struct tok_plan many = plan_with("visionzip", "{\"dominant\": 10, \"contextual\": 0}", &video, NULL, NEWLINE_NO, &arena);
-    assert_int_equal(few.n_tok, 27);
-    assert_int_equal(many.n_tok, 30);
-    expect_nested(&few, &many);
-    arena_free(&arena);
-}
-
 /* Rows that keep nothing keep their marker, or lose it. */
 static void test_visionzip_markers(void **state)
 {
@@ -160,6 +170,8 @@ static void test_expected_ratios(void **state)
         {"visionzip", "{}"},
         {"visionzip", "{\"dominant\": 7, \"contextual\": 3, \"order\": \"made\"}"},
         {"visionzip", "{\"keep\": 0.1, \"grid\": \"raw\"}"},
+        {"divprune", "{}"},
+        {"divprune", "{\"keep\": 0.3, \"per\": \"frame\"}"},
     };
     for (size_t c = 0; c < sizeof cases / sizeof *cases; c++)
         for (enum newline newline = NEWLINE_GRID; newline <= NEWLINE_NO; newline++) {
@@ -184,9 +196,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_keeping_everything),
+        cmocka_unit_test(test_nested_selections),
         cmocka_unit_test(test_visionzip_golden_split),
         cmocka_unit_test(test_visionzip_golden_targets),
-        cmocka_unit_test(test_visionzip_dominant_sets_are_nested),
         cmocka_unit_test(test_visionzip_markers),
         cmocka_unit_test(test_visionzip_counts_go_together),
         cmocka_unit_test(test_expected_ratios),
