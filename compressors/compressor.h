@@ -55,6 +55,7 @@ struct layer_want {
     bool rows_of_this_layer;  /* at POINT_PRE: from this layer's own projections of what would enter it; else of the layer before.
                                * At POINT_MID rows are always this layer's */
     bool rows_visual_only;    /* softmax over visual tokens only, else over all keys that the row sees */
+    bool mean_heads;          /* rows averaged over the heads; view->heads is 1 then */
 };
 
 /* What it gets: the current visual tokens, n of them, in order, markers included. Arrays are NULL where not asked for. */

@@ -4,6 +4,10 @@
 
 #include "compressors/compressor.h"
 
+/* inside the language model */
+extern const struct compressor compressor_fastv;
+
+/* before it */
 extern const struct compressor compressor_none;
 extern const struct compressor compressor_visionzip;
 extern const struct compressor compressor_divprune;

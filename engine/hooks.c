@@ -98,7 +98,7 @@ size_t hooks_bytes(const struct model_shape *shape, const struct method *methods
             layer->compressor->want(layer->values, zeros, i, (enum layer_point)point, l->layers, &want);
             size_t n_rows = want.rows == ROWS_QUESTION ? n_suffix : 1, keys = (size_t)want.keys_before + (size_t)want.keys_after;
             if (want.call) /* what it sees, and what a plan and its era take */
-                floats += n_visual * (n_rows * heads + keys * (size_t)(l->kv_heads * l->head_dim) + 64);
+                floats += n_visual * (n_rows * (want.mean_heads ? 1 : heads) + keys * (size_t)(l->kv_heads * l->head_dim) + 64);
         }
     free(zeros);
     return floats * sizeof(float) + layers * n_visual + 2 * (memory + memory_bytes(decode, n_visual, l->layers));
@@ -264,38 +264,45 @@ static struct pass pass_of(struct hooks *hooks, int layer, const struct flow *fl
     return pass;
 }
 
-/* Of hooks->weights on n_keys keys of a layer, those of the tokens there are now (which may be others than the layer's). */
-static void take_columns(struct hooks *hooks, int layer, size_t n_keys, bool visual_only, float *out)
+/* Of hooks->weights on n_keys keys of a layer, those of the tokens there are now (which may be others than the layer's):
+ * out[heads][n], or [n] for their mean. */
+static void take_columns(struct hooks *hooks, int layer, size_t n_keys, const struct layer_want *want, float *out)
 {
     const struct era *era = era_of(hooks, layer), *now = era_now(hooks);
     int heads = hooks->model->shape.language.heads;
     for (size_t i = 0; i < era->n; i++)
         hooks->place[era->origin[i]] = (uint32_t)i;
+    memset(out, 0, (want->mean_heads ? 1 : (size_t)heads) * now->n * sizeof *out);
     for (int h = 0; h < heads; h++) {
         const float *weights = hooks->weights + (size_t)h * n_keys + hooks->n_before;
+        float *to = out + (want->mean_heads ? 0 : (size_t)h * now->n);
         double sum = 0;
         for (size_t i = 0; i < era->n; i++)
             sum += (double)weights[i];
-        float share = visual_only && sum > 0 ? (float)(1 / sum) : 1;
+        float share = want->rows_visual_only && sum > 0 ? (float)(1 / sum) : 1;
         for (size_t i = 0; i < now->n; i++)
-            out[(size_t)h * now->n + i] = weights[hooks->place[now->origin[i]]] * share;
+            to[i] += weights[hooks->place[now->origin[i]]] * share;
     }
+    for (size_t i = 0; i < now->n && want->mean_heads; i++)
+        out[i] /= (float)heads;
 }
 
 /* Rows of the question's last n_rows rows on the first n_keys keys of a layer; each sees those up to its own. */
-static void question_rows(struct hooks *hooks, int layer, size_t n_keys, size_t n_rows, bool visual_only, float *out)
+static void question_rows(struct hooks *hooks, int layer, size_t n_keys, const struct layer_want *want, const struct layer_view *view,
+                          float *out)
 {
-    size_t each = (size_t)hooks->model->shape.language.heads * era_now(hooks)->n;
+    size_t each = (size_t)view->heads * view->n, n_rows = (size_t)view->n_rows;
     for (size_t r = 0; r < n_rows; r++) {
         size_t seen = n_keys - (n_rows - 1 - r);
         const float *query = hooks->queries + (hooks->n_suffix - n_rows + r) * q_width(hooks);
         language_weigh(hooks->model, hooks->state, layer, query, seen, bias_of(hooks, layer), hooks->weights);
-        take_columns(hooks, layer, seen, visual_only, out + r * each);
+        take_columns(hooks, layer, seen, want, out + r * each);
     }
 }
 
 /* The row of the visual tokens' mean query on keys [n_before + n][key_width], both before rotation. */
-static void mean_row(struct hooks *hooks, int layer, const float *queries, const float *keys, bool visual_only, float *mean, float *out)
+static void mean_row(struct hooks *hooks, int layer, const float *queries, const float *keys, const struct layer_want *want, float *mean,
+                     float *out)
 {
     size_t width = q_width(hooks), n = era_now(hooks)->n, end = hooks->n_before + n;
     for (size_t k = 0; k < width; k++) {
@@ -306,7 +313,7 @@ static void mean_row(struct hooks *hooks, int layer, const float *queries, const
     }
     language_lay_keys(hooks->model, hooks->state, layer, keys, end);
     language_weigh(hooks->model, hooks->state, layer, mean, end, NULL, hooks->weights);
-    take_columns(hooks, layer, end, visual_only, out);
+    take_columns(hooks, layer, end, want, out);
 }
 
 /* What comes of the rows' projections by a layer that they have not entered yet. */
@@ -325,9 +332,9 @@ static int view_projections(struct hooks *hooks, int layer, const struct layer_w
     view->keys_before = want->keys_before ? before + hooks->n_before * kv : NULL;
     view->keys_after = want->keys_after ? after + hooks->n_before * kv : NULL;
     if (mean)
-        mean_row(hooks, layer, queries, before, want->rows_visual_only, queries + pass.n * q_width(hooks), rows);
+        mean_row(hooks, layer, queries, before, want, queries + pass.n * q_width(hooks), rows);
     else if (rows)
-        question_rows(hooks, layer, pass.n, (size_t)view->n_rows, want->rows_visual_only, rows);
+        question_rows(hooks, layer, pass.n, want, view, rows);
     return 0;
 }
 
@@ -336,7 +343,7 @@ static int make_view(struct hooks *hooks, int layer, enum layer_point point, con
 {
     const struct tok_plan *plan = hooks->plan;
     const struct era *now = era_now(hooks);
-    size_t d = row_width(hooks), heads = (size_t)hooks->model->shape.language.heads;
+    size_t d = row_width(hooks), heads = want->mean_heads ? 1 : (size_t)hooks->model->shape.language.heads;
     const float *visual = flow->rows + hooks->n_before * d;
     *view = (struct layer_view){.layer = layer, .n_layers = hooks->n_layers, .T = plan->T, .h = plan->h, .w = plan->w, .n = now->n,
                                 .n_entered = hooks->n_entered, .tok = now->tok, .d = (int)d, .key_dim = (int)key_width(hooks),
@@ -354,7 +361,7 @@ static int make_view(struct hooks *hooks, int layer, enum layer_point point, con
     if (own)
         fill_bias(hooks, layer);
     if (rows && !own)
-        question_rows(hooks, of, language_layer_length(hooks->state, of), (size_t)view->n_rows, want->rows_visual_only, rows);
+        question_rows(hooks, of, language_layer_length(hooks->state, of), want, view, rows);
     return own || want->keys_before || want->keys_after ? view_projections(hooks, layer, want, flow, view, own ? rows : NULL, err) : 0;
 }
 

@@ -110,6 +110,15 @@ static void native_worker_close(void *self, void *worker)
     free(native_worker);
 }
 
+static int cell_fits(const struct model_shape *shape, const struct run_cell *run, struct err *err)
+{
+    int rc = 0;
+    for (int i = 0; i < run->n_methods && !rc; i++)
+        if (run->methods[i].compressor->fits)
+            rc = run->methods[i].compressor->fits(run->methods[i].values, shape->language.layers, err);
+    return rc;
+}
+
 /* What acting in the language model takes beside its caches. */
 static size_t cell_hooks_bytes(const struct model_shape *shape, const struct run_cell *run, size_t rows)
 {
@@ -128,6 +137,8 @@ static int native_bytes(void *self, const struct job_cell *cells, size_t n_cells
     int rc = native_grids(&set, model, cells, n_cells, &arena, err);
     size_t most_rows = 0, most_view = 0, most_hooks = 0, context = (size_t)shape->context;
     for (size_t c = 0; c < n_cells && !rc; c++) {
+        if ((rc = cell_fits(shape, cells[c].run, err)))
+            break;
         const struct feature_grid *grid = &set.grids[set.of_cell[c]];
         size_t content, markers, raw = (size_t)(shape->vision.side * shape->vision.side);
         native_uncompressed(shape, grid, &cells[c], &content, &markers);

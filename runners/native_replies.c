@@ -128,6 +128,7 @@ static bool same_prefix(const struct work *work, const struct ask *a, const stru
 {
     const struct cell *p = &work->job->cells[a->c].run->cell, *q = &work->job->cells[b->c].run->cell;
     return !strcmp(native_tokens(work, a->c, a->s)->digest, native_tokens(work, b->c, b->s)->digest) &&
+           same_text(work->job->samples[a->s].prompt.system, work->job->samples[b->s].prompt.system) &&
            !strcmp(p->conversation, q->conversation) && same_text(work->cells[a->c].time, work->cells[b->c].time) &&
            p->repetition_penalty == q->repetition_penalty && p->max_new_tokens == q->max_new_tokens && same_hooks(work, a, b);
 }
