@@ -11,7 +11,7 @@
 
 enum exit_status { EXIT_DONE = 0, EXIT_GATE_FAILED = 1, EXIT_USAGE = 2, EXIT_RUN_FAILED = 3, EXIT_GATE_INCONCLUSIVE = 4 };
 
-enum { CLI_MOST_OPTIONS = 24, CLI_MOST_OPERANDS = 8, CLI_MOST_REPEATS = 32 };
+enum { CLI_MOST_OPTIONS = 24, CLI_MOST_OPERANDS = 32, CLI_MOST_REPEATS = 32 };
 
 struct cli_option {
     const char *name;      /* without dashes; TOKSWEEP_<NAME> in the environment gives it too */
@@ -55,7 +55,7 @@ int cli_main(int argc, char **argv);
 /* Set by SIGINT and SIGTERM; a second signal ends the process at once. */
 extern atomic_bool cli_stopped;
 
-extern const struct cli_command command_run, command_plan, command_report, command_compare, command_plot, command_export, command_check, command_list,
-    command_bench;
+extern const struct cli_command command_run, command_plan, command_report, command_compare, command_plot, command_export, command_import,
+    command_rescore, command_check, command_list, command_bench;
 
 #endif

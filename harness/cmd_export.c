@@ -1,4 +1,5 @@
 /* `export`: one cell of a store in the files of other programs. */
+#include "harness/asked.h"
 #include "harness/cli.h"
 
 #include "core/file.h"
@@ -28,6 +29,7 @@ struct exporting {
     struct stored_cell cell;
     const struct benchmark *benchmark;
     const struct profile *profile;
+    const struct protocol *protocol;
     struct export_reply *replies;
     size_t n_replies;
     struct arena arena;
@@ -35,9 +37,12 @@ struct exporting {
 
 /* ---- replies --------------------------------------------------------------------------------------------------------------- */
 
-static int prompt_form_find(const char *name)
+static int form_of(const struct stored_cell *cell)
 {
-    return !strcmp(name, "default") ? PROMPT_DEFAULT : !strcmp(name, "llava_vid") ? PROMPT_LLAVA_VID : -1;
+    int form = 0;
+    while (asked_form_name(form) && strcmp(asked_form_name(form), cell->prompt_form))
+        form++;
+    return form;
 }
 
 /* `logged` when it is `text` but for blanks at its ends, else `text`. */
@@ -70,20 +75,6 @@ static int respell(struct exporting *exporting, const char *record, struct expor
     return rc;
 }
 
-/* What was asked, NULL where that depends on files that the store does not have: subtitles, the header of a video. */
-static int make_prompt(struct exporting *exporting, size_t sample, const char **out, struct err *err)
-{
-    const struct sample *asked = &exporting->cell.manifest.samples[sample];
-    int form = prompt_form_find(exporting->cell.prompt_form);
-    struct prompting how = {.protocol = profile_protocol(exporting->profile, exporting->benchmark->name), .form = (enum prompt_form)form,
-                            .video = &exporting->cell.manifest.videos[asked->video]};
-    struct prompt_text prompt = {0};
-    bool known = form >= 0 && how.protocol && !exporting->benchmark->needs_header && !exporting->benchmark->interleaves;
-    int rc = known ? exporting->benchmark->prompt(&prompt, asked, &how, &exporting->arena, err) : 0;
-    *out = prompt.user;
-    return rc;
-}
-
 static int make_reply(struct exporting *exporting, size_t sample, struct err *err)
 {
     const struct stored_answer *stored = &exporting->cell.answers[sample];
@@ -94,7 +85,9 @@ static int make_reply(struct exporting *exporting, size_t sample, struct err *er
     if (bare && exporting->profile->drops_reasoning)
         text_drop_reasoning(bare);
     *reply = (struct export_reply){.bare = bare, .filtered = bare, .raw = stored->answer.raw};
-    int rc = bare ? make_prompt(exporting, sample, &reply->prompt, err) : err_no_memory(err, "an export");
+    int rc = bare ? asked_prompt(&reply->prompt, exporting->benchmark, exporting->protocol, form_of(&exporting->cell),
+                                 &exporting->cell.manifest, sample, &exporting->arena, err)
+                  : err_no_memory(err, "an export");
     exporting->n_replies += !rc;
     return !rc && stored->record ? respell(exporting, stored->record, reply, err) : rc;
 }
@@ -104,7 +97,8 @@ static int make_replies(struct exporting *exporting, struct err *err)
     size_t n = exporting->cell.manifest.n_samples;
     exporting->profile = profile_find(exporting->cell.profile);
     exporting->benchmark = benchmark_find(exporting->cell.manifest.benchmark);
-    if (!exporting->profile || !exporting->benchmark)
+    exporting->protocol = exporting->profile ? profile_protocol(exporting->profile, exporting->cell.manifest.benchmark) : NULL;
+    if (!exporting->protocol || !exporting->benchmark)
         return err_set(err, ERR_CONFIG, "this program lacks the profile '%s' or the benchmark '%s' of the cell; use the one that ran it",
                        exporting->cell.profile, exporting->cell.manifest.benchmark);
     exporting->replies = arena_alloc(&exporting->arena, n, sizeof *exporting->replies);
@@ -154,7 +148,7 @@ static int save(struct exporting *exporting, const char *task, const struct text
 static int write_one(struct exporting *exporting, const char *task, struct err *err)
 {
     struct text text = {0};
-    int rc = exporting->format->write(&text, &(struct export_source){&exporting->cell, exporting->replies}, task, err);
+    int rc = exporting->format->write(&text, &(struct export_source){&exporting->cell, exporting->protocol, exporting->replies}, task, err);
     if (!rc)
         rc = save(exporting, task, &text, err);
     text_free(&text);
@@ -166,7 +160,7 @@ static int write_by_task(struct exporting *exporting, struct err *err)
     char **tasks = export_tasks(&exporting->cell);
     int rc = tasks ? 0 : err_no_memory(err, "an export");
     if (!rc && tasks[0] && tasks[1] && !exporting->is_folder)
-        rc = err_set(err, ERR_CONFIG, "cell '%s' is of several lmms-eval tasks, each with a file of its own: name a folder with --out FOLDER/",
+        rc = err_set(err, ERR_CONFIG, "cell '%s' is of several lmms-eval tasks, each with its own file: name a folder with --out FOLDER/",
                      exporting->cell.label);
     for (char **task = tasks; !rc && *task; task++)
         rc = write_one(exporting, *task, err);

@@ -3,6 +3,7 @@
 
 #include "metrics/extract.h"
 
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,4 +24,9 @@ int score_reply(struct answer *answer, const char *reply, const struct sample *s
     answer->correct = answer->extracted >= 0 && answer->extracted == sample->answer;
     free(bare);
     return 0;
+}
+
+bool score_counts(const struct answer *answer, const struct protocol *protocol)
+{
+    return !(protocol->drop_empty && answer->empty) && !(protocol->drop_unread && answer->extracted < 0);
 }

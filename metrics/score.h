@@ -15,4 +15,7 @@
 int score_reply(struct answer *answer, const char *reply, const struct sample *sample, const struct profile *profile,
                 const struct protocol *protocol, int most_letters, struct err *err);
 
+/* Whether a scored reply is in the denominator of the protocol's headline. */
+bool score_counts(const struct answer *answer, const struct protocol *protocol);
+
 #endif

@@ -14,6 +14,7 @@ struct export_reply {
 
 struct export_source {
     const struct stored_cell *cell;
+    const struct protocol *protocol;    /* its profile's, of its benchmark */
     const struct export_reply *replies; /* [n_samples] */
 };
 

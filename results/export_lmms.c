@@ -3,6 +3,7 @@
 #include "results/lmms.h"
 #include "results/python.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -134,23 +135,33 @@ static bool tally_add(struct tally **tallies, size_t *n, const char *type, bool 
     return true;
 }
 
+static bool is_counted(const struct export_source *source, size_t sample)
+{
+    const struct protocol *protocol = source->protocol;
+    const char *bare = source->replies[sample].bare;
+    return bare && (*bare || !protocol->drop_empty) && (source->cell->answers[sample].answer.extracted >= 0 || !protocol->drop_unread);
+}
+
 /* A task's number: over its questions, or the mean over their types where the profile has that and the task is not a type itself. Products
  * come before quotients, as upstream, so that the last digit is the same. */
 static bool task_value(const struct export_source *source, const struct lmms_benchmark *benchmark, const char *task, double *value)
 {
     const struct stored_cell *cell = source->cell;
-    bool by_type = cell->macro && !benchmark->is_group, ok = true;
+    bool by_type = source->protocol->macro && !benchmark->is_group, ok = true;
     struct tally *tallies = NULL;
     size_t n = 0;
     *value = 0;
     for (size_t i = 0; i < cell->manifest.n_samples && ok; i++) {
-        const char *type = cell->manifest.samples[i].task_type, *bare = source->replies[i].bare;
-        if (bare && is_of_task(source, benchmark, i, task) && (*bare || !cell->drop_empty))
+        const char *type = cell->manifest.samples[i].task_type;
+        if (is_counted(source, i) && is_of_task(source, benchmark, i, task))
             ok = tally_add(&tallies, &n, by_type && type ? type : "", cell->answers[i].answer.correct);
     }
     for (size_t i = 0; i < n; i++)
         *value += benchmark->scale * (double)tallies[i].n_correct / (double)tallies[i].n;
-    *value /= n ? (double)n : 1;
+    size_t n_types = by_type && source->protocol->macro_types ? (size_t)source->protocol->macro_types : n;
+    *value /= n_types ? (double)n_types : 1;
+    double unit = pow(10, benchmark->digits);
+    *value = benchmark->digits ? rint(*value * unit) / unit : *value;
     free(tallies);
     return ok;
 }

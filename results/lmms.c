@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum target_form { TARGET_LETTER, TARGET_TEXT };
+enum target_form { TARGET_LETTER, TARGET_TEXT, TARGET_NUMBER };
 
 struct question { /* what a metric is made of */
     const struct sample *sample;
@@ -64,11 +64,75 @@ static void mvbench_metric(struct text *out, const struct question *question)
     text_printf(out, "%d}", question->reply->right);
 }
 
+static void mlvu_metric(struct text *out, const struct question *question)
+{
+    bool first = true;
+    put_text(out, &first, "question_id", question->sample->question); /* so it is */
+    put_text(out, &first, "task_type", question->sample->task_type);
+    python_key(out, &first, "pred_answer");
+    put_letter(out, question->reply->letter);
+    python_key(out, &first, "answer");
+    put_letter(out, question->sample->answer);
+    text_put(out, "}");
+}
+
+/* A number of the data set that this program keeps as text. */
+static void put_number(struct text *out, const char *text)
+{
+    if (text && *text && !text[strspn(text, "0123456789")])
+        text_put(out, text);
+    else
+        python_string(out, text);
+}
+
+static void longvideobench_metric(struct text *out, const struct question *question)
+{
+    const struct sample *sample = question->sample;
+    bool first = true, first_of_submission = true;
+    put_text(out, &first, "id", sample->id);
+    python_key(out, &first, "duration_group");
+    put_number(out, sample->duration);
+    put_text(out, &first, "question_category", sample->task_type);
+    python_key(out, &first, "answer");
+    put_letter(out, sample->answer);
+    python_key(out, &first, "parsed_pred");
+    put_letter(out, question->reply->letter);
+    text_put(out, "}, \"submission\": ");
+    put_text(out, &first_of_submission, sample->id, question->reply->bare);
+    text_put(out, "}");
+}
+
+static void nextqa_metric(struct text *out, const struct question *question)
+{
+    text_put(out, question->reply->right ? "true" : "false");
+}
+
+static void perceptiontest_metric(struct text *out, const struct question *question)
+{
+    const struct sample *sample = question->sample;
+    bool first = true;
+    put_text(out, &first, "video_name", question->video->id);
+    put_text(out, &first, "question", sample->question);
+    python_key(out, &first, "pred_id");
+    text_printf(out, "%d", question->reply->letter);
+    python_key(out, &first, "answer_id");
+    text_printf(out, "\"%d\"", sample->answer);
+    python_key(out, &first, "correct");
+    text_printf(out, "%d}", question->reply->right);
+}
+
 /* ---- the table ------------------------------------------------------------------------------------------------------------- */
 
 static const struct task tasks[] = {
     {{"videomme", "videomme", .metric = "videomme_perception_score", .scale = 100}, TARGET_LETTER, videomme_metric},
+    {{"videomme_w_subtitle", "videomme_w_subtitle", .metric = "videomme_perception_score", .scale = 100}, TARGET_LETTER, videomme_metric},
+    {{"mlvu_dev", "mlvu_dev", "mlvu", .metric = "mlvu_percetion_score", .scale = 100}, TARGET_LETTER, mlvu_metric},
+    {{"mlvu_test", "mlvu_test", .metric = "mlvu_percetion_score", .scale = 100}, TARGET_LETTER, mlvu_metric},
     {{"mvbench", "mvbench_", .is_group = true, .metric = "mvbench_accuracy", .scale = 100}, TARGET_TEXT, mvbench_metric},
+    {{"longvideobench_val_v", "longvideobench_val_v", .metric = "lvb_acc", .scale = 1, .digits = 5}, TARGET_NUMBER, longvideobench_metric},
+    {{"longvideobench_val_i", "longvideobench_val_i", .metric = "lvb_acc", .scale = 1, .digits = 5}, TARGET_NUMBER, longvideobench_metric},
+    {{"nextqa_mc_test", "nextqa_mc_test", .metric = "exact_match", .scale = 1}, TARGET_NUMBER, nextqa_metric},
+    {{"perceptiontest_val_mc", "perceptiontest_val_mc", .metric = "accuracy", .scale = 1}, TARGET_NUMBER, perceptiontest_metric},
 };
 
 const struct lmms_benchmark *lmms_find(const char *benchmark)
@@ -122,6 +186,9 @@ void lmms_put_target(struct text *out, const struct lmms_benchmark *benchmark, c
         break;
     case TARGET_TEXT:
         text_put(out, sample->options[sample->answer]);
+        break;
+    case TARGET_NUMBER:
+        text_printf(out, "%d", sample->answer);
         break;
     }
 }

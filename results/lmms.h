@@ -17,7 +17,7 @@ struct lmms_benchmark {
     bool is_group;
     const char *metric;      /* its key in logs and results */
     double scale;            /* what all right is: 100, or 1 */
-    bool clustered;          /* results have an error clustered by video */
+    int digits;              /* behind the point, to which its number is rounded; 0: not at all */
 };
 
 const struct lmms_benchmark *lmms_find(const char *benchmark); /* NULL if lmms-eval has no such task */

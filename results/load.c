@@ -84,7 +84,7 @@ static int load_facts(struct loader *loader, struct err *err)
         "SELECT cell.digest, model.name, label, profile, prompt_form, compressor, params, sampling, dtype, runner, conversation, "
         "benchmark.name, benchmark.path, (SELECT min(answered_at) FROM answer WHERE cell_id = cell.id), "
         "(SELECT max(answered_at) FROM answer WHERE cell_id = cell.id), "
-        "frames, max_new_tokens, macro, drop_empty, benchmark.id, benchmark.digest, "
+        "frames, max_new_tokens, benchmark.id, benchmark.digest, "
         "(SELECT count(*) FROM sample WHERE sample.benchmark_id = benchmark.id), "
         "(SELECT count(*) FROM video WHERE video.benchmark_id = benchmark.id) "
         "FROM cell JOIN model ON model.id = cell.model_id JOIN benchmark ON benchmark.id = cell.benchmark_id WHERE cell.id = :cell");
@@ -102,12 +102,10 @@ static int load_facts(struct loader *loader, struct err *err)
     cell->ended_at = cell->ended_at ? cell->ended_at : "";
     cell->frames = sqlite3_column_int(query.stmt, TEXTS);
     cell->max_new_tokens = sqlite3_column_int(query.stmt, TEXTS + 1);
-    cell->macro = sqlite3_column_int(query.stmt, TEXTS + 2);
-    cell->drop_empty = sqlite3_column_int(query.stmt, TEXTS + 3);
-    loader->benchmark = sqlite3_column_int64(query.stmt, TEXTS + 4);
-    strncpy(cell->manifest.digest, store_column_text(query.stmt, TEXTS + 5), DIGEST_HEX - 1);
-    cell->manifest.n_samples = (size_t)sqlite3_column_int64(query.stmt, TEXTS + 6);
-    cell->manifest.n_videos = (size_t)sqlite3_column_int64(query.stmt, TEXTS + 7);
+    loader->benchmark = sqlite3_column_int64(query.stmt, TEXTS + 2);
+    strncpy(cell->manifest.digest, store_column_text(query.stmt, TEXTS + 3), DIGEST_HEX - 1);
+    cell->manifest.n_samples = (size_t)sqlite3_column_int64(query.stmt, TEXTS + 4);
+    cell->manifest.n_videos = (size_t)sqlite3_column_int64(query.stmt, TEXTS + 5);
     query_end(&query);
     return 0;
 }

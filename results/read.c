@@ -30,6 +30,20 @@ int store_has_answer(struct store *store, int64_t cell, const struct manifest *m
     return 0;
 }
 
+int store_has_manifest(struct store *store, const struct manifest *manifest, bool *has, struct err *err)
+{
+    struct query query = query_on(store, "SELECT count(*) FROM benchmark JOIN sample ON sample.benchmark_id = benchmark.id "
+                                         "WHERE benchmark.name = :benchmark AND benchmark.digest = :digest");
+    query_text(&query, ":benchmark", manifest->benchmark);
+    query_text(&query, ":digest", manifest->digest);
+    int rc = query_step(&query, "look for a manifest", err);
+    if (rc < 0)
+        return rc;
+    *has = (uint64_t)sqlite3_column_int64(query.stmt, 0) >= manifest->n_samples;
+    query_end(&query);
+    return 0;
+}
+
 int store_answered(struct store *store, int64_t cell, const struct manifest *manifest, bool retry_failed, bool *done, struct err *err)
 {
     int rc = 0;
@@ -40,7 +54,8 @@ int store_answered(struct store *store, int64_t cell, const struct manifest *man
 
 int store_find_build(struct store *store, const char *beginning, char digest[DIGEST_HEX], struct err *err)
 {
-    struct query query = query_on(store, "SELECT build_digest FROM cell GROUP BY build_digest ORDER BY max(id) DESC");
+    struct query query =
+        query_on(store, "SELECT build_digest FROM cell WHERE build_digest <> '' GROUP BY build_digest ORDER BY max(id) DESC");
     struct text builds = {0};
     size_t found = 0;
     int rc;

@@ -16,7 +16,6 @@ enum { MOST_FILE_BYTES = 1 << 30, MOST_LINE_BYTES = 8 << 20 };
 struct reading {
     struct sample_log *log;
     size_t capacity;
-    const char *unit; /* "line" or "entry" */
     size_t place;
     struct err *err;
 };
@@ -30,7 +29,7 @@ static int entry_fail(const struct reading *reading, const char *format, ...)
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return err_set(reading->err, ERR_DATA, "'%s', %s %zu: %s", reading->log->path, reading->unit, reading->place, text);
+    return err_set(reading->err, ERR_DATA, "'%s', %s %zu: %s", reading->log->path, reading->log->unit, reading->place, text);
 }
 
 /* ---- members --------------------------------------------------------------------------------------------------------------- */
@@ -223,7 +222,7 @@ static int parse_lines(struct reading *reading, const char *bytes, size_t length
 {
     const char *at = bytes, *end = bytes + length;
     int rc = 0;
-    reading->unit = "line";
+    reading->log->unit = "line";
     for (reading->place = 1; at < end && !rc; reading->place++) {
         const char *newline = memchr(at, '\n', (size_t)(end - at));
         size_t n = (size_t)((newline ? newline : end) - at);
@@ -244,7 +243,7 @@ static int parse_list(struct reading *reading, const struct json *file)
     if (task && !(reading->log->task = arena_strdup(&reading->log->arena, task)))
         return err_no_memory(reading->err, "the entries of a log");
     int rc = 0;
-    reading->unit = "entry";
+    reading->log->unit = "entry";
     reading->place = 1;
     for (const struct json *entry = json_first(logs); entry && !rc; entry = json_next(entry), reading->place++)
         rc = add_entry(reading, entry);

@@ -32,6 +32,7 @@ struct logged { /* one question's entry */
 
 struct sample_log {
     const char *path;
+    const char *unit;         /* what a place is: "line" or "entry" */
     const char *task;         /* lmms-eval's name, by the file's name or its configuration; "" where neither tells */
     char digest[DIGEST_HEX];  /* of the file's bytes */
     struct logged *entries;   /* in the file's order */

@@ -5,8 +5,8 @@ CREATE TABLE rescoring (
     id INTEGER PRIMARY KEY,
     cell_id INTEGER NOT NULL REFERENCES cell,
     profile TEXT NOT NULL,
-    macro INTEGER NOT NULL CHECK (macro IN (0, 1)),           -- as of a cell, by this profile
-    drop_empty INTEGER NOT NULL CHECK (drop_empty IN (0, 1)),
+    macro INTEGER NOT NULL CHECK (macro IN (0, 1)), -- as of a cell, by this profile
+    macro_types INTEGER NOT NULL,       -- task types that a macro headline is the mean of; 0: those that have answers
     build_digest TEXT NOT NULL,         -- of the program that scored
     made_at TEXT NOT NULL,
     UNIQUE (cell_id, profile)
@@ -18,6 +18,7 @@ CREATE TABLE score (
     status TEXT NOT NULL CHECK (status IN ('ok', 'no_answer', 'ambiguous')),
     extracted INTEGER CHECK (extracted >= 0), -- position of the option chosen; NULL if none
     correct INTEGER NOT NULL CHECK (correct IN (0, 1)),
+    counted INTEGER NOT NULL CHECK (counted IN (0, 1)), -- in the headline's denominator
     PRIMARY KEY (rescoring_id, answer_id),
     CONSTRAINT only_ok_is_correct CHECK (NOT correct OR status = 'ok')
 ) STRICT, WITHOUT ROWID;

@@ -47,6 +47,9 @@ int store_end_run(struct store *store, int64_t run, const char *outcome, struct 
 /* Writes what is not there yet of a benchmark's manifest (benchmark, videos, samples). */
 int store_put_manifest(struct store *store, const struct manifest *manifest, struct err *err);
 
+/* Whether the store has all of a manifest's samples already. */
+int store_has_manifest(struct store *store, const struct manifest *manifest, bool *has, struct err *err);
+
 /* Writes the cell if it is not there; *id is its row. `protocol` gives how its headline number is made. */
 int store_put_cell(struct store *store, const struct cell *cell, const struct protocol *protocol, int64_t *id, struct err *err);
 
@@ -78,8 +81,8 @@ int store_put_answer(struct store *store, int64_t run, int64_t cell, const struc
 int store_put_record(struct store *store, int64_t cell, const struct manifest *manifest, size_t sample, const char *record,
                      struct err *err);
 
-/* What a reply is worth under a profile that is not its cell's. */
-struct rescored { int64_t answer; enum answer_status status; int extracted; bool correct; };
+/* What a reply is worth under a profile that is not its cell's. counted: in the headline's denominator. */
+struct rescored { int64_t answer; enum answer_status status; int extracted; bool correct, counted; };
 
 /* Keeps the scores of a cell's replies under another profile, in the place of those it may have under it; answers stay as they are.
  * `build_digest` is of the program that scored. */
@@ -146,7 +149,6 @@ struct stored_cell {
     int64_t id;
     const char *digest, *model, *label, *profile, *prompt_form, *compressor, *params, *sampling, *dtype, *runner, *conversation;
     int frames, max_new_tokens;
-    bool macro, drop_empty;
     const char *started_at, *ended_at; /* of its first and its last answer; "" without any */
     struct manifest manifest;        /* as it was read last; without the videos' bounds and folders */
     struct stored_answer *answers;   /* [manifest.n_samples] */

@@ -222,18 +222,18 @@ WITH
     scored AS (
         SELECT rescoring.id, sample.task_type, score.correct,
                score.correct <> answer.correct OR score.extracted IS NOT answer.extracted AS flipped,
-               NOT (rescoring.drop_empty AND coalesce(answer.raw, '') = '') AS in_headline
+               score.counted, rescoring.macro_types
         FROM rescoring
         JOIN score ON score.rescoring_id = rescoring.id
         JOIN answer ON answer.id = score.answer_id
         JOIN sample ON sample.id = answer.sample_id),
     tally AS (
-        SELECT id, count(*) AS n, sum(correct) AS n_correct, sum(flipped) AS n_flipped, avg(correct) FILTER (WHERE in_headline) AS micro
+        SELECT id, count(*) AS n, sum(correct) AS n_correct, sum(flipped) AS n_flipped, avg(correct) FILTER (WHERE counted) AS micro
         FROM scored
         GROUP BY id),
     macro AS (
-        SELECT id, avg(accuracy) AS macro
-        FROM (SELECT id, avg(correct) AS accuracy FROM scored WHERE in_headline GROUP BY id, task_type)
+        SELECT id, sum(accuracy) / CASE WHEN macro_types > 0 THEN macro_types ELSE count(*) END AS macro
+        FROM (SELECT id, macro_types, avg(correct) AS accuracy FROM scored WHERE counted GROUP BY id, task_type)
         GROUP BY id)
 SELECT cell.id AS cell,
        benchmark.name AS benchmark,

@@ -347,12 +347,12 @@ static int put_rescoring(struct store *store, int64_t cell, const char *profile,
     if (rc < 0)
         return rc;
     struct query query = query_on(store,
-        "INSERT INTO rescoring (cell_id, profile, macro, drop_empty, build_digest, made_at) "
-        "VALUES (:cell, :profile, :macro, :drop_empty, :build_digest, " NOW ") RETURNING id");
+        "INSERT INTO rescoring (cell_id, profile, macro, macro_types, build_digest, made_at) "
+        "VALUES (:cell, :profile, :macro, :macro_types, :build_digest, " NOW ") RETURNING id");
     query_integer(&query, ":cell", cell);
     query_text(&query, ":profile", profile);
     query_integer(&query, ":macro", protocol->macro);
-    query_integer(&query, ":drop_empty", protocol->drop_empty);
+    query_integer(&query, ":macro_types", protocol->macro_types);
     query_text(&query, ":build_digest", build_digest);
     return run_for_id(&query, id, "write a rescoring", err);
 }
@@ -360,13 +360,14 @@ static int put_rescoring(struct store *store, int64_t cell, const char *profile,
 static int put_score(struct store *store, int64_t rescoring, const struct rescored *score, struct err *err)
 {
     struct query query = query_on(store,
-        "INSERT INTO score (rescoring_id, answer_id, status, extracted, correct) "
-        "VALUES (:rescoring, :answer, :status, :extracted, :correct)");
+        "INSERT INTO score (rescoring_id, answer_id, status, extracted, correct, counted) "
+        "VALUES (:rescoring, :answer, :status, :extracted, :correct, :counted)");
     query_integer(&query, ":rescoring", rescoring);
     query_integer(&query, ":answer", score->answer);
     query_text(&query, ":status", answer_status_name(score->status));
     query_integer_or_null(&query, ":extracted", score->extracted, score->extracted < 0);
     query_integer(&query, ":correct", score->correct);
+    query_integer(&query, ":counted", score->counted);
     return query_run(&query, "write a score", err);
 }
 

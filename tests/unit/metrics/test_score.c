@@ -66,6 +66,17 @@ static void test_profiles_differ(void **state)
     assert_string_equal(reply, "<think>maybe A</think>C");
 }
 
+/* Which replies a headline leaves out: silent ones, those without a letter, or none. */
+static void test_counts(void **state)
+{
+    (void)state;
+    const struct protocol all = {.benchmark = "b"}, said = {.benchmark = "b", .drop_empty = true}, read = {.benchmark = "b", .drop_unread = true};
+    const struct answer ok = {.extracted = 0}, unread = {.extracted = -1}, silent = {.extracted = -1, .empty = true};
+    assert_true(score_counts(&ok, &all) && score_counts(&unread, &all) && score_counts(&silent, &all));
+    assert_true(score_counts(&ok, &said) && score_counts(&unread, &said) && !score_counts(&silent, &said));
+    assert_true(score_counts(&ok, &read) && !score_counts(&unread, &read) && !score_counts(&silent, &read));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -73,6 +84,7 @@ int main(void)
         cmocka_unit_test(test_untold_answer),
         cmocka_unit_test(test_letters_on_offer),
         cmocka_unit_test(test_profiles_differ),
+        cmocka_unit_test(test_counts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

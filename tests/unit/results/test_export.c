@@ -109,6 +109,8 @@ static const struct export_reply replies[] = {
     {0},
 };
 
+static struct protocol protocol = {.benchmark = "videomme"};
+
 static struct stored_cell cell_of(const char *benchmark)
 {
     return (struct stored_cell){
@@ -125,7 +127,7 @@ static char *written(const char *format, const char *benchmark, const char *task
     struct text out = {0};
     struct err err = {0};
     assert_int_equal(export_check(export_format_find(format), &cell, &err), 0);
-    if (export_format_find(format)->write(&out, &(struct export_source){&cell, replies}, task, &err))
+    if (export_format_find(format)->write(&out, &(struct export_source){&cell, &protocol, replies}, task, &err))
         fail_msg("%s", err.text);
     return text_take(&out);
 }
@@ -185,7 +187,7 @@ static void test_samples_of_mvbench(void **state)
     struct text out = {0};
     struct err err = {0};
     const struct export_format *format = export_format_find("lmms-eval-samples");
-    assert_int_equal(format->write(&out, &(struct export_source){&cell, replies}, "mvbench_moving_count", &err), 0);
+    assert_int_equal(format->write(&out, &(struct export_source){&cell, &protocol, replies}, "mvbench_moving_count", &err), 0);
     assert_string_equal(out.bytes,
         "{\"doc_id\": 0, \"target\": \"red\", \"resps\": \"<think>A</think>C\", \"filtered_resps\": \"C\", "
         "\"token_counts\": [{\"input_tokens\": 0, \"output_tokens\": 0}], \"doc_hash\": \"" NULL_HASH "\", "
@@ -194,7 +196,7 @@ static void test_samples_of_mvbench(void **state)
         "\"input_media\": [\"a.png\"], \"mvbench_accuracy\": {\"pred_answer\": \"\", \"gt_answer\": \"B\", \"score\": 0}}\n");
     text_free(&out);
     rows[0].id = "of another form";
-    assert_int_equal(format->write(&out, &(struct export_source){&cell, replies}, "mvbench_action_count", &err), ERR_DATA);
+    assert_int_equal(format->write(&out, &(struct export_source){&cell, &protocol, replies}, "mvbench_action_count", &err), ERR_DATA);
     assert_string_equal(err.text, "sample 'of another form' has no row in lmms-eval's task mvbench_action_count");
     text_free(&out);
 }
@@ -229,12 +231,13 @@ static void test_results_over_types(void **state)
         struct stored_cell cell = cell_of("videomme");
         struct text out = {0};
         struct err err = {0};
-        cell.macro = true;
-        cell.drop_empty = drop;
-        assert_int_equal(format->write(&out, &(struct export_source){&cell, replies}, NULL, &err), 0);
+        protocol.macro = true;
+        protocol.drop_empty = drop;
+        assert_int_equal(format->write(&out, &(struct export_source){&cell, &protocol, replies}, NULL, &err), 0);
         assert_non_null(strstr(out.bytes, drop ? "perception_score,none\": 50," : "perception_score,none\": 25,"));
         text_free(&out);
     }
+    protocol = (struct protocol){.benchmark = "videomme"};
 }
 
 /* ---- VLMEvalKit ------------------------------------------------------------------------------------------------------------ */
@@ -292,7 +295,7 @@ static void test_mlvu_leaderboard(void **state)
     cell.manifest.n_samples = 3;
     struct text out = {0};
     struct err err = {0};
-    assert_int_equal(export_format_find("mlvu-leaderboard")->write(&out, &(struct export_source){&cell, replies}, NULL, &err), 0);
+    assert_int_equal(export_format_find("mlvu-leaderboard")->write(&out, &(struct export_source){&cell, &protocol, replies}, NULL, &err), 0);
     assert_string_equal(out.bytes, "[\n  {\n    \"question_id\": \"AR_0\",\n    \"question_type\": \"anomaly_reco\",\n    \"option\": \"B\"\n"
                                    "  },\n  {\n    \"question_id\": \"TR_5\",\n    \"question_type\": \"topic_reasoning\",\n"
                                    "    \"option\": \"C\"\n  },\n  {\n    \"question_id\": \"TR_6\",\n"

@@ -158,7 +158,8 @@ static int64_t rescored_cell(struct store_fixture *fixture)
     int64_t id = put_cell(fixture, "none", 4);
     OK(fixture_answer_all(fixture, id, 4, 2, 4, 300, &err));
     const struct rescored scores[] = {
-        {1, ANSWER_OK, 0, true}, {2, ANSWER_OK, 2, false}, {3, ANSWER_OK, 2, true}, {4, ANSWER_NO_ANSWER, -1, false}};
+        {1, ANSWER_OK, 0, true, true}, {2, ANSWER_OK, 2, false, true}, {3, ANSWER_OK, 2, true, true},
+                                      {4, ANSWER_NO_ANSWER, -1, false, true}};
     const struct protocol macro = {.benchmark = "videomme", .macro = true};
     OK(store_put_rescoring(fixture->store, id, "lmms-head", &macro, "b1", scores, 4, &err));
     return id;
@@ -177,11 +178,26 @@ static void scores_live_beside_answers(void **state)
     assert_string_equal(sql(fixture->path, answers_sql), before);
 }
 
+/* A fourth reply that does not count: alpha is right, beta wrong, gamma right; seven types would be two sevenths. */
+static void headline_is_the_other_profiles(void **state)
+{
+    struct store_fixture *fixture = *state;
+    int64_t id = rescored_cell(fixture);
+    const struct rescored scores[] = {{1, ANSWER_OK, 0, true, true}, {2, ANSWER_OK, 2, false, true}, {3, ANSWER_OK, 2, true, true},
+                                      {4, ANSWER_NO_ANSWER, -1, false, false}};
+    struct protocol protocol = {.benchmark = "videomme"};
+    OK(store_put_rescoring(fixture->store, id, "lmms-head", &protocol, "b1", scores, 4, &err));
+    assert_string_equal(sql(fixture->path, "SELECT round(accuracy, 9), accuracy_micro FROM rescored_accuracy"), "0.666666667|0.5");
+    protocol = (struct protocol){.benchmark = "videomme", .macro = true, .macro_types = 7};
+    OK(store_put_rescoring(fixture->store, id, "lmms-head", &protocol, "b1", scores, 4, &err));
+    assert_string_equal(sql(fixture->path, "SELECT round(accuracy, 9) FROM rescored_accuracy"), "0.285714286");
+}
+
 static void scoring_again_replaces(void **state)
 {
     struct store_fixture *fixture = *state;
     int64_t id = rescored_cell(fixture);
-    const struct rescored one = {1, ANSWER_OK, 0, true};
+    const struct rescored one = {1, ANSWER_OK, 0, true, true};
     const struct protocol micro = {.benchmark = "videomme"};
     OK(store_put_rescoring(fixture->store, id, "lmms-head", &micro, "b2", &one, 1, &err));
     OK(store_put_rescoring(fixture->store, id, "lmms-0.3.4", &micro, "b2", &one, 1, &err));
@@ -194,7 +210,7 @@ static void failed_scores_leave_what_was_there(void **state)
 {
     struct store_fixture *fixture = *state;
     int64_t id = rescored_cell(fixture);
-    const struct rescored wrong[] = {{1, ANSWER_OK, 0, true}, {99, ANSWER_OK, 0, true}};
+    const struct rescored wrong[] = {{1, ANSWER_OK, 0, true, true}, {99, ANSWER_OK, 0, true, true}};
     const struct protocol micro = {.benchmark = "videomme"};
     struct err err = {0};
     assert_int_equal(store_put_rescoring(fixture->store, id, "lmms-head", &micro, "b2", wrong, 2, &err), ERR_DATA);
@@ -265,6 +281,7 @@ int main(void)
         WITH_STORE(cell_is_read_as_written),
         WITH_STORE(cell_that_is_not_there_is_an_error),
         WITH_STORE(scores_live_beside_answers),
+        WITH_STORE(headline_is_the_other_profiles),
         WITH_STORE(scoring_again_replaces),
         WITH_STORE(failed_scores_leave_what_was_there),
         WITH_STORE(scores_go_with_their_answer),
