@@ -10,6 +10,7 @@ extern const struct compressor compressor_fastv;
 /* before it */
 extern const struct compressor compressor_none;
 extern const struct compressor compressor_visionzip;
+extern const struct compressor compressor_prumerge;
 extern const struct compressor compressor_divprune;
 extern const struct compressor compressor_dyntok;
 extern const struct compressor compressor_pool;

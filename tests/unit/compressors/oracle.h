@@ -102,8 +102,8 @@ static inline float *oracle_saliency(uint64_t seed, const char *purpose, size_t 
     float *sal = arena_alloc(arena, n, sizeof *sal);
     assert_non_null(sal);
     for (size_t i = 0; i < n; i++) {
-        double unit = rng_unit(seed, rng_stream(purpose) ^ 8, i);
-        sal[i] = (float)(0.001 + unit * unit * unit);
+        double unit = rng_unit(seed, rng_stream(purpose) ^ 8, i), cube = unit * unit * unit;
+        sal[i] = (float)(0.001 + cube * cube);
     }
     return sal;
 }

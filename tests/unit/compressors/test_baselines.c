@@ -160,6 +160,29 @@ static void test_visionzip_counts_go_together(void **state)
     json_free(json);
 }
 
+/* ---- prumerge ------------------------------------------------------------------------------------------------------------ */
+
+/* A kept token and its neighbours by their saliency; one token more, of all that were dropped; nothing stands out of equal saliency. */
+static void test_prumerge_weights(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct vid_view video = random_video(6, 2, 7, 7, POOL_NONE, FEATURES_RANDOM, &arena);
+    struct tok_plan plan = plan_with("prumerge", "{\"keep\": 0.1, \"neighbours\": 5, \"order\": \"made\"}", &video, NULL, NEWLINE_NO, &arena);
+    assert_int_equal(plan.n_tok, 2 * (4 + 1));
+    for (size_t i = 0; i < plan.n_tok; i++) {
+        const struct out_tok *tok = &plan.tok[i];
+        bool extra = i % 5 == 4;
+        assert_int_equal(taps_of(tok), extra ? 45 : 6);
+        for (uint32_t k = tok->row0; k < tok->row1; k++)
+            assert_true(plan.taps[k].w == (!extra && k == tok->row0 ? 1 : video.raw.sal[plan.taps[k].src]));
+    }
+    video = random_video(6, 2, 7, 7, POOL_NONE, FEATURES_EQUAL, &arena);
+    plan = plan_with("prumerge", "{}", &video, NULL, NEWLINE_NO, &arena);
+    assert_int_equal(plan.n_tok, 2);
+    arena_free(&arena);
+}
+
 /* ---- what the plan command says ------------------------------------------------------------------------------------------ */
 
 /* Ratios said to be exact are. */
@@ -170,6 +193,8 @@ static void test_expected_ratios(void **state)
         {"visionzip", "{}"},
         {"visionzip", "{\"dominant\": 7, \"contextual\": 3, \"order\": \"made\"}"},
         {"visionzip", "{\"keep\": 0.1, \"grid\": \"raw\"}"},
+        {"prumerge", "{\"keep\": 0.15, \"markers\": \"all\"}"},
+        {"prumerge", "{\"keep\": 1, \"order\": \"made\", \"markers\": \"all\"}"},
         {"divprune", "{}"},
         {"divprune", "{\"keep\": 0.3, \"per\": \"frame\"}"},
     };
@@ -201,6 +226,7 @@ int main(void)
         cmocka_unit_test(test_visionzip_golden_targets),
         cmocka_unit_test(test_visionzip_markers),
         cmocka_unit_test(test_visionzip_counts_go_together),
+        cmocka_unit_test(test_prumerge_weights),
         cmocka_unit_test(test_expected_ratios),
     };
     return cmocka_run_group_tests_name("baselines", tests, NULL, NULL);
