@@ -1,11 +1,20 @@
 /* The accuracy table. Percentages on a terminal and in documents, plain shares of one in CSV and JSON. */
 #include "harness/accuracy.h"
 
+#include "datasets/manifest.h"
+#include "harness/guesses.h"
+
 #include <math.h>
+#include <stdio.h>
+#include <string.h>
 
 struct rows {
     struct table table;
-    bool plain; /* numbers for machines */
+    struct store *store;
+    struct err *err;
+    bool plain;    /* numbers for machines */
+    bool averages; /* shows micro and macro */
+    bool guesses;  /* shows what drawn letters make of it */
     size_t n;
     int64_t failed;
 };
@@ -32,6 +41,28 @@ static void interval_cells(struct rows *rows, int64_t n, double low, double high
     }
 }
 
+/* What else the table has to show is told by its rows. */
+static int look_at_row(const struct cell_row *row, void *context)
+{
+    struct rows *rows = context;
+    const struct benchmark *benchmark = benchmark_find(row->benchmark);
+    rows->averages |= row->macro || (benchmark && benchmark->two_averages);
+    rows->guesses |= row->guesses;
+    return 0;
+}
+
+/* The score with letters drawn where a reply has none, and how many have none. */
+static int guess_cells(struct rows *rows, const struct cell_row *row)
+{
+    struct guesses guesses = {0};
+    int rc = row->guesses ? guesses_of_cell(&guesses, rows->store, row->id, NULL, NULL, rows->err) : 0;
+    bool any = row->guesses && row->headline_n;
+    share_cell(rows, any ? (double)(row->headline_correct + guesses.seeded) / (double)row->headline_n : NAN);
+    share_cell(rows, row->accuracy_expected);
+    table_cell(&rows->table, "%lld", (long long)row->n_no_answer);
+    return rc;
+}
+
 static double sum_ms(const double *ms)
 {
     double sum = 0;
@@ -49,6 +80,12 @@ static int add_cell_row(const struct cell_row *row, void *context)
     table_cell(table, "%d", row->frames);
     table_cell(table, "%s", row->label);
     share_cell(rows, row->accuracy);
+    if (rows->averages) {
+        share_cell(rows, row->accuracy_micro);
+        share_cell(rows, row->accuracy_macro);
+    }
+    if (rows->guesses && guess_cells(rows, row))
+        return 1;
     interval_cells(rows, scored, row->wilson_low, row->wilson_high);
     if (rows->plain) {
         table_cell(table, "%lld", (long long)row->n_correct);
@@ -73,14 +110,35 @@ static int add_cell_row(const struct cell_row *row, void *context)
     return 0;
 }
 
+static void extra_columns(struct rows *rows)
+{
+    struct table *table = &rows->table;
+    if (rows->averages) {
+        table_column(table, rows->plain ? "accuracy_micro" : "micro %", true);
+        table_column(table, rows->plain ? "accuracy_macro" : "macro %", true);
+    }
+    if (rows->guesses) {
+        table_column(table, rows->plain ? "accuracy_seeded" : "seeded %", true);
+        table_column(table, rows->plain ? "accuracy_expected" : "expected %", true);
+        table_column(table, rows->plain ? "no_letter" : "no letter", true);
+    }
+}
+
 int accuracy_table(struct store *store, const char *where, enum table_format format, struct text *out, size_t *n_rows, struct err *err)
 {
-    struct rows rows = {.plain = format == TABLE_CSV || format == TABLE_JSON};
+    bool plain = format == TABLE_CSV || format == TABLE_JSON;
+    struct rows rows = {.store = store, .err = err, .plain = plain, .averages = plain, .guesses = plain};
     struct table *table = &rows.table;
+    struct err inner = {0};
+    int rc = store_each_cell(store, where, look_at_row, &rows, err);
+    if (rc)
+        return rc;
+    rows.err = &inner;
     table_column(table, "benchmark", false);
     table_column(table, "frames", true);
     table_column(table, "compressor", false);
     table_column(table, rows.plain ? "accuracy" : "acc %", true);
+    extra_columns(&rows);
     if (rows.plain) {
         table_column(table, "wilson_low", true);
         table_column(table, "wilson_high", true);
@@ -98,44 +156,61 @@ int accuracy_table(struct store *store, const char *where, enum table_format for
     table_column(table, rows.plain ? "ratio_content" : "content %", true);
     table_column(table, "alone ms", true);
     table_column(table, "paid ms", true);
-    int rc = store_each_cell(store, where, add_cell_row, &rows, err);
+    rc = store_each_cell(store, where, add_cell_row, &rows, err);
+    if (!rc && inner.code)
+        *err = inner;
+    rc = rc ? rc : inner.code;
     if (!rc && !table_write(table, format, out))
         rc = err_no_memory(err, "a table");
     if (!rc && format == TABLE_TERMINAL && rows.n)
         text_put(out, "\ntokens: mean visual tokens per question, markers counted; kept: their share of the tokens without compression;\n"
                       "content: the same without markers; alone and paid: time per question by itself, and what sharing left of it;\n"
                       "95 %: Wilson's interval, questions taken as independent.\n");
+    if (!rc && format == TABLE_TERMINAL && rows.averages)
+        text_put(out, "micro: mean over questions; macro: mean over task types; acc is the one that the profile makes its headline.\n");
+    if (!rc && format == TABLE_TERMINAL && rows.guesses)
+        text_put(out, "no letter: replies in which none was found; acc counts them as wrong, seeded with the letters that lmms-eval draws for them,\n"
+                      "expected with what its draws make of them on average.\n");
     *n_rows = rows.n;
     table_free(table);
     return rc;
 }
 
-static int add_task_row(const struct task_row *row, void *context)
+static int add_group_row(const struct group_row *row, void *context)
 {
     struct rows *rows = context;
+    table_cell(&rows->table, "%s", row->benchmark);
     table_cell(&rows->table, "%d", row->frames);
     table_cell(&rows->table, "%s", row->label);
-    table_cell(&rows->table, "%s", row->task_type);
+    table_cell(&rows->table, "%s", row->name);
     share_cell(rows, row->accuracy);
     interval_cells(rows, row->n, row->wilson_low, row->wilson_high);
     table_cell(&rows->table, "%lld", (long long)row->n);
+    rows->n++;
     return 0;
 }
 
-int task_table(struct store *store, const char *where, enum table_format format, struct text *out, struct err *err)
+int group_table(struct store *store, const char *kind, const char *where, enum table_format format, struct text *out, size_t *n_rows,
+                struct err *err)
 {
     struct rows rows = {.plain = format == TABLE_CSV || format == TABLE_JSON};
+    char name[64];
+    snprintf(name, sizeof name, "%s", kind);
+    for (char *p = name; (p = strchr(p, '_'));)
+        *p = ' ';
+    table_column(&rows.table, "benchmark", false);
     table_column(&rows.table, "frames", true);
     table_column(&rows.table, "compressor", false);
-    table_column(&rows.table, "task type", false);
+    table_column(&rows.table, name, false);
     table_column(&rows.table, rows.plain ? "accuracy" : "acc %", true);
     if (rows.plain)
         table_column(&rows.table, "wilson_low", true);
     table_column(&rows.table, rows.plain ? "wilson_high" : "95 %", true);
     table_column(&rows.table, "n", true);
-    int rc = store_each_task(store, where, add_task_row, &rows, err);
+    int rc = store_each_group(store, kind, where, add_group_row, &rows, err);
     if (!rc && !table_write(&rows.table, format, out))
         rc = err_no_memory(err, "a table");
+    *n_rows = rows.n;
     table_free(&rows.table);
     return rc;
 }

@@ -9,7 +9,8 @@
  * *n_rows is how many there were. */
 int accuracy_table(struct store *store, const char *where, enum table_format format, struct text *out, size_t *n_rows, struct err *err);
 
-/* The same by task type. */
-int task_table(struct store *store, const char *where, enum table_format format, struct text *out, struct err *err);
+/* The same by groups of samples: `kind` is that of store_each_group. */
+int group_table(struct store *store, const char *kind, const char *where, enum table_format format, struct text *out, size_t *n_rows,
+                struct err *err);
 
 #endif

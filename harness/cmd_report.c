@@ -10,9 +10,17 @@
 static const struct cli_option report_options[] = {
     {"format", "NAME", "terminal", "terminal, md, csv, json or latex", false},
     {"where", "SQL", NULL, "only cells for which this holds over view cell_accuracy: \"frames = 96 AND compressor = 'dyntok'\"", false},
-    {"by", "WHAT", "cell", "cell, or task: a row for each task type of each cell", false},
+    {"by", "WHAT", "cell", "cell, or a row for each group of each: task_type (or task), duration, domain, sub_category, area, tag", false},
     {0},
 };
+
+static int refuse_empty(const struct cli_args *args, const char *by, struct err *err)
+{
+    if (!strcmp(by, "cell"))
+        return err_set(err, ERR_CONFIG, "'%s' holds no such cell; 'toksweep run' fills it, --where chooses", args->operands[0]);
+    return err_set(err, ERR_CONFIG, "'%s' holds no such cell with groups by '%s'; --by should be cell, task_type, duration, domain, sub_category, "
+                   "area or tag, of which each benchmark has some, and --where chooses cells", args->operands[0], by);
+}
 
 static int report(const struct cli_args *args, struct err *err)
 {
@@ -23,14 +31,15 @@ static int report(const struct cli_args *args, struct err *err)
     size_t n = 1;
     if (format < 0)
         return err_set(err, ERR_CONFIG, "--format should be terminal, md, csv, json or latex, it is '%s'", cli_text(args, "format"));
-    if (strcmp(by, "cell") && strcmp(by, "task"))
-        return err_set(err, ERR_CONFIG, "--by should be cell or task, it is '%s'", by);
+    if (!strcmp(by, "task"))
+        by = "task_type";
     int rc = store_open(&store, args->operands[0], STORE_READ, err);
-    if (!rc)
-        rc = strcmp(by, "task") ? accuracy_table(store, cli_text(args, "where"), (enum table_format)format, &out, &n, err)
-                                : task_table(store, cli_text(args, "where"), (enum table_format)format, &out, err);
+    if (!rc && !strcmp(by, "cell"))
+        rc = accuracy_table(store, cli_text(args, "where"), (enum table_format)format, &out, &n, err);
+    else if (!rc)
+        rc = group_table(store, by, cli_text(args, "where"), (enum table_format)format, &out, &n, err);
     if (!rc && !n)
-        rc = err_set(err, ERR_CONFIG, "'%s' holds no such cell; 'toksweep run' fills it, --where chooses", args->operands[0]);
+        rc = refuse_empty(args, by, err);
     if (!rc && out.bytes)
         fputs(out.bytes, stdout);
     text_free(&out);

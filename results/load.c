@@ -176,6 +176,7 @@ static struct stored_answer read_answer(struct loader *loader, sqlite3_stmt *stm
         .message = copy(loader, stmt, at + 3),
         .extracted = has_letter ? sqlite3_column_int(stmt, at + 4) : -1,
         .correct = sqlite3_column_int(stmt, at + 5),
+        .empty = sqlite3_column_int(stmt, at + 12),
         .margin = (double)NAN,
         .cost = {.frames = sqlite3_column_int(stmt, at + 6), .tokens_visual = sqlite3_column_int(stmt, at + 7),
                  .tokens_marker = sqlite3_column_int(stmt, at + 8), .tokens_text = sqlite3_column_int(stmt, at + 9),
@@ -193,7 +194,7 @@ static int load_samples(struct loader *loader, struct err *err)
     struct query query = query_on(loader->store,
         "SELECT sample.id, video_id, manifest_row, sample.name, question, sample.answer, task_type, duration, domain, sub_category, "
         "answer.id, status, raw, message, extracted, correct, cost.frames, tokens_visual, tokens_marker, tokens_text, tokens_generated, "
-        "record FROM sample LEFT JOIN answer ON answer.sample_id = sample.id AND answer.cell_id = :cell "
+        "record, empty FROM sample LEFT JOIN answer ON answer.sample_id = sample.id AND answer.cell_id = :cell "
         "LEFT JOIN cost ON cost.answer_id = answer.id LEFT JOIN imported ON imported.answer_id = answer.id "
         "WHERE sample.benchmark_id = :benchmark ORDER BY manifest_row");
     query_integer(&query, ":cell", loader->cell->id);

@@ -139,14 +139,20 @@ static const struct column cell_columns[] = {
     CELL(KIND_INT, frames),
     CELL(KIND_INT, image_size),
     CELL(KIND_BOOL, macro),
+    CELL(KIND_BOOL, guesses),
     CELL(KIND_REAL, threshold),
     CELL(KIND_INT64, n_samples),
     CELL(KIND_INT64, n_answered),
     CELL(KIND_INT64, n_ok),
     CELL(KIND_INT64, n_correct),
     CELL(KIND_INT64, n_failed),
+    CELL(KIND_INT64, n_no_answer),
+    CELL(KIND_INT64, headline_n),
+    CELL(KIND_INT64, headline_correct),
     CELL(KIND_REAL, accuracy),
     CELL(KIND_REAL, accuracy_micro),
+    CELL(KIND_REAL, accuracy_macro),
+    CELL(KIND_REAL, accuracy_expected),
     CELL(KIND_REAL, wilson_low),
     CELL(KIND_REAL, wilson_high),
     CELL(KIND_REAL, tokens_before),
@@ -165,18 +171,20 @@ static const struct column cell_columns[] = {
     CELL_STAGE(generate, STAGE_GENERATE),
 };
 
-#define TASK(kind, member) {#member, kind, offsetof(struct task_row, member)}
+#define GROUP(kind, member) {#member, kind, offsetof(struct group_row, member)}
 
-static const struct column task_columns[] = {
-    TASK(KIND_INT64, cell),
-    TASK(KIND_TEXT, label),
-    TASK(KIND_TEXT, task_type),
-    TASK(KIND_INT, frames),
-    TASK(KIND_INT64, n),
-    TASK(KIND_INT64, n_correct),
-    TASK(KIND_REAL, accuracy),
-    TASK(KIND_REAL, wilson_low),
-    TASK(KIND_REAL, wilson_high),
+static const struct column group_columns[] = {
+    GROUP(KIND_INT64, cell),
+    GROUP(KIND_TEXT, benchmark),
+    GROUP(KIND_TEXT, label),
+    GROUP(KIND_TEXT, kind),
+    GROUP(KIND_TEXT, name),
+    GROUP(KIND_INT, frames),
+    GROUP(KIND_INT64, n),
+    GROUP(KIND_INT64, n_correct),
+    GROUP(KIND_REAL, accuracy),
+    GROUP(KIND_REAL, wilson_low),
+    GROUP(KIND_REAL, wilson_high),
 };
 
 struct view {
@@ -186,7 +194,13 @@ struct view {
 };
 
 static const struct view cell_accuracy = {"cell_accuracy", "benchmark, model, frames, id", cell_columns, COUNT(cell_columns)};
-static const struct view task_accuracy = {"task_accuracy", "benchmark, model, frames, cell, task_type", task_columns, COUNT(task_columns)};
+static const struct view group_accuracy = {"group_accuracy", "benchmark, model, frames, cell, first_row", group_columns, COUNT(group_columns)};
+
+struct selection { /* of a view's rows */
+    const struct view *view;
+    const char *kind;  /* of group_accuracy; NULL of cell_accuracy */
+    const char *where; /* a condition over cell_accuracy, NULL for none */
+};
 
 static void column_read(sqlite3_stmt *stmt, int at, const struct column *column, void *row)
 {
@@ -211,42 +225,46 @@ static void column_read(sqlite3_stmt *stmt, int at, const struct column *column,
 }
 
 /* "SELECT <columns> FROM <view> WHERE (<where>) ORDER BY <order>"; NULL when memory is out. */
-static char *select_text(const struct view *view, const char *where)
+static char *select_text(const struct selection *selection)
 {
+    const struct view *view = selection->view;
     sqlite3_str *text = sqlite3_str_new(NULL);
     sqlite3_str_appendall(text, "SELECT ");
     for (size_t i = 0; i < view->n_columns; i++)
         sqlite3_str_appendf(text, "%s%s", i ? ", " : "", view->columns[i].name);
     sqlite3_str_appendf(text, " FROM %s", view->name);
-    if (where)
-        sqlite3_str_appendf(text, " WHERE (%s\n)", where); /* a comment in `where` ends at the line */
+    if (selection->kind)
+        sqlite3_str_appendf(text, " WHERE kind = %Q AND cell IN (SELECT id FROM cell_accuracy", selection->kind);
+    if (selection->where)
+        sqlite3_str_appendf(text, " WHERE (%s\n)", selection->where); /* a comment in `where` ends at the line */
+    sqlite3_str_appendall(text, selection->kind ? ")" : "");
     sqlite3_str_appendf(text, " ORDER BY %s", view->order);
     return sqlite3_str_finish(text);
 }
 
 /* A condition that SQLite does not accept is the user's: say what it may speak of. */
-static int select_fail(struct store *store, int code, const struct view *view, const char *where, struct err *err)
+static int select_fail(struct store *store, int code, const char *where, struct err *err)
 {
     if (where && (code & 0xff) == SQLITE_ERROR)
         return err_set(err, ERR_CONFIG,
-                       "cannot select by '%s' in store '%s': %s; give one SQL condition over the columns of view %s, such as "
-                       "\"frames = 96 AND label LIKE 'dyntok%%'\"; 'SELECT * FROM %s' shows them all",
-                       where, store->path, sqlite3_errmsg(store->db), view->name, view->name);
+                       "cannot select by '%s' in store '%s': %s; give one SQL condition over the columns of view cell_accuracy, such as "
+                       "\"frames = 96 AND label LIKE 'dyntok%%'\"; 'SELECT * FROM cell_accuracy' shows them all",
+                       where, store->path, sqlite3_errmsg(store->db));
     return store_fail(store, code, "read a view", err);
 }
 
 /* Prepares the statement of select_text. A `where` that ends the statement early is refused. */
-static int select_prepare(struct store *store, const struct view *view, const char *where, sqlite3_stmt **stmt, struct err *err)
+static int select_prepare(struct store *store, const struct selection *selection, sqlite3_stmt **stmt, struct err *err)
 {
     *stmt = NULL;
-    char *text = select_text(view, where);
+    char *text = select_text(selection);
     if (!text)
         return err_no_memory(err, "reading a view");
     const char *rest = NULL;
     int code = sqlite3_prepare_v2(store->db, text, -1, stmt, &rest);
-    int rc = code == SQLITE_OK ? 0 : select_fail(store, code, view, where, err);
+    int rc = code == SQLITE_OK ? 0 : select_fail(store, code, selection->where, err);
     if (rc == 0 && *rest)
-        rc = err_set(err, ERR_CONFIG, "cannot select by '%s': it is more than one SQL condition; join conditions with AND", where);
+        rc = err_set(err, ERR_CONFIG, "cannot select by '%s': it is more than one SQL condition; join conditions with AND", selection->where);
     if (rc < 0) {
         sqlite3_finalize(*stmt);
         *stmt = NULL;
@@ -256,11 +274,12 @@ static int select_prepare(struct store *store, const struct view *view, const ch
 }
 
 /* Reads each row of a view into `row` and calls `each` until it returns nonzero. */
-static int select_each(struct store *store, const struct view *view, const char *where, void *row,
-                       int (*each)(const void *row, void *context), void *context, struct err *err)
+static int select_each(struct store *store, const struct selection *selection, void *row, int (*each)(const void *row, void *context), void *context,
+                       struct err *err)
 {
     sqlite3_stmt *stmt;
-    int rc = select_prepare(store, view, where, &stmt, err);
+    const struct view *view = selection->view;
+    int rc = select_prepare(store, selection, &stmt, err);
     if (rc < 0)
         return rc;
     int code;
@@ -271,13 +290,13 @@ static int select_each(struct store *store, const struct view *view, const char 
             break;
     }
     if (code != SQLITE_ROW && code != SQLITE_DONE)
-        rc = select_fail(store, code, view, where, err);
+        rc = select_fail(store, code, selection->where, err);
     sqlite3_finalize(stmt);
     return rc;
 }
 
 struct cell_reader { int (*each)(const struct cell_row *row, void *context); void *context; };
-struct task_reader { int (*each)(const struct task_row *row, void *context); void *context; };
+struct group_reader { int (*each)(const struct group_row *row, void *context); void *context; };
 
 static int cell_each(const void *row, void *context)
 {
@@ -285,9 +304,9 @@ static int cell_each(const void *row, void *context)
     return reader->each(row, reader->context);
 }
 
-static int task_each(const void *row, void *context)
+static int group_each(const void *row, void *context)
 {
-    const struct task_reader *reader = context;
+    const struct group_reader *reader = context;
     return reader->each(row, reader->context);
 }
 
@@ -296,13 +315,33 @@ int store_each_cell(struct store *store, const char *where, int (*each)(const st
 {
     struct cell_row row;
     struct cell_reader reader = {each, context};
-    return select_each(store, &cell_accuracy, where, &row, cell_each, &reader, err);
+    return select_each(store, &(struct selection){&cell_accuracy, NULL, where}, &row, cell_each, &reader, err);
 }
 
-int store_each_task(struct store *store, const char *where, int (*each)(const struct task_row *row, void *context), void *context,
-                    struct err *err)
+int store_each_group(struct store *store, const char *kind, const char *where, int (*each)(const struct group_row *row, void *context),
+                     void *context, struct err *err)
 {
-    struct task_row row;
-    struct task_reader reader = {each, context};
-    return select_each(store, &task_accuracy, where, &row, task_each, &reader, err);
+    struct group_row row;
+    struct group_reader reader = {each, context};
+    return select_each(store, &(struct selection){&group_accuracy, kind, where}, &row, group_each, &reader, err);
+}
+
+int store_each_unread(struct store *store, int64_t cell, int (*each)(const struct unread_row *row, void *context), void *context,
+                      struct err *err)
+{
+    struct query query = query_on(store,
+        "SELECT (SELECT count(*) FROM option WHERE option.sample_id = sample.id), coalesce(sample.answer, -1), task_type, duration, domain, "
+        "sub_category FROM answer JOIN sample ON sample.id = answer.sample_id "
+        "WHERE answer.cell_id = :cell AND answer.status = 'no_answer' ORDER BY manifest_row");
+    query_integer(&query, ":cell", cell);
+    int rc;
+    while ((rc = query_step(&query, "read replies without a letter", err)) > 0) {
+        const struct unread_row row = {sqlite3_column_int(query.stmt, 0),        sqlite3_column_int(query.stmt, 1),
+                                       store_column_text(query.stmt, 2), store_column_text(query.stmt, 3),
+                                       store_column_text(query.stmt, 4), store_column_text(query.stmt, 5)};
+        if (each(&row, context))
+            break;
+    }
+    query_end(&query);
+    return rc < 0 ? rc : 0;
 }

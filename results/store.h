@@ -105,12 +105,17 @@ struct cell_row {
     const char *pooling, *newline, *conversation, *prompt_form, *runner, *isa, *build_digest;
     int frames, image_size;
     bool macro;               /* accuracy is a mean over task types */
+    bool guesses;             /* the protocol's program draws a letter where it finds none */
     double threshold;         /* the parameter of that name, NaN if there is none */
     int64_t n_samples;        /* of the manifest */
     int64_t n_answered, n_ok, n_correct, n_failed; /* answered: rows; ok: status ok; failed: neither ok, no_answer nor ambiguous */
     double accuracy;          /* headline by the cell's protocol: micro or macro, over answers that are not failures (and, with
                                * drop_empty, not empty) */
     double accuracy_micro;    /* correct / (answered - failed) */
+    double accuracy_macro;    /* mean over task types, with the headline's denominators; NaN if there are none */
+    double accuracy_expected; /* headline if letters were drawn, on average; NaN unless `guesses` */
+    int64_t headline_n, headline_correct; /* what a micro headline is made of */
+    int64_t n_no_answer;      /* replies without a letter */
     double wilson_low, wilson_high; /* 95 % of accuracy_micro */
     double tokens_before, tokens_visual, tokens_marker, tokens_text, tokens_generated; /* means per answer */
     double ratio;             /* (visual + marker) / before: the papers' number, summed over answers */
@@ -124,16 +129,26 @@ struct cell_row {
 int store_each_cell(struct store *store, const char *where, int (*each)(const struct cell_row *row, void *context), void *context,
                     struct err *err);
 
-/* One row of view task_accuracy: a cell's accuracy on one task type. Order: that of the cells, then by task type. */
-struct task_row {
+/* One row of view group_accuracy: a cell's accuracy on the samples of one group. Order: that of the cells, then of the manifest. */
+struct group_row {
     int64_t cell;
-    const char *label, *task_type;
+    const char *benchmark, *label, *kind, *name;
     int frames;
     int64_t n, n_correct; /* n: the headline's denominator */
     double accuracy, wilson_low, wilson_high;
 };
-int store_each_task(struct store *store, const char *where, int (*each)(const struct task_row *row, void *context), void *context,
-                    struct err *err);
+
+/* Those of one kind ("task_type", "duration", "domain", "sub_category", or a kind of tag); `where` is a condition over view cell_accuracy. */
+int store_each_group(struct store *store, const char *kind, const char *where, int (*each)(const struct group_row *row, void *context),
+                     void *context, struct err *err);
+
+/* A reply of a cell without a letter. Order: that of the manifest. */
+struct unread_row {
+    int n_options, answer; /* the right option, -1 if the manifest does not tell */
+    const char *task_type, *duration, *domain, *sub_category; /* "" for none */
+};
+int store_each_unread(struct store *store, int64_t cell, int (*each)(const struct unread_row *row, void *context), void *context,
+                      struct err *err);
 
 /* The cell of that label, or whose digest begins so (with four digits at least); with `name` NULL the only one there is. ERR_CONFIG when
  * there is none, or more than one: names those there are. */

@@ -3,6 +3,7 @@
 
 DROP VIEW IF EXISTS cell_accuracy;
 DROP VIEW IF EXISTS task_accuracy;
+DROP VIEW IF EXISTS group_accuracy;
 DROP VIEW IF EXISTS scored_answer;
 DROP VIEW IF EXISTS failures;
 DROP VIEW IF EXISTS run_cost;
@@ -10,15 +11,23 @@ DROP VIEW IF EXISTS video_frames;
 DROP VIEW IF EXISTS rescored_accuracy;
 
 -- One row per answer, with the two denominators it can be in: that of the plain accuracy (every reply) and that of the cell's headline
--- (without empty replies where the protocol drops them).
+-- (without empty replies, or those without a letter, where the protocol drops them). "expected" is what the answer is worth on average:
+-- a drawn letter's chance where the protocol's program draws one.
 CREATE VIEW scored_answer AS
 SELECT answer.cell_id,
+       answer.sample_id,
+       sample.manifest_row,
        sample.task_type,
+       sample.duration,
+       sample.domain,
+       sample.sub_category,
        answer.status,
        answer.correct,
        answer.failed,
        NOT answer.failed AS replied,
-       NOT answer.failed AND NOT (cell.drop_empty AND coalesce(answer.raw, '') = '') AS in_headline,
+       NOT answer.failed AND NOT (cell.drop_empty AND answer.empty) AND NOT (cell.drop_unread AND answer.status = 'no_answer') AS in_headline,
+       CASE WHEN cell.guesses AND answer.status = 'no_answer' AND sample.answer IS NOT NULL
+            THEN 1.0 / (SELECT count(*) FROM option WHERE option.sample_id = sample.id) ELSE answer.correct END AS expected,
        cost.*
 FROM answer
 JOIN cell ON cell.id = answer.cell_id
@@ -36,7 +45,10 @@ WITH
                sum(correct) AS n_correct,
                sum(failed) AS n_failed,
                sum(replied) AS n,
-               avg(correct) FILTER (WHERE in_headline) AS headline_micro,
+               sum(status = 'no_answer') AS n_no_answer,
+               sum(correct AND in_headline) AS headline_correct,
+               sum(in_headline) AS headline_n,
+               avg(expected) FILTER (WHERE in_headline) AS headline_expected,
                avg(tokens_before) FILTER (WHERE replied) AS tokens_before,
                avg(tokens_visual) FILTER (WHERE replied) AS tokens_visual,
                avg(tokens_marker) FILTER (WHERE replied) AS tokens_marker,
@@ -61,25 +73,32 @@ WITH
         FROM scored_answer
         GROUP BY cell_id),
     macro AS (
-        SELECT cell_id, avg(accuracy) AS headline_macro
-        FROM (SELECT cell_id, avg(correct) AS accuracy FROM scored_answer WHERE in_headline GROUP BY cell_id, task_type)
+        SELECT cell_id,
+               sum(accuracy) / max(count(*), (SELECT macro_types FROM cell WHERE cell.id = cell_id)) AS headline_macro,
+               count(task_type) AS n_types
+        FROM (SELECT cell_id, task_type, avg(correct) AS accuracy FROM scored_answer WHERE in_headline GROUP BY cell_id, task_type)
         GROUP BY cell_id)
 SELECT cell.id,
        benchmark.name AS benchmark,
        model.name AS model,
        cell.frames,
        cell.label,
-       CASE WHEN cell.macro THEN headline_macro ELSE headline_micro END AS accuracy,
+       CASE WHEN cell.macro THEN headline_macro ELSE 1.0 * headline_correct / headline_n END AS accuracy,
        1.0 * n_correct / n AS accuracy_micro,
        CASE WHEN n > 0 THEN max(0.0, (n_correct + z * z / 2 - z * sqrt(1.0 * n_correct * (n - n_correct) / n + z * z / 4)) / (n + z * z))
        END AS wilson_low,
        CASE WHEN n > 0 THEN min(1.0, (n_correct + z * z / 2 + z * sqrt(1.0 * n_correct * (n - n_correct) / n + z * z / 4)) / (n + z * z))
        END AS wilson_high,
+       CASE WHEN n_types > 0 THEN headline_macro END AS accuracy_macro, -- over task types, with the headline's denominators
+       CASE WHEN cell.guesses THEN headline_expected END AS accuracy_expected, -- with letters drawn as the protocol's program does, on average
        coalesce(n_correct, 0) AS n_correct,
        coalesce(n_answered, 0) AS n_answered,
        (SELECT count(*) FROM sample WHERE sample.benchmark_id = cell.benchmark_id) AS n_samples,
        coalesce(n_ok, 0) AS n_ok,
        coalesce(n_failed, 0) AS n_failed,
+       coalesce(n_no_answer, 0) AS n_no_answer,
+       coalesce(headline_correct, 0) AS headline_correct,
+       coalesce(headline_n, 0) AS headline_n,
        ratio, ratio_content,
        tokens_before, tokens_visual, tokens_marker, tokens_text, tokens_generated,
        cell.compressor,
@@ -87,7 +106,7 @@ SELECT cell.id,
        CASE WHEN json_type(cell.params, '$.threshold') IN ('integer', 'real') THEN json_extract(cell.params, '$.threshold') + 0.0
        END AS threshold,
        json_remove(cell.params, '$.threshold', '$.target_ratio') AS variant, -- the other parameters
-       cell.profile, cell.macro, cell.sampling, cell.pooling, cell.image_size, cell.newline, cell.conversation,
+       cell.profile, cell.macro, cell.guesses, cell.sampling, cell.pooling, cell.image_size, cell.newline, cell.conversation,
        cell.prompt_form, cell.time_instruction, cell.repetition_penalty, cell.max_new_tokens, cell.dtype, cell.runner, cell.isa,
        open_alone_ms, decode_alone_ms, resize_alone_ms, vision_alone_ms, compress_alone_ms, prefill_alone_ms, generate_alone_ms,
        open_paid_ms, decode_paid_ms, resize_paid_ms, vision_paid_ms, compress_paid_ms, prefill_paid_ms, generate_paid_ms,
@@ -103,32 +122,52 @@ LEFT JOIN tally ON tally.cell_id = cell.id
 LEFT JOIN macro ON macro.cell_id = cell.id
 ORDER BY benchmark.name, model.name, cell.frames, cell.id;
 
--- One row per cell and task type: the parts that a macro average is the mean of. n is the headline's denominator.
-CREATE VIEW task_accuracy AS
+-- One row per cell and group of samples: kind is "task_type", "duration", "domain", "sub_category" or a kind of tag. n is the headline's
+-- denominator; groups are in the order in which the manifest has them first.
+CREATE VIEW group_accuracy AS
 WITH
     constant AS (SELECT 1.959963984540054 AS z),
+    grouped AS (
+        SELECT cell_id, 'task_type' AS kind, task_type AS name, correct, manifest_row, in_headline FROM scored_answer
+        UNION ALL
+        SELECT cell_id, 'duration', duration, correct, manifest_row, in_headline FROM scored_answer
+        UNION ALL
+        SELECT cell_id, 'domain', domain, correct, manifest_row, in_headline FROM scored_answer
+        UNION ALL
+        SELECT cell_id, 'sub_category', sub_category, correct, manifest_row, in_headline FROM scored_answer
+        UNION ALL
+        SELECT cell_id, tag.kind, tag.name, correct, manifest_row, in_headline FROM scored_answer JOIN tag ON tag.sample_id = scored_answer.sample_id),
     tally AS (
-        SELECT cell_id, task_type, count(*) AS n, sum(correct) AS n_correct
-        FROM scored_answer
-        WHERE in_headline AND task_type IS NOT NULL
-        GROUP BY cell_id, task_type)
+        SELECT cell_id, kind, name, count(*) AS n, sum(correct) AS n_correct, min(manifest_row) AS first_row
+        FROM grouped
+        WHERE in_headline AND name IS NOT NULL
+        GROUP BY cell_id, kind, name)
 SELECT cell.id AS cell,
        benchmark.name AS benchmark,
        model.name AS model,
        cell.frames,
        cell.label,
-       task_type,
+       tally.kind,
+       tally.name,
        1.0 * n_correct / n AS accuracy,
        max(0.0, (n_correct + z * z / 2 - z * sqrt(1.0 * n_correct * (n - n_correct) / n + z * z / 4)) / (n + z * z)) AS wilson_low,
        min(1.0, (n_correct + z * z / 2 + z * sqrt(1.0 * n_correct * (n - n_correct) / n + z * z / 4)) / (n + z * z)) AS wilson_high,
        n_correct,
-       n
+       n,
+       first_row
 FROM tally
 JOIN constant
 JOIN cell ON cell.id = tally.cell_id
 JOIN model ON model.id = cell.model_id
 JOIN benchmark ON benchmark.id = cell.benchmark_id
-ORDER BY benchmark.name, model.name, cell.frames, cell.id, task_type;
+ORDER BY benchmark.name, model.name, cell.frames, cell.id, tally.kind, first_row;
+
+-- One row per cell and task type: the parts that a macro average is the mean of.
+CREATE VIEW task_accuracy AS
+SELECT cell, benchmark, model, frames, label, name AS task_type, accuracy, wilson_low, wilson_high, n_correct, n
+FROM group_accuracy
+WHERE kind = 'task_type'
+ORDER BY benchmark, model, frames, cell, name;
 
 -- One row per answer that could not be scored, with the reason.
 CREATE VIEW failures AS

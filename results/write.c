@@ -100,6 +100,19 @@ static int put_options(struct store *store, int64_t id, const struct sample *sam
     return rc;
 }
 
+static int put_tags(struct store *store, int64_t id, const struct sample *sample, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < sample->n_tags && rc == 0; i++) {
+        struct query query = query_on(store, "INSERT OR IGNORE INTO tag (sample_id, kind, name) VALUES (:sample, :kind, :name)");
+        query_integer(&query, ":sample", id);
+        query_text(&query, ":kind", sample->tags[i].kind);
+        query_text(&query, ":name", sample->tags[i].name);
+        rc = query_run(&query, "write a tag", err);
+    }
+    return rc;
+}
+
 static int put_sample(struct store *store, int64_t benchmark, int64_t video, const struct sample *sample, struct err *err)
 {
     /* The manifest's digest is the same, so all a known sample can have new is the place of its video. */
@@ -119,7 +132,9 @@ static int put_sample(struct store *store, int64_t benchmark, int64_t video, con
     query_text(&query, ":sub_category", sample->sub_category);
     int64_t id = 0;
     int rc = run_for_id(&query, &id, "write a sample", err);
-    return rc < 0 ? rc : put_options(store, id, sample, err);
+    if (rc >= 0)
+        rc = put_options(store, id, sample, err);
+    return rc < 0 ? rc : put_tags(store, id, sample, err);
 }
 
 /* Videos that no sample asks about any more: their folder has moved, and they were written again under the new path. */
@@ -163,16 +178,26 @@ static int put_model(struct store *store, const struct cell *cell, int64_t *id, 
     return run_for_id(&query, id, "write the model", err);
 }
 
+/* How a headline is made. */
+static void put_protocol(struct query *query, const struct protocol *protocol)
+{
+    query_integer(query, ":macro", protocol->macro);
+    query_integer(query, ":macro_types", protocol->macro_types);
+    query_integer(query, ":drop_empty", protocol->drop_empty);
+    query_integer(query, ":drop_unread", protocol->drop_unread);
+    query_integer(query, ":guesses", protocol->guesses);
+}
+
 static int put_cell(struct store *store, const struct cell *cell, const struct protocol *protocol, int64_t model, int64_t benchmark,
                     int64_t *id, struct err *err)
 {
     struct query query = query_on(store,
         "INSERT INTO cell (digest, model_id, benchmark_id, profile, frames, sampling, compressor, params, label, pooling, image_size, "
         "newline, conversation, prompt_form, time_instruction, repetition_penalty, max_new_tokens, dtype, runner, isa, build_digest, "
-        "macro, drop_empty) "
+        "macro, drop_empty, drop_unread, guesses, macro_types) "
         "VALUES (:digest, :model, :benchmark, :profile, :frames, :sampling, :compressor, :params, :label, :pooling, :image_size, "
         ":newline, :conversation, :prompt_form, :time_instruction, :repetition_penalty, :max_new_tokens, :dtype, :runner, :isa, "
-        ":build_digest, :macro, :drop_empty) "
+        ":build_digest, :macro, :drop_empty, :drop_unread, :guesses, :macro_types) "
         "ON CONFLICT (digest) DO UPDATE SET digest = digest RETURNING id");
     query_text(&query, ":digest", cell->digest);
     query_integer(&query, ":model", model);
@@ -195,8 +220,7 @@ static int put_cell(struct store *store, const struct cell *cell, const struct p
     query_text(&query, ":runner", cell->runner);
     query_text(&query, ":isa", cell->isa);
     query_text(&query, ":build_digest", cell->build_digest);
-    query_integer(&query, ":macro", protocol->macro);
-    query_integer(&query, ":drop_empty", protocol->drop_empty);
+    put_protocol(&query, protocol);
     return run_for_id(&query, id, "write the cell", err);
 }
 
@@ -254,8 +278,8 @@ static int drop_answer(struct store *store, int64_t answer, struct err *err)
 static int insert_answer(struct store *store, int64_t run, int64_t cell, int64_t sample, const struct answer *answer, struct err *err)
 {
     struct query query = query_on(store,
-        "INSERT INTO answer (cell_id, sample_id, run_id, status, raw, message, extracted, correct, margin, tokens_digest, answered_at) "
-        "VALUES (:cell, :sample, :run, :status, :raw, :message, :extracted, :correct, :margin, :tokens_digest, " NOW ")");
+        "INSERT INTO answer (cell_id, sample_id, run_id, status, raw, message, extracted, correct, empty, margin, tokens_digest, answered_at) "
+        "VALUES (:cell, :sample, :run, :status, :raw, :message, :extracted, :correct, :empty, :margin, :tokens_digest, " NOW ")");
     query_integer(&query, ":cell", cell);
     query_integer(&query, ":sample", sample);
     query_integer(&query, ":run", run);
@@ -264,6 +288,8 @@ static int insert_answer(struct store *store, int64_t run, int64_t cell, int64_t
     query_text(&query, ":message", answer->message);
     query_integer_or_null(&query, ":extracted", answer->extracted, answer->extracted < 0);
     query_integer(&query, ":correct", answer->correct);
+    bool wordless = answer->raw ? !*answer->raw : answer->status == ANSWER_NO_ANSWER;
+    query_integer(&query, ":empty", answer->empty || wordless);
     query_real(&query, ":margin", answer->margin);
     query_text(&query, ":tokens_digest", answer->tokens_digest[0] ? answer->tokens_digest : NULL);
     return query_run(&query, "write an answer", err);

@@ -219,7 +219,7 @@ assert_equal 'chosen cells' '4 dyntok threshold=0.4,4 dyntok threshold=0.6' \
 assert_error 2 "'native' holds no such cell|--where chooses" report native --where 'frames = 5'
 assert_error 2 "cannot select by 'frams = 4'|no such column: frams|view cell_accuracy" report native --where 'frams = 4'
 assert_error 2 "--format should be terminal, md, csv, json or latex, it is 'xml'" report native --format xml
-assert_error 2 "--by should be cell or task, it is 'video'" report native --by video
+assert_error 2 "holds no such cell with groups by 'video'|--by should be cell, task_type" report native --by video
 assert_error 2 'cannot select by' report native --where '1); DROP TABLE answer; --'
 assert_intact native
 
@@ -240,7 +240,7 @@ for format in terminal md latex; do
     ! grep -q $'\e' tasks.$format || fail "an escape sequence reaches the reader of $format"
 done
 assert_equal 'lines of Markdown' 20 "$(wc -l <tasks.md)"
-assert_equal 'fields of a Markdown row' 7 "$(sed 's/\\|//g' tasks.md | awk -F'|' '{print NF - 1}' | sort -u)"
+assert_equal 'fields of a Markdown row' 8 "$(sed 's/\\|//g' tasks.md | awk -F'|' '{print NF - 1}' | sort -u)"
 assert_contains tasks.latex 'A "b", c|d \textbackslash{} \textasciitilde{}\textasciicircum{}\%\_  [31mred &'
 
 # ---- plot -------------------------------------------------------------------------------------------------------------------

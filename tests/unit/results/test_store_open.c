@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "core/file.h"
 #include "tests/support/store_fixture.h"
 #include "tests/support/store_sql.h"
 
@@ -60,10 +61,10 @@ static void new_store_has_identity_and_wal(void **state)
     store_close(fixture->store);
     fixture->store = NULL;
     assert_string_equal(sql(fixture->path, "PRAGMA application_id"), "1953198967");
-    assert_string_equal(sql(fixture->path, "PRAGMA user_version"), "2");
+    assert_string_equal(sql(fixture->path, "PRAGMA user_version"), "3");
     assert_string_equal(sql(fixture->path, "PRAGMA journal_mode"), "wal");
-    assert_string_equal(sql(fixture->path, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"), "14");
-    assert_string_equal(sql(fixture->path, "SELECT count(*) FROM sqlite_schema WHERE type = 'view'"), "7");
+    assert_string_equal(sql(fixture->path, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"), "15");
+    assert_string_equal(sql(fixture->path, "SELECT count(*) FROM sqlite_schema WHERE type = 'view'"), "8");
 }
 
 static void store_opens_again_for_both(void **state)
@@ -77,6 +78,49 @@ static void store_opens_again_for_both(void **state)
         store_close(fixture->store);
         fixture->store = NULL;
     }
+}
+
+/* Runs all of a file's statements. */
+static void run_file(sqlite3 *db, const char *name)
+{
+    char path[512], *bytes;
+    size_t length;
+    char *message = NULL;
+    snprintf(path, sizeof path, TESTS_DIR "/../results/%s", name);
+    OK(file_load(&bytes, &length, path, 1 << 20, &err));
+    if (sqlite3_exec(db, bytes, NULL, NULL, &message) != SQLITE_OK)
+        fail_msg("%s: %s", name, message);
+    free(bytes);
+}
+
+/* A store as version 2 left it, with an answer of each kind. */
+static void older_store_is_brought_up(void **state)
+{
+    struct store_fixture *fixture = *state;
+    sqlite3 *db;
+    assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
+    run_file(db, "schema.sql");
+    run_file(db, "schema_2.sql");
+    static const char rows[] =
+        "PRAGMA application_id = 1953198967; PRAGMA user_version = 2;"
+        "INSERT INTO model VALUES (1, 'm', 'm'); INSERT INTO benchmark VALUES (1, 'videomme', 'd', NULL);"
+        "INSERT INTO video VALUES (1, 1, 'v', 'v.mp4', 0, 0, 0, -1, -1);"
+        "INSERT INTO sample SELECT value, 1, 'q' || value, value, 1, 'q', 0, 't', NULL, NULL, NULL FROM json_each('[0, 1, 2, 3]');"
+        "INSERT INTO run VALUES (1, 'c', 's', '{}', '', 'b', '{}', 'h', 'cpu', 'now', NULL, NULL);"
+        "INSERT INTO cell VALUES (1, 'c', 1, 1, 'lmms-0.3.4', 4, 'uniform', 'none', '{}', 'none', 'none', 384, 'grid', 'qwen_1_5', 'default', 0, 1, 16,"
+        "  'f32', 'mock', 'none', 'b', 0, 1);"
+        "INSERT INTO answer (cell_id, sample_id, run_id, status, raw, correct, answered_at) VALUES (1, 0, 1, 'ok', 'A', 1, 'now'),"
+        "  (1, 1, 1, 'no_answer', '', 0, 'now'), (1, 2, 1, 'no_answer', 'x', 0, 'now'), (1, 3, 1, 'timeout', NULL, 0, 'now');"
+        "INSERT INTO cost (answer_id, frames, frames_encoded, tokens_before, tokens_marker_before, tokens_visual, tokens_marker, tokens_text,"
+        "  tokens_generated, tokens_prefilled) SELECT id, 4, 4, 8, 1, 7, 1, 1, 1, 9 FROM answer;";
+    char *message = NULL;
+    if (sqlite3_exec(db, rows, NULL, NULL, &message) != SQLITE_OK)
+        fail_msg("%s", message);
+    sqlite3_close(db);
+    OK(store_open(&fixture->store, fixture->path, STORE_WRITE, &err));
+    assert_string_equal(sql(fixture->path, "SELECT group_concat(empty, '') FROM answer"), "0100");
+    assert_string_equal(sql(fixture->path, "SELECT drop_empty, drop_unread, guesses, macro_types FROM cell"), "1|0|0|0");
+    assert_string_equal(sql(fixture->path, "SELECT accuracy, headline_n, n_no_answer, n_failed FROM cell_accuracy"), "0.5|2|2|1");
 }
 
 static void reader_cannot_write(void **state)
@@ -151,7 +195,7 @@ static void newer_version_is_refused(void **state)
     store_close(fixture->store);
     fixture->store = NULL;
     sql(fixture->path, "PRAGMA user_version = 7");
-    static const char words[] = "store '%s' has version 7, this program knows versions up to 2; use a newer toksweep, or another store";
+    static const char words[] = "store '%s' has version 7, this program knows versions up to 3; use a newer toksweep, or another store";
     refuses(fixture, STORE_WRITE, ERR_DATA, words);
     refuses(fixture, STORE_READ, ERR_DATA, words);
     sql(fixture->path, "PRAGMA user_version = -1");
@@ -312,6 +356,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(new_store_has_identity_and_wal),
         IN_FOLDER(store_opens_again_for_both),
+        IN_FOLDER(older_store_is_brought_up),
         IN_FOLDER(reader_cannot_write),
         IN_FOLDER(empty_file_becomes_a_store),
         IN_FOLDER(missing_file_is_named),

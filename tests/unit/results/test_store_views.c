@@ -308,37 +308,157 @@ static void wrong_conditions_are_explained(void **state)
     assert_string_equal(labels.text, "");
 }
 
-/* ---- task_accuracy --------------------------------------------------------------------------------------------------------- */
+/* ---- group_accuracy -------------------------------------------------------------------------------------------------------- */
 
 struct tasks { char text[512]; };
 
-static int take_task(const struct task_row *row, void *context)
+static int take_group(const struct group_row *row, void *context)
 {
     struct tasks *tasks = context;
     char line[128];
-    snprintf(line, sizeof line, "%lld %s %d %s %lld/%lld %.4f %.4f %.4f\n", (long long)row->cell, row->label, row->frames, row->task_type,
+    snprintf(line, sizeof line, "%lld %s %d %s %lld/%lld %.4f %.4f %.4f\n", (long long)row->cell, row->label, row->frames, row->name,
              (long long)row->n_correct, (long long)row->n, row->accuracy, row->wilson_low, row->wilson_high);
     strcat(tasks->text, line);
     return 0;
 }
 
-static void tasks_come_with_bounds(void **state)
+static void groups_come_with_bounds(void **state)
 {
     struct store_fixture *fixture = *state;
     int64_t cell = plain_cell(fixture, 4);
     OK(fixture_answer_all(fixture, cell, 11, 4, 4, 300, &err)); /* 0..3 are right */
     put(fixture, cell, 11, answer_failed(ANSWER_RUNNER_FAILED));
     struct tasks tasks = {{0}};
-    OK(store_each_task(fixture->store, NULL, take_task, &tasks, &err));
+    OK(store_each_group(fixture->store, "task_type", NULL, take_group, &tasks, &err));
     assert_string_equal(tasks.text, "1 none 4 alpha 2/4 0.5000 0.1500 0.8500\n"
                                     "1 none 4 beta 1/4 0.2500 0.0456 0.6994\n"
                                     "1 none 4 gamma 1/3 0.3333 0.0615 0.7923\n");
+    assert_string_equal(sql(fixture->path, "SELECT group_concat(task_type || n) FROM task_accuracy"), "alpha4,beta4,gamma3");
     tasks = (struct tasks){{0}};
-    OK(store_each_task(fixture->store, "task_type = 'beta'", take_task, &tasks, &err));
-    assert_string_equal(tasks.text, "1 none 4 beta 1/4 0.2500 0.0456 0.6994\n");
+    OK(store_each_group(fixture->store, "task_type", "frames = 4 -- a comment", take_group, &tasks, &err));
+    assert_non_null(strstr(tasks.text, "gamma 1/3"));
+    tasks = (struct tasks){{0}};
+    OK(store_each_group(fixture->store, "task_type", "frames = 5", take_group, &tasks, &err));
+    OK(store_each_group(fixture->store, "it's none", NULL, take_group, &tasks, &err));
+    assert_string_equal(tasks.text, "");
     struct err refusal = {0};
-    assert_int_equal(store_each_task(fixture->store, "params = 1", take_task, &tasks, &refusal), ERR_CONFIG);
-    assert_non_null(strstr(refusal.text, "no such column: params; give one SQL condition over the columns of view task_accuracy"));
+    assert_int_equal(store_each_group(fixture->store, "task_type", "params2 = 1", take_group, &tasks, &refusal), ERR_CONFIG);
+    assert_non_null(strstr(refusal.text, "no such column: params2; give one SQL condition over the columns of view cell_accuracy"));
+}
+
+/* ---- protocols ------------------------------------------------------------------------------------------------------------- */
+
+static int64_t cell_of(struct store_fixture *fixture, const struct protocol *protocol)
+{
+    struct cell cell = fixture_cell(&fixture->manifest, "none", "{}", "none", 4);
+    int64_t id = 0;
+    cell_identify(&cell);
+    OK(store_put_cell(fixture->store, &cell, protocol, &id, &err));
+    return id;
+}
+
+static struct answer answer_unread(const char *raw, bool empty)
+{
+    struct answer answer = fixture_answer(false, 4, 300);
+    answer.status = ANSWER_NO_ANSWER;
+    answer.raw = raw;
+    answer.extracted = -1;
+    answer.empty = empty;
+    return answer;
+}
+
+/* Types without an answer count as 0 where the protocol has so many: alpha 1 of 2, beta 1 of 1, of seven. */
+static void a_macro_mean_may_be_over_more_types(void **state)
+{
+    struct store_fixture *fixture = *state;
+    int64_t cell = cell_of(fixture, &(struct protocol){.macro = true, .macro_types = 7});
+    put(fixture, cell, 0, fixture_answer(true, 4, 300));
+    put(fixture, cell, 1, fixture_answer(true, 4, 300));
+    put(fixture, cell, 3, fixture_answer(false, 4, 300));
+    struct cell_row row = only_cell(fixture);
+    near(row.accuracy, 1.5 / 7);
+    near(row.accuracy_macro, 1.5 / 7);
+    near(row.accuracy_micro, 2.0 / 3);
+    assert_false(row.guesses);
+    assert_true(isnan(row.accuracy_expected));
+}
+
+static void replies_without_a_letter_may_leave(void **state)
+{
+    struct store_fixture *fixture = *state;
+    int64_t cell = cell_of(fixture, &(struct protocol){.drop_unread = true});
+    put(fixture, cell, 0, fixture_answer(true, 4, 300));
+    put(fixture, cell, 1, fixture_answer(false, 4, 300));
+    put(fixture, cell, 2, answer_unread("none", false));
+    struct cell_row row = only_cell(fixture);
+    near(row.accuracy, 0.5);
+    near(row.accuracy_micro, 1.0 / 3);
+    assert_int_equal(row.n_no_answer, 1);
+    assert_int_equal(row.headline_n, 2);
+}
+
+/* What is empty without its reasoning leaves, although something was said; what has no letter does not. */
+static void emptiness_is_told_not_seen(void **state)
+{
+    struct store_fixture *fixture = *state;
+    int64_t cell = cell_of(fixture, &(struct protocol){.drop_empty = true});
+    put(fixture, cell, 0, fixture_answer(true, 4, 300));
+    put(fixture, cell, 1, answer_unread("<think>A</think>", true));
+    put(fixture, cell, 2, answer_unread("none", false));
+    near(only_cell(fixture).accuracy, 0.5);
+    assert_string_equal(sql(fixture->path, "SELECT group_concat(empty, '') FROM answer"), "010");
+}
+
+static int count_unread(const struct unread_row *row, void *context)
+{
+    char *text = context;
+    snprintf(text + strlen(text), 64, "%d/%d %s%s;", row->answer, row->n_options, row->task_type, row->domain);
+    return 0;
+}
+
+/* Three options each: a third, where the right one is known. */
+static void guesses_are_worth_their_chance(void **state)
+{
+    struct store_fixture *fixture = *state;
+    int64_t cell = cell_of(fixture, &(struct protocol){.guesses = true});
+    char text[256] = "";
+    put(fixture, cell, 4, answer_unread("none", false));
+    put(fixture, cell, 0, fixture_answer(true, 4, 300));
+    put(fixture, cell, 2, answer_unread("", true));
+    put(fixture, cell, 5, answer_failed(ANSWER_TIMEOUT));
+    struct cell_row row = only_cell(fixture);
+    near(row.accuracy, 1.0 / 3);
+    near(row.accuracy_expected, (1 + 2.0 / 3) / 3);
+    assert_true(row.guesses);
+    OK(store_each_unread(fixture->store, cell, count_unread, text, &err));
+    assert_string_equal(text, "2/3 gamma;1/3 beta;"); /* in the order of the manifest */
+}
+
+static void tags_are_groups_too(void **state)
+{
+    struct store_fixture *fixture = *state;
+    static const struct sample_tag tags[] = {{"area", "physics"}, {"area", "memory"}, {"tag", "motion"}};
+    struct manifest manifest = fixture_manifest("perceptiontest_val_mc", "tagged", 2);
+    manifest.samples[0].tags = tags;
+    manifest.samples[0].n_tags = 3;
+    manifest.samples[1].tags = tags;
+    manifest.samples[1].n_tags = 1;
+    manifest.samples[1].domain = "d";
+    OK(store_put_manifest(fixture->store, &manifest, &err));
+    OK(store_put_manifest(fixture->store, &manifest, &err)); /* again: nothing twice */
+    int64_t cell = cell_with(fixture, fixture_cell(&manifest, "none", "{}", "none", 4), false, false);
+    for (size_t i = 0; i < 2; i++) {
+        struct answer answer = fixture_answer(i == 0, 4, 300);
+        OK(store_put_answer(fixture->store, fixture->run, cell, &manifest, i, &answer, &err));
+    }
+    struct tasks groups = {{0}};
+    OK(store_each_group(fixture->store, "area", NULL, take_group, &groups, &err));
+    assert_non_null(strstr(groups.text, "physics 1/2"));
+    assert_non_null(strstr(groups.text, "memory 1/1"));
+    groups = (struct tasks){{0}};
+    OK(store_each_group(fixture->store, "domain", NULL, take_group, &groups, &err));
+    assert_string_equal(groups.text, "1 none 4 d 0/1 0.0000 0.0000 0.7935\n");
+    arena_free(&manifest.arena);
 }
 
 /* ---- what a person reads with sqlite3 ---------------------------------------------------------------------------------------- */
@@ -415,10 +535,15 @@ int main(void)
         IN_STORE(parameters_are_split),
         IN_STORE(cells_come_in_order),
         IN_STORE(wrong_conditions_are_explained),
-        IN_STORE(tasks_come_with_bounds),
+        IN_STORE(groups_come_with_bounds),
         IN_STORE(failures_name_video_and_reason),
         IN_STORE(sharing_is_visible),
         IN_STORE(cell_accuracy_reads_well_by_itself),
+        IN_STORE(a_macro_mean_may_be_over_more_types),
+        IN_STORE(replies_without_a_letter_may_leave),
+        IN_STORE(emptiness_is_told_not_seen),
+        IN_STORE(guesses_are_worth_their_chance),
+        IN_STORE(tags_are_groups_too),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
