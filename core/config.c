@@ -469,9 +469,9 @@ static size_t edit_distance(const char *a, const char *b)
 const char *nearest_word(const char *word, const char *const *known)
 {
     const char *best = NULL;
-    size_t least = strlen(word) / 2 + 1;
+    size_t n = strlen(word), least = n / 2 + 1;
     for (; *known; known++) {
-        size_t distance = edit_distance(word, *known);
+        size_t distance = n > 2 && !strncmp(word, *known, n) ? 1 : edit_distance(word, *known); /* the beginning is nearly all */
         if (distance < least) {
             least = distance;
             best = *known;

@@ -28,7 +28,7 @@ int config_err(const struct config *config, const struct json *at, struct err *e
 /* Checks that every member of `object` is one of `known` (NULL-terminated); otherwise an error that names the nearest. */
 int config_check_keys(const struct config *config, const struct json *object, const char *what, const char *const *known, struct err *err);
 
-/* The entry of `known` with the least edit distance to `word`, NULL when none is near: for "did you mean". */
+/* The entry of `known` with the least edit distance to `word`, or that it is the beginning of; NULL when none is near: for "did you mean". */
 const char *nearest_word(const char *word, const char *const *known);
 
 #endif

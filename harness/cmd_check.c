@@ -2,6 +2,7 @@
 #include "harness/cli.h"
 #include "harness/table.h"
 
+#include "core/config.h"
 #include "datasets/manifest.h"
 #include "datasets/video.h"
 #include "engine/model.h"
@@ -115,6 +116,16 @@ static int decode_videos(const struct manifest *manifest, struct table *table, s
     return 0;
 }
 
+static int unknown_benchmark(const char *name, struct err *err)
+{
+    const char *known[64] = {NULL};
+    for (int i = 0; i < 63 && benchmark_at(i); i++)
+        known[i] = benchmark_at(i)->name;
+    const char *near = nearest_word(name, known);
+    return near ? err_set(err, ERR_CONFIG, "no benchmark '%s'; did you mean '%s'?", name, near)
+                : err_set(err, ERR_CONFIG, "no benchmark '%s'; see 'toksweep list benchmarks'", name);
+}
+
 static int check_manifest(const struct cli_args *args, struct err *err)
 {
     struct manifest manifest;
@@ -123,7 +134,7 @@ static int check_manifest(const struct cli_args *args, struct err *err)
         return err_set(err, ERR_CONFIG, "usage: toksweep check manifest BENCHMARK PATH; see 'toksweep list benchmarks'");
     const struct benchmark *benchmark = benchmark_find(args->operands[1]);
     if (!benchmark)
-        return err_set(err, ERR_CONFIG, "no benchmark '%s'; see 'toksweep list benchmarks'", args->operands[1]);
+        return unknown_benchmark(args->operands[1], err);
     struct manifest_source source = {.path = args->operands[2], .videos = cli_text(args, "videos"), .subtitles = cli_text(args, "subtitles"),
                                      .exclude = cli_text(args, "exclude")};
     int rc = manifest_read(&manifest, benchmark, &source, err);

@@ -51,7 +51,7 @@ static void list_benchmarks(void)
 {
     const struct benchmark *benchmark;
     for (int i = 0; (benchmark = benchmark_at(i)); i++)
-        printf("%-12s %s\n", benchmark->name, benchmark->summary);
+        printf("%-22s %s\n", benchmark->name, benchmark->summary);
 }
 
 static void list_profiles(void)

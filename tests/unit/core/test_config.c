@@ -151,6 +151,7 @@ static void test_nearest_word(void **state)
     static const char *const known[] = {"dyntok", "pool", "uniform", NULL};
     assert_string_equal(nearest_word("dyntoc", known), "dyntok");
     assert_string_equal(nearest_word("pol", known), "pool");
+    assert_string_equal(nearest_word("uni", known), "uniform");
     assert_null(nearest_word("xyzzy", known));
 }
 
