@@ -293,7 +293,7 @@ assert_equal 'findings that are errors' 'missing_video gone-1' \
     "$(json out "json_extract(value, '$.kind') || ' ' || json_extract(value, '$.sample')" "json_extract(value, '$.level') = 'error'")"
 head -c 200 manifest.json >cut.json
 assert_error 3 'cut.json:1:201: not valid JSON' check manifest videomme cut.json
-assert_error 2 "no benchmark 'vidomme'; see 'toksweep list benchmarks'" check manifest vidomme manifest.json
+assert_error 2 "no benchmark 'vidomme'; did you mean 'videomme'?" check manifest vidomme manifest.json
 assert_error 2 'usage: toksweep check manifest BENCHMARK PATH' check manifest manifest.json
 
 assert_status 0 check checkpoint "$model"
