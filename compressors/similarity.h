@@ -16,6 +16,9 @@ float sim_dot(const float *a, const float *b, size_t n);
 /* out[j] = sim_dot(a, rows + j * n, n) for j < n_rows. */
 void sim_dots(const float *a, const float *rows, size_t n_rows, size_t n, float *out);
 
+/* Sum of (a[i] - b[i])^2, i < n: 0 for equal rows, which |a|^2 + |b|^2 - 2ab would not give. */
+float sim_distance2(const float *a, const float *b, size_t n);
+
 /* Euclidean norms of n_rows rows of n: [n_rows] in `arena`; NULL when memory is out. */
 float *sim_norms(const float *rows, size_t n_rows, size_t n, struct arena *arena);
 

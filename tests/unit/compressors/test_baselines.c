@@ -183,6 +183,39 @@ static void test_prumerge_weights(void **state)
     arena_free(&arena);
 }
 
+/* ---- vidcom2 ------------------------------------------------------------------------------------------------------------- */
+
+static size_t tokens_of_frame(const struct tok_plan *plan, int t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < plan->n_tok; i++)
+        n += plan->tok[i].t0 == t;
+    return n;
+}
+
+/* A frame unlike the others gets more; without a temperature to speak of, all get the same. */
+static void test_vidcom2_shares(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct vid_view video = random_video(8, 4, 6, 6, POOL_NONE, FEATURES_EQUAL, &arena);
+    size_t d = (size_t)video.pooled.d;
+    float *H = arena_alloc(&arena, 4 * 36 * d, sizeof *H);
+    for (size_t i = 0; i < 4 * 36 * d; i++)
+        H[i] = (i / (36 * d) == 2 ? -1.0f : 1.0f) + (float)(i % 7) * 0.01f;
+    video.pooled.H = H;
+    struct tok_plan plan = plan_with("vidcom2", "{\"keep\": 0.25}", &video, NULL, NEWLINE_NO, &arena);
+    struct tok_plan equal = plan_with("vidcom2", "{\"keep\": 0.25, \"temperature\": 1e6}", &video, NULL, NEWLINE_NO, &arena);
+    for (int t = 0; t < 4; t++) {
+        assert_int_equal(tokens_of_frame(&plan, t), t == 2 ? 16 : 7); /* 0.25 (1 + 1 - 1/4) 36 and 0.25 (1 - 1/4) 36, rounded half to even */
+        assert_int_equal(tokens_of_frame(&equal, t), 9);
+    }
+    struct tok_plan least = plan_with("vidcom2", "{\"keep\": 0}", &video, NULL, NEWLINE_GRID, &arena);
+    assert_int_equal(content_of(&least), 4);
+    assert_int_equal(markers_of(&least), 24);
+    arena_free(&arena);
+}
+
 /* ---- what the plan command says ------------------------------------------------------------------------------------------ */
 
 /* Ratios said to be exact are. */
@@ -227,6 +260,7 @@ int main(void)
         cmocka_unit_test(test_visionzip_markers),
         cmocka_unit_test(test_visionzip_counts_go_together),
         cmocka_unit_test(test_prumerge_weights),
+        cmocka_unit_test(test_vidcom2_shares),
         cmocka_unit_test(test_expected_ratios),
     };
     return cmocka_run_group_tests_name("baselines", tests, NULL, NULL);

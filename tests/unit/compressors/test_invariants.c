@@ -275,6 +275,7 @@ static const struct { const char *name, *options; unsigned claims; } claims[] = 
     {"divprune", "{\"keep\": 0.3, \"per\": \"frame\"}", UNIT_ROWS | EACH_FRAME | COSINES | SUBSET},
     {"prumerge", "{}", EACH_FRAME | COSINES},
     {"prumerge", "{\"variant\": \"plus\", \"keys\": \"mean\"}", EACH_FRAME | COSINES},
+    {"vidcom2", "{\"keep\": 0.3}", UNIT_ROWS | SUBSET},
     {"visionzip", "{\"keep\": 0.3}", PARTITION | EACH_FRAME | COSINES},
     {"visionzip", "{\"keep\": 0.3, \"merge\": \"mean\"}", PARTITION | UNIT_ROWS | MEANS | EACH_FRAME | COSINES},
     {"visionzip", "{\"dominant\": 5, \"contextual\": 2, \"grid\": \"raw\"}", PARTITION | EACH_FRAME | COSINES},
