@@ -109,11 +109,10 @@ static void add_up(struct kmeans *kmeans)
     memset(kmeans->count, 0, kmeans->k * sizeof *kmeans->count);
     for (size_t i = 0; i < kmeans->n; i++) {
         const float *row = kmeans->rows + i * width;
-        double *sum = kmeans->sum + kmeans->label[i] * width;
-        float norm = kmeans->norms[i];
+        double *sum = kmeans->sum + kmeans->label[i] * width, scale = kmeans->norms[i] > 0 ? 1 / (double)kmeans->norms[i] : 0;
         kmeans->count[kmeans->label[i]]++;
-        for (size_t c = 0; c < width && norm > 0; c++)
-            sum[c] += (double)(row[c] / norm);
+        for (size_t c = 0; c < width; c++)
+            sum[c] += (double)row[c] * scale;
     }
 }
 
