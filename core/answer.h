@@ -30,7 +30,7 @@ const char *stage_name(enum stage stage); /* "open", "decode", ... */
 /* Cost of one answer. `alone` is what the answer needed, as if run by itself; `paid` is the part that was computed for it and not
  * taken from an earlier answer. So the sum of `paid` over a run is the real work, and their difference is what sharing saved. */
 struct cost {
-    int32_t frames;           /* shown */
+    int32_t frames;           /* shown; -1: nothing is known of the cost */
     int32_t frames_encoded;   /* paid: of these, run through the vision tower for this answer */
     int32_t tokens_before;    /* visual tokens without compression, markers included */
     int32_t tokens_marker_before; /* of these, markers */

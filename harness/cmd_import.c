@@ -113,8 +113,7 @@ static int score_entry(struct import *import, size_t i, struct err *err)
     size_t length = strlen(reply);
     text_strip(&reply, &length);
     struct answer *answer = &import->answers[i];
-    *answer = (struct answer){.extracted = -1, .margin = (double)NAN,
-                              .cost = {.tokens_generated = (int32_t)import->entries[i]->tokens_generated, .joules = (double)NAN}};
+    *answer = (struct answer){.extracted = -1, .margin = (double)NAN, .cost.frames = -1};
     const char *raw = arena_strndup(&import->arena, reply, length);
     if (!raw)
         return err_no_memory(err, "an import");

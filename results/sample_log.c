@@ -111,14 +111,6 @@ static void read_metrics(const struct json *entry, struct logged *out)
         read_metric(metric, out);
 }
 
-static void read_token_counts(const struct json *entry, struct logged *out)
-{
-    const struct json *counts = json_get(entry, "token_counts");
-    const struct json *generated = counts && json_first(counts) ? json_get(json_first(counts), "output_tokens") : NULL;
-    if (generated && !json_integer(generated, 0, INT32_MAX, &out->tokens_generated))
-        out->tokens_generated = 0;
-}
-
 /* Copies what outlives the tree; the texts of `out` are the tree's until then. */
 static int keep_entry(const struct reading *reading, const struct json *entry, const char *filtered, const char *resps, struct logged *out)
 {
@@ -172,7 +164,6 @@ static int read_entry(const struct reading *reading, const struct json *entry, s
     out->reply = resps_text ? resps_text : filtered_text;
     out->input = prompt_of(entry);
     read_metrics(entry, out);
-    read_token_counts(entry, out);
     return keep_entry(reading, entry, filtered_text, resps_text, out);
 }
 

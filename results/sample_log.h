@@ -25,7 +25,6 @@ struct logged { /* one question's entry */
     const char *asked;        /* what the metric names of the question: an id, a video, or its text */
     int right;                /* 1 or 0 as the log scored it; -1 where it does not tell */
     const char *input;        /* the prompt */
-    int64_t tokens_generated; /* 0 where the log does not tell */
     const char *record;       /* JSON object: members that an export gives back, as the log has them: of "filtered_resps" and "resps" the
                                * text, "token_counts", "doc_hash" and "input_media" whole */
 };

@@ -73,7 +73,7 @@ int store_claim(struct store *store, int64_t run, int64_t cell, const char *benc
 int store_release(struct store *store, int64_t run, int64_t cell, const char *benchmark, const char *video_id, struct err *err);
 int store_renew_claims(struct store *store, int64_t run, struct err *err); /* call about once a minute */
 
-/* Commits one answer (with its cost); replaces an earlier answer of the same cell and sample only if that one failed. */
+/* Commits one answer (with its cost, if that is known); replaces an earlier answer of the same cell and sample only if that one failed. */
 int store_put_answer(struct store *store, int64_t run, int64_t cell, const struct manifest *manifest, size_t sample,
                      const struct answer *answer, struct err *err);
 

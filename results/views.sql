@@ -32,7 +32,7 @@ SELECT answer.cell_id,
 FROM answer
 JOIN cell ON cell.id = answer.cell_id
 JOIN sample ON sample.id = answer.sample_id
-JOIN cost ON cost.answer_id = answer.id;
+LEFT JOIN cost ON cost.answer_id = answer.id; -- imported answers have none
 
 -- One row per cell. Means and ratios are over the answers that are not failures. Bounds are Wilson's at 95 %, of accuracy_micro.
 CREATE VIEW cell_accuracy AS

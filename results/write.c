@@ -341,7 +341,7 @@ int store_put_answer(struct store *store, int64_t run, int64_t cell, const struc
     if (rc == 0 && (!there || failed)) {
         if (there)
             rc = drop_answer(store, there, err); /* and its cost with it */
-        if (rc == 0 && (rc = insert_answer(store, run, cell, sample_id, answer, err)) == 0)
+        if (rc == 0 && (rc = insert_answer(store, run, cell, sample_id, answer, err)) == 0 && answer->cost.frames >= 0)
             rc = insert_cost(store, sqlite3_last_insert_rowid(store->db), &answer->cost, err);
     }
     return store_commit(store, rc, what, err);

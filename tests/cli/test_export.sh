@@ -71,6 +71,7 @@ done
 assert_intact store
 assert_query store 24 'SELECT count(*) FROM cell'
 assert_query store "import|done|$model_name" 'SELECT DISTINCT sweep_name, outcome, model.name FROM run, model'
+assert_query store '|||' "SELECT DISTINCT tokens_before, ratio, tokens_generated, vision_alone_ms FROM cell_accuracy"
 assert_query store 'imported|imported|64' "SELECT DISTINCT compressor, runner, frames FROM cell"
 assert_query store 'llava_vid' "SELECT DISTINCT prompt_form FROM cell_accuracy WHERE benchmark = 'videomme' AND profile <> 'lmms-0.2.3'"
 
