@@ -62,7 +62,8 @@ struct layer_want {
 struct layer_view {
     int layer, n_layers;
     int T, h, w;               /* the token plan's grid */
-    size_t n, n_entered;       /* now; and when the language model began */
+    size_t n;                  /* now */
+    size_t n_entered, n_content; /* when the language model began: of these, no markers */
     const struct out_tok *tok; /* [n] kind, span, rep and size of each; taps mean nothing here */
     int d, key_dim;            /* key_dim: of all key heads together */
     int heads, n_rows;

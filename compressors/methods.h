@@ -6,6 +6,7 @@
 
 /* inside the language model */
 extern const struct compressor compressor_fastv;
+extern const struct compressor compressor_pyramiddrop;
 
 /* before it */
 extern const struct compressor compressor_none;

@@ -33,7 +33,7 @@ struct hooks {
     bool layer_spends, decode_spends; /* the allocator's budget */
     int n_layers, shared;
     bool shared_pre;         /* of layer `shared`, the hook before attention has been called on the prefix */
-    size_t n_before, n_entered, n_suffix, n_steps;
+    size_t n_before, n_entered, n_content, n_suffix, n_steps;
     struct era *eras;        /* [2 * n_layers + 1] */
     int n_eras, n_prefix_eras;
     float *hidden;           /* the prefix's rows as they enter layer `shared` */
@@ -154,6 +154,8 @@ int hooks_new(struct hooks **out, const struct model *model, struct language_sta
     *hooks = (struct hooks){.model = model, .state = state, .plan = plan, .n_layers = model->shape.language.layers, .n_before = n_before,
                             .n_entered = plan->n_tok, .capacity = language_capacity(state),
                             .layer = methods_find(methods, n_methods, ROLE_LAYER), .decode = methods_find(methods, n_methods, ROLE_DECODE)};
+    size_t markers;
+    tok_plan_count(plan, &hooks->n_content, &markers);
     enum role spender = methods_spender(methods, n_methods);
     hooks->layer_spends = spender == ROLE_LAYER;
     hooks->decode_spends = spender == ROLE_DECODE;
@@ -346,7 +348,7 @@ static int make_view(struct hooks *hooks, int layer, enum layer_point point, con
     size_t d = row_width(hooks), heads = want->mean_heads ? 1 : (size_t)hooks->model->shape.language.heads;
     const float *visual = flow->rows + hooks->n_before * d;
     *view = (struct layer_view){.layer = layer, .n_layers = hooks->n_layers, .T = plan->T, .h = plan->h, .w = plan->w, .n = now->n,
-                                .n_entered = hooks->n_entered, .tok = now->tok, .d = (int)d, .key_dim = (int)key_width(hooks),
+                                .n_entered = hooks->n_entered, .n_content = hooks->n_content, .tok = now->tok, .d = (int)d, .key_dim = (int)key_width(hooks),
                                 .heads = (int)heads, .memory = hooks->memory, .budget = hooks->layer_spends ? hooks->budget : NULL};
     view->n_rows = want->rows == ROWS_NONE ? 0 : want->rows == ROWS_QUESTION ? (int)flow->n_suffix : 1;
     view->hidden = want->hidden && flow->prefix ? visual : NULL;
@@ -588,7 +590,7 @@ static bool ask_decode(struct hooks *hooks, int layer)
     for (size_t h = 0; h < heads; h++)
         memcpy(hooks->step_rows + h * era->n, hooks->weights + h * n_keys + hooks->n_before, era->n * sizeof *hooks->step_rows);
     struct layer_view view = {.layer = layer, .n_layers = hooks->n_layers, .T = hooks->plan->T, .h = hooks->plan->h, .w = hooks->plan->w,
-                              .n = era->n, .n_entered = hooks->n_entered, .tok = era->tok, .d = hooks->model->shape.language.width,
+                              .n = era->n, .n_entered = hooks->n_entered, .n_content = hooks->n_content, .tok = era->tok, .d = hooks->model->shape.language.width,
                               .key_dim = (int)key_width(hooks), .heads = (int)heads, .n_rows = 1, .rows = hooks->step_rows,
                               .budget = hooks->decode_spends ? hooks->budget : NULL, .memory = (char *)hooks->memory + hooks->layer_memory};
     struct kv_mask mask = {hooks->visible, era->n};

@@ -224,6 +224,7 @@ static void test_nothing_dropped_is_the_plain_path(void **state)
     static const char *const idle[] = {
         "[{\"name\": \"fastv\", \"layer\": 1, \"keep\": 1}]",
         "[{\"name\": \"fastv\", \"layer\": 2, \"keep\": 1, \"form\": \"hide\"}]",
+        "[{\"name\": \"pyramiddrop\", \"keep\": 1}]",
         "[{\"name\": \"dyntok\"}, {\"name\": \"fastv\", \"layer\": 1, \"keep\": 1, \"markers\": \"ranked\"}]",
     };
     for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
@@ -258,6 +259,7 @@ static void test_what_is_shared(void **state)
         {"[{\"name\": \"fastv\", \"layer\": 1}]", 1},
         {"[{\"name\": \"fastv\", \"layer\": 2}]", 2},
         {"[{\"name\": \"fastv\", \"layer\": 1, \"form\": \"hide\"}]", 3},
+        {"[{\"name\": \"pyramiddrop\"}]", 1},
     };
     for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
         struct talk talk;

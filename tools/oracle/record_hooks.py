@@ -39,7 +39,7 @@ class Prompt:
         self.n_before, self.n_after = len(before), len(after) + len(REPLY)
         self.frame, self.cell, self.marker = visual.frame, visual.cell, visual.marker
         self.size = visual.size
-        self.entered = len(self.frame)
+        self.entered, self.entered_content = len(self.frame), int((~self.marker).sum())
         self.hidden = []                 # (rows that do not see, visual tokens they do not see): pairs of index tensors
         self.size_bias = False
         self.weights = None              # of the layer that ran last: [heads][rows][rows]
@@ -170,6 +170,18 @@ class FastV(Method):
         prompt.hide(kept) if self.hide else prompt.keep(kept)
 
 
+class PyramidDrop(Method):
+    def __init__(self, stages, compact=True, ranked_markers=False):
+        self.stages, self.compact, self.ranked = stages, compact, ranked_markers
+
+    def before(self, prompt, layers, i):
+        if i not in self.stages:
+            return
+        ranked = torch.ones_like(prompt.marker) if self.ranked else ~prompt.marker
+        entered = prompt.entered if self.ranked else prompt.entered_content
+        prompt.keep(prompt.best(prompt.own_row(layers[i], prompt.last), int(entered * self.stages[i]), ranked), self.compact)
+
+
 # ---- visual rows -------------------------------------------------------------------------------------------------------------------
 
 class Visual:
@@ -223,8 +235,13 @@ def cases():
     yield "fastv-ranked", [fastv(layer=1, keep=0.3, markers="ranked")], "detail", "all", FastV(1, 0.3, ranked_markers=True)
     yield "fastv-none-left", [fastv(layer=2, keep=0)], "choice", "all", FastV(2, 0)
     yield "fastv-hide", [fastv(layer=1, keep=0.2, form="hide")], "choice", "all", FastV(1, 0.2, hide=True)
+    pdrop = lambda **options: {"name": "pyramiddrop", **options}
+    yield "pdrop", [pdrop()], "choice", "all", PyramidDrop({1: 0.5, 2: 0.25})
+    yield "pdrop-early", [pdrop(layer1=0, layer2=1, layer3=2, keep1=0.7, keep2=0.5, keep3=0.1)], "detail", "all", PyramidDrop({0: 0.7, 1: 0.5, 2: 0.1})
+    yield "pdrop-ranked", [pdrop(markers="ranked", positions="keep")], "describe", "all", PyramidDrop({1: 0.5, 2: 0.25}, False, True)
     dyntok = {"name": "dyntok", "threshold": 0.6}
     yield "dyntok-fastv", [dyntok, fastv(layer=1, keep=0.5)], "choice", "merged", FastV(1, 0.5)
+    yield "dyntok-pdrop", [dyntok, pdrop()], "detail", "merged", PyramidDrop({1: 0.5, 2: 0.25})
     yield "dyntok-fastv-size", [dyntok, fastv(layer=2, keep=0.5, size_power=1)], "detail", "merged", FastV(2, 0.5, size_power=1)
 
 
