@@ -16,7 +16,7 @@ int layer_fits(const char *name, const char *option, double layer, int n_layers,
                    n_layers - 1);
 }
 
-static bool is_marker(const struct out_tok *tok)
+bool layer_is_marker(const struct out_tok *tok)
 {
     return tok->kind == TOK_ROW_MARK || tok->kind == TOK_FRAME_MARK || tok->kind == TOK_END_MARK;
 }
@@ -36,7 +36,7 @@ size_t layer_ranked(const struct layer_view *view, int markers)
 {
     size_t n = 0;
     for (size_t i = 0; i < view->n; i++)
-        n += markers == LAYER_MARKERS_RANKED || !is_marker(&view->tok[i]);
+        n += markers == LAYER_MARKERS_RANKED || !layer_is_marker(&view->tok[i]);
     return n;
 }
 
@@ -44,14 +44,14 @@ size_t layer_ranked(const struct layer_view *view, int markers)
 static void leave_out_markers(const struct layer_view *view, int markers, float *score)
 {
     for (size_t i = 0; i < view->n && markers == LAYER_MARKERS_KEPT; i++)
-        if (is_marker(&view->tok[i]))
+        if (layer_is_marker(&view->tok[i]))
             score[i] = NAN; /* less than everything */
 }
 
 static void keep_markers(const struct layer_view *view, int markers, uint8_t *keep)
 {
     for (size_t i = 0; i < view->n && markers == LAYER_MARKERS_KEPT; i++)
-        keep[i] |= is_marker(&view->tok[i]);
+        keep[i] |= layer_is_marker(&view->tok[i]);
 }
 
 void layer_keep_best(const struct layer_view *view, int markers, size_t count, float *score, uint8_t *keep)

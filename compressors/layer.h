@@ -10,6 +10,8 @@ enum { LAYER_MARKERS_KEPT, LAYER_MARKERS_RANKED };
 
 extern const char *const layer_markers[]; /* "kept", "ranked" */
 
+bool layer_is_marker(const struct out_tok *tok);
+
 /* For `fits`: ERR_CONFIG when the model has no layer of this number. */
 int layer_fits(const char *name, const char *option, double layer, int n_layers, struct err *err);
 

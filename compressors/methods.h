@@ -7,6 +7,7 @@
 /* inside the language model */
 extern const struct compressor compressor_fastv;
 extern const struct compressor compressor_pyramiddrop;
+extern const struct compressor compressor_dycoke;
 
 /* before it */
 extern const struct compressor compressor_none;

@@ -156,6 +156,14 @@ static size_t reply_ids(int32_t *ids)
 
 /* ---- against transformers ------------------------------------------------------------------------------------------------ */
 
+static double mean_of(const struct json *numbers)
+{
+    double sum = 0;
+    for (const struct json *number = json_first(numbers); number; number = json_next(number))
+        sum += json_number(number);
+    return sum / (double)json_count(numbers);
+}
+
 static void check_case(const struct json *fact)
 {
     struct talk talk;
@@ -172,12 +180,11 @@ static void check_case(const struct json *fact)
     float *theirs = arena_alloc(&talk.arena, tensor->count, sizeof *theirs);
     micro_check(safetensors_read(truth, tensor, 0, tensor->count, theirs, &err), &err);
     micro_assert_close(name, ours, theirs, tensor->count, 1e-4);
-    double mean = 0, tokens, cached;
-    for (const struct json *count = json_first(json_get(fact, "tokens")); count; count = json_next(count))
-        mean += json_number(count) / model->shape.language.layers;
+    double tokens, cached;
     hooks_count(talk.hooks, &tokens, &cached);
-    if (fabs(tokens - mean) > 1e-9)
-        fail_msg("%s: %g tokens per layer, the reference has %g", name, tokens, mean);
+    if (fabs(tokens - mean_of(json_get(fact, "tokens"))) > 1e-9 || fabs(cached - mean_of(json_get(fact, "cached"))) > 1e-9)
+        fail_msg("%s: %g tokens per layer, %g seen in the cache; the reference has %g and %g", name, tokens, cached,
+                 mean_of(json_get(fact, "tokens")), mean_of(json_get(fact, "cached")));
     talk_close(&talk);
     free(methods);
 }
@@ -225,6 +232,7 @@ static void test_nothing_dropped_is_the_plain_path(void **state)
         "[{\"name\": \"fastv\", \"layer\": 1, \"keep\": 1}]",
         "[{\"name\": \"fastv\", \"layer\": 2, \"keep\": 1, \"form\": \"hide\"}]",
         "[{\"name\": \"pyramiddrop\", \"keep\": 1}]",
+        "[{\"name\": \"dycoke\", \"k\": 0, \"p\": 0}]",
         "[{\"name\": \"dyntok\"}, {\"name\": \"fastv\", \"layer\": 1, \"keep\": 1, \"markers\": \"ranked\"}]",
     };
     for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
@@ -260,6 +268,7 @@ static void test_what_is_shared(void **state)
         {"[{\"name\": \"fastv\", \"layer\": 2}]", 2},
         {"[{\"name\": \"fastv\", \"layer\": 1, \"form\": \"hide\"}]", 3},
         {"[{\"name\": \"pyramiddrop\"}]", 1},
+        {"[{\"name\": \"dycoke\", \"layer\": 1}]", 3},
     };
     for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
         struct talk talk;

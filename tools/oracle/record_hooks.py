@@ -40,10 +40,11 @@ class Prompt:
         self.frame, self.cell, self.marker = visual.frame, visual.cell, visual.marker
         self.size = visual.size
         self.entered, self.entered_content = len(self.frame), int((~self.marker).sum())
-        self.hidden = []                 # (rows that do not see, visual tokens they do not see): pairs of index tensors
+        self.origin = torch.arange(len(self.frame))
+        self.hidden = []                 # (rows that do not see, tokens they do not see): see mask()
         self.size_bias = False
         self.weights = None              # of the layer that ran last: [heads][rows][rows]
-        self.counts = []                 # visual tokens per layer
+        self.counts, self.cached = [], [] # visual tokens per layer; those that the reply's first row sees there
         self.margin = float("inf")
 
     @property
@@ -64,8 +65,9 @@ class Prompt:
         mask = torch.full((n, n), -torch.inf).triu(1)
         if self.size_bias:
             mask[:, self.n_before:self.n_before + self.n] += self.size.log()
-        for rows, tokens in self.hidden:
-            mask[rows[:, None], self.n_before + tokens[None]] = -torch.inf
+        for rows, tokens in self.hidden:  # both counted from the end and from what entered, which drops leave alone
+            there = torch.where(torch.isin(self.origin, tokens))[0]
+            mask[(n - rows)[:, None], self.n_before + there[None]] = -torch.inf
         return mask
 
     def rotary(self):
@@ -73,6 +75,7 @@ class Prompt:
 
     def attend(self, layer):
         self.counts.append(self.n)
+        self.cached.append(int((self.mask()[self.last + 1, self.n_before:self.n_before + self.n] > -torch.inf).sum()))
         out, weights = layer.self_attn(hidden_states=layer.input_layernorm(self.rows)[None], position_embeddings=self.rotary(),
                                        attention_mask=self.mask()[None, None])
         self.rows, self.weights = self.rows + out[0], weights[0]
@@ -109,14 +112,16 @@ class Prompt:
         at = torch.cat([torch.arange(self.n_before), self.n_before + kept, torch.arange(self.n_before + self.n, len(self.rows))])
         self.rows, self.positions = self.rows[at], self.positions[at]
         self.frame, self.cell, self.marker, self.size = self.frame[kept], self.cell[kept], self.marker[kept], self.size[kept]
+        self.origin = self.origin[kept]
         if compact:
             self.positions = torch.arange(len(self.rows))
 
-    def hide(self, kept):
-        """From question and reply."""
+    def hide(self, kept, rows=None):
+        """All but `kept` from some rows: those of question and reply unless it is said which."""
         gone = torch.ones(self.n, dtype=torch.bool)
         gone[kept] = False
-        self.hidden.append((torch.arange(self.n_before + self.n, len(self.rows)), torch.where(gone)[0]))
+        rows = torch.arange(self.n_before + self.n, len(self.rows)) if rows is None else torch.tensor(rows)
+        self.hidden.append((len(self.rows) - rows, self.origin[gone]))
 
     def logits(self):
         rows = self.model.model.norm(self.rows[-len(REPLY) - 1:])
@@ -131,6 +136,19 @@ class Method:
 
     def within(self, prompt, layers, i):
         pass
+
+
+class Both(Method):
+    def __init__(self, *methods):
+        self.methods = methods
+
+    def before(self, *at):
+        for method in self.methods:
+            method.before(*at)
+
+    def within(self, *at):
+        for method in self.methods:
+            method.within(*at)
 
 
 def run(prompt, method):
@@ -180,6 +198,23 @@ class PyramidDrop(Method):
         ranked = torch.ones_like(prompt.marker) if self.ranked else ~prompt.marker
         entered = prompt.entered if self.ranked else prompt.entered_content
         prompt.keep(prompt.best(prompt.own_row(layers[i], prompt.last), int(entered * self.stages[i]), ranked), self.compact)
+
+
+class DyCoke(Method):
+    def __init__(self, layer, p, hold=0.9):
+        self.layer, self.p, self.limit = layer, p, hold
+
+    def before(self, prompt, layers, i):
+        if i != self.layer:
+            return
+        last = None
+        content = torch.where(~prompt.marker)[0]
+        for r in range(prompt.last + 1, len(prompt.rows)):
+            score = prompt.row(r)[content]
+            like = 0 if last is None else torch.nn.functional.cosine_similarity(score, last, dim=0).item()
+            last = score
+            if like < self.limit:
+                prompt.hide(prompt.best(prompt.row(r), int(len(content) * (1 - self.p)), ~prompt.marker), [r])
 
 
 # ---- visual rows -------------------------------------------------------------------------------------------------------------------
@@ -239,9 +274,15 @@ def cases():
     yield "pdrop", [pdrop()], "choice", "all", PyramidDrop({1: 0.5, 2: 0.25})
     yield "pdrop-early", [pdrop(layer1=0, layer2=1, layer3=2, keep1=0.7, keep2=0.5, keep3=0.1)], "detail", "all", PyramidDrop({0: 0.7, 1: 0.5, 2: 0.1})
     yield "pdrop-ranked", [pdrop(markers="ranked", positions="keep")], "describe", "all", PyramidDrop({1: 0.5, 2: 0.25}, False, True)
+    dycoke = lambda **options: {"name": "dycoke", "k": 0, **options}
+    yield "dycoke", [dycoke(layer=1, p=0.7)], "choice", "all", DyCoke(1, 0.7)
+    yield "dycoke-always", [dycoke(layer=2, p=0.8, hold=2)], "detail", "all", DyCoke(2, 0.8, 2)
     dyntok = {"name": "dyntok", "threshold": 0.6}
     yield "dyntok-fastv", [dyntok, fastv(layer=1, keep=0.5)], "choice", "merged", FastV(1, 0.5)
     yield "dyntok-pdrop", [dyntok, pdrop()], "detail", "merged", PyramidDrop({1: 0.5, 2: 0.25})
+    yield "dyntok-dycoke", [dyntok, dycoke(layer=1, p=0.5, hold=2)], "describe", "merged", DyCoke(1, 0.5, 2)
+    yield "fastv-dycoke", [fastv(layer=1, keep=0.5), dycoke(layer=2, p=0.5, hold=2)], "choice", "all", Both(FastV(1, 0.5), DyCoke(2, 0.5, 2))
+    yield "fastv-later-dycoke", [fastv(layer=2, keep=0.5), dycoke(layer=1, p=0.5, hold=2)], "choice", "all", Both(FastV(2, 0.5), DyCoke(1, 0.5, 2))
     yield "dyntok-fastv-size", [dyntok, fastv(layer=2, keep=0.5, size_power=1)], "detail", "merged", FastV(2, 0.5, size_power=1)
 
 
@@ -265,7 +306,8 @@ def main():
         if prompt.margin < MARGIN:
             raise SystemExit(f"{name}: kept and dropped tokens are too close to call ({prompt.margin:.1e}); choose another setting")
         margin = float(f"{prompt.margin:.2g}") if prompt.margin < 1 else None
-        facts.append({"name": name, "methods": methods, "question": question, "tokens": prompt.counts, "margin": margin})
+        facts.append({"name": name, "methods": methods, "question": question, "tokens": prompt.counts, "cached": prompt.cached,
+                      "margin": margin})
     save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, micro / "hooks.safetensors")
     lines = ",\n  ".join(json.dumps(fact) for fact in facts)
     (micro / "hooks.json").write_text(f'{{"versions": {json.dumps(versions())},\n "frames": {T}, "reply": {REPLY},\n "cases": [\n  {lines}]}}\n')

@@ -4,7 +4,7 @@
 
 #include <stdlib.h>
 
-static const char *const fixtures[] = {"visionzip", "prumerge", "divprune", "vidcom2"};
+static const char *const fixtures[] = {"dycoke", "visionzip", "prumerge", "divprune", "vidcom2"};
 
 enum { DX = 10, D = 12, DK = 6 };
 

@@ -1,0 +1,174 @@
+/* DyCoke (Tao et al., CVPR 2025). Before the language model, token temporal merging (TTM): of two frames compared, the second keeps the
+ * cells least like the first's. While text is generated, each step sees only the visual tokens that the layer before attended to most.
+ * Nothing is merged and nothing is deleted, whatever the names say. */
+#include "compressors/methods.h"
+
+#include "compressors/layer.h"
+#include "compressors/similarity.h"
+#include "compressors/topk.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { K, P, LAYER, FORM, HOLD, SIZE_POWER };
+enum { FORM_INTENDED, FORM_STRICT };
+
+static const char *const forms[] = {"intended", "strict", NULL};
+
+static const struct option options[] = {
+    {"k", OPTION_REAL, 0.7, 0, 1, NULL, "share of a compared frame that is removed (paper: 0.3, 0.5, 0.7); an allocator's budgets decide instead of it"},
+    {"p", OPTION_REAL, 0.7, 0, 1, NULL, "share of visual tokens hidden from a step of generation (0.7 in the README, 0.8 in some defaults); 0: none"},
+    {"layer", OPTION_INT, 3, 1, 1000, NULL, "first layer that does not see them, counted from 0"},
+    {"form", OPTION_CHOICE, FORM_INTENDED, 0, 0, forms,
+     "intended: every window, raster order; strict: as released, which skips the last window, loses an odd last frame and sorts by likeness"},
+    {"hold", OPTION_REAL, 0.9, -1, 2, NULL, "nothing is hidden in a step whose attention has this cosine or more with the step before's; 2: never"},
+    {"size_power", OPTION_REAL, 0, -4, 4, NULL, "scores are multiplied by size^this where tokens were merged before; 0: plain, 1 favours big groups"},
+};
+
+static unsigned roles(const double *values)
+{
+    bool all = values[K] == 0 && (int)values[FORM] == FORM_INTENDED; /* the released form drops and sorts even then */
+    return (all ? 0u : ROLE_TOKENS) | (values[P] > 0 ? ROLE_DECODE : 0u);
+}
+
+/* ---- before the language model ------------------------------------------------------------------------------------------- */
+
+static unsigned needs(const double *values)
+{
+    (void)values;
+    return NEED_H_POOLED;
+}
+
+/* Which frame a frame is compared with; itself: it is kept whole. -1: it is lost. */
+static int partner(const double *values, int t, int T)
+{
+    bool strict = (int)values[FORM] == FORM_STRICT;
+    if (t % 2)
+        return t - 1;
+    if (strict && t == T - 1)
+        return -1;
+    return t % 4 == 2 && (!strict || t - 2 < T - 4) ? t - 2 : t;
+}
+
+struct ttm { /* one frame being compared */
+    const float *H, *norms;
+    size_t frame, width;
+    float *unlike;   /* [frame] minus the cosine with the partner's cell */
+    uint32_t *kept;  /* [T * frame] */
+    size_t n_kept;
+};
+
+/* Keeps the k cells of frame t least like those of frame `other`: in raster order, or the least like first. */
+static bool keep_unlike(struct ttm *ttm, int t, int other, size_t k, bool by_likeness, struct arena *arena)
+{
+    size_t first = (size_t)t * ttm->frame, with = (size_t)other * ttm->frame;
+    for (size_t i = 0; i < ttm->frame; i++)
+        ttm->unlike[i] = -sim_cosine(sim_dot(ttm->H + (first + i) * ttm->width, ttm->H + (with + i) * ttm->width, ttm->width),
+                                     ttm->norms[first + i], ttm->norms[with + i]);
+    uint32_t *kept = ttm->kept + ttm->n_kept;
+    k = k < ttm->frame ? k : ttm->frame;
+    if (!by_likeness)
+        topk_select(ttm->unlike, ttm->frame, k, kept);
+    else if (!topk_rank(ttm->unlike, ttm->frame, k, kept, arena))
+        return false;
+    for (size_t i = 0; i < k; i++)
+        kept[i] += (uint32_t)first;
+    ttm->n_kept += k;
+    return true;
+}
+
+static int tokens(const double *values, const struct vid_view *video, const struct qst_view *question, const struct budget *budget,
+                  struct arena *arena, struct tok_plan *out, struct err *err)
+{
+    (void)question;
+    const struct grid_view *grid = &video->pooled;
+    size_t frame = (size_t)grid->h * (size_t)grid->w, n = (size_t)video->T * frame, k = (size_t)((1 - values[K]) * (double)frame);
+    bool strict = (int)values[FORM] == FORM_STRICT, enough = true;
+    struct ttm ttm = {.H = grid->H, .norms = sim_norms(grid->H, n, (size_t)grid->d, arena), .frame = frame, .width = (size_t)grid->d,
+                      .unlike = arena_alloc(arena, frame, sizeof(float)), .kept = arena_alloc(arena, n, sizeof(uint32_t))};
+    if (strict && video->T < 5)
+        return err_set(err, ERR_CONFIG, "compressor dycoke: the released form needs five frames at least, there are %d; use form: intended", video->T);
+    if (!ttm.norms || !ttm.unlike || !ttm.kept)
+        return err_no_memory(err, "a token plan");
+    for (int t = 0; t < video->T && enough; t++) {
+        int other = partner(values, t, video->T);
+        if (other >= 0 && other != t)
+            enough = keep_unlike(&ttm, t, other, budget ? budget->per_frame[t] : k, strict, arena);
+        for (size_t i = 0; i < frame && other == t; i++)
+            ttm.kept[ttm.n_kept++] = (uint32_t)((size_t)t * frame + i);
+    }
+    int rc = enough ? plan_select(video, ttm.kept, ttm.n_kept, arena, out, err) : err_no_memory(err, "a token plan");
+    if (!rc && strict)
+        out->order = ORDER_GIVEN;
+    return rc;
+}
+
+static double expected_ratio(const double *values, const struct vid_view *shape, enum newline native, const char **source)
+{
+    size_t frame = (size_t)shape->pooled.h * (size_t)shape->pooled.w, k = (size_t)((1 - values[K]) * (double)frame), n = 0;
+    for (int t = 0; t < shape->T; t++) {
+        int other = partner(values, t, shape->T);
+        n += other < 0 ? 0 : other == t ? frame : k;
+    }
+    *source = "exact";
+    return kept_ratio((double)n, &shape->pooled, (int)values[FORM] == FORM_STRICT, shape, native);
+}
+
+/* ---- while text is generated --------------------------------------------------------------------------------------------- */
+
+static int fits(const double *values, int n_layers, struct err *err)
+{
+    return values[P] > 0 ? layer_fits("dycoke", "layer", values[LAYER], n_layers, err) : 0;
+}
+
+static int decode_layer(const double *values)
+{
+    return (int)values[LAYER];
+}
+
+/* What is kept from step to step, and room: before[n], score[n], then that of budgets. */
+static size_t memory(const double *values, size_t n, int n_layers)
+{
+    (void)values, (void)n_layers;
+    return 2 * n * sizeof(float) + layer_room(n);
+}
+
+static float cosine(const float *a, const float *b, size_t n)
+{
+    return sim_cosine(sim_dot(a, b, n), sqrtf(sim_dot(a, a, n)), sqrtf(sim_dot(b, b, n)));
+}
+
+static void decode(const double *values, int step, const struct layer_view *view, struct kv_mask *out)
+{
+    float *before = view->memory, *score = before + view->n;
+    layer_score(view, values[SIZE_POWER], score);
+    for (size_t i = 0; i < view->n; i++)
+        score[i] = layer_is_marker(&view->tok[i]) ? 0 : score[i]; /* not part of what is compared */
+    size_t ranked = layer_ranked(view, LAYER_MARKERS_KEPT), count = (size_t)((double)ranked * (1 - values[P]));
+    float likeness = cosine(before, score, view->n);
+    memcpy(before, score, view->n * sizeof *before);
+    if (step && (double)likeness >= values[HOLD])
+        return;
+    if (view->budget)
+        layer_keep_budget(view, LAYER_MARKERS_KEPT, view->budget, score, score + view->n, out->visible);
+    else
+        layer_keep_best(view, LAYER_MARKERS_KEPT, count, score, out->visible);
+}
+
+const struct compressor compressor_dycoke = {
+    .name = "dycoke",
+    .summary = "drops what a frame repeats of the one before, and hides tokens from single steps of generation",
+    .source = "KD-TAO/DyCoke llava/model/llava_arch.py dycole_ttm, llava/model/language_model/modeling_qwen2.py",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .flags = QDEP_DECODE | SOME_BUDGET,
+    .roles = roles,
+    .needs = needs,
+    .domain = domain_pooled,
+    .tokens = tokens,
+    .fits = fits,
+    .memory = memory,
+    .decode_layer = decode_layer,
+    .decode = decode,
+    .expected_ratio = expected_ratio,
+};
