@@ -216,6 +216,43 @@ static void test_vidcom2_shares(void **state)
     arena_free(&arena);
 }
 
+/* ---- fastvid ------------------------------------------------------------------------------------------------------------- */
+
+/* int(0.1 * 196) = 19 = 12 salient + 7 context tokens of a frame. */
+static void test_fastvid_golden_split(void **state)
+{
+    (void)state;
+    static const char *const programs[] = {"{\"program\": \"onevision\"}", "{\"program\": \"video\"}"};
+    for (int p = 0; p < 2; p++)
+        for (int T = 1; T <= 8; T += 7) { /* every frame a segment */
+            struct arena arena = {0};
+            struct vid_view video = random_video(9, T, 14, 14, POOL_NONE, FEATURES_RANDOM, &arena);
+            struct tok_plan plan = plan_with("fastvid", programs[p], &video, NULL, NEWLINE_NO, &arena);
+            size_t whole = 0;
+            assert_int_equal(plan.n_tok, 19 * T);
+            for (size_t i = 0; i < plan.n_tok; i++)
+                whole += taps_of(&plan.tok[i]) == 1 && plan.taps[plan.tok[i].row0].w == 1;
+            assert_in_range(whole, 12 * T, 19 * T - 1);
+            arena_free(&arena);
+        }
+}
+
+/* Survivors keep their positions, and so does the text behind them. */
+static void test_fastvid_positions(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct vid_view video = random_video(10, 3, 6, 6, POOL_NONE, FEATURES_RANDOM, &arena);
+    struct tok_plan plan = plan_with("fastvid", "{\"keep\": 0.2}", &video, NULL, NEWLINE_ONE, &arena);
+    assert_non_null(plan.position);
+    for (size_t i = 0; i + 1 < plan.n_tok; i++)
+        assert_int_equal(plan.position[i], plan.tok[i].rep);
+    assert_int_equal(plan.end_position, 3 * 36 + 1);
+    plan = plan_with("fastvid", "{\"keep\": 0.2, \"positions\": \"compact\"}", &video, NULL, NEWLINE_ONE, &arena);
+    assert_null(plan.position);
+    arena_free(&arena);
+}
+
 /* ---- what the plan command says ------------------------------------------------------------------------------------------ */
 
 /* Ratios said to be exact are. */
@@ -261,6 +298,8 @@ int main(void)
         cmocka_unit_test(test_visionzip_counts_go_together),
         cmocka_unit_test(test_prumerge_weights),
         cmocka_unit_test(test_vidcom2_shares),
+        cmocka_unit_test(test_fastvid_golden_split),
+        cmocka_unit_test(test_fastvid_positions),
         cmocka_unit_test(test_expected_ratios),
     };
     return cmocka_run_group_tests_name("baselines", tests, NULL, NULL);

@@ -276,6 +276,8 @@ static const struct { const char *name, *options; unsigned claims; } claims[] = 
     {"prumerge", "{}", EACH_FRAME | COSINES},
     {"prumerge", "{\"variant\": \"plus\", \"keys\": \"mean\"}", EACH_FRAME | COSINES},
     {"vidcom2", "{\"keep\": 0.3}", UNIT_ROWS | SUBSET},
+    {"fastvid", "{\"keep\": 0.3, \"segments\": 2}", UNIT_ROWS},
+    {"fastvid", "{\"keep\": 0.3, \"segments\": 2, \"program\": \"video\"}", UNIT_ROWS},
     {"visionzip", "{\"keep\": 0.3}", PARTITION | EACH_FRAME | COSINES},
     {"visionzip", "{\"keep\": 0.3, \"merge\": \"mean\"}", PARTITION | UNIT_ROWS | MEANS | EACH_FRAME | COSINES},
     {"visionzip", "{\"dominant\": 5, \"contextual\": 2, \"grid\": \"raw\"}", PARTITION | EACH_FRAME | COSINES},

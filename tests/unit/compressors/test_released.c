@@ -4,7 +4,14 @@
 
 #include <stdlib.h>
 
-static const char *const fixtures[] = {"dycoke", "visionzip", "prumerge", "divprune", "vidcom2"};
+static const char *const fixtures[] = {
+    "dycoke",
+    "visionzip",
+    "prumerge",
+    "divprune",
+    "vidcom2",
+    "fastvid",
+};
 
 enum { DX = 10, D = 12, DK = 6 };
 
@@ -73,7 +80,10 @@ static void expect_recorded(const char *fixture, const struct json *item)
     assert_int_equal(n_sources, n_weights);
     if (plan.n_tok != n)
         fail_msg("%s: %zu tokens, recorded %zu", what, plan.n_tok, n);
+    const double *reps = json_get(item, "reps") ? oracle_numbers(item, "reps", &n, &arena) : NULL; /* where tokens stand */
     for (size_t i = 0; i < n; i++) {
+        if (reps && plan.tok[i].rep != (uint32_t)reps[i])
+            fail_msg("%s: token %zu stands at %u, recorded %g", what, i, plan.tok[i].rep, reps[i]);
         size_t first = (size_t)starts[i], end = i + 1 < n ? (size_t)starts[i + 1] : n_sources;
         expect_token(what, &plan, i, sources + first, weights + first, end - first);
     }

@@ -8,6 +8,7 @@ import pathlib
 import platform
 import subprocess
 import sys
+import textwrap
 
 import numpy
 
@@ -83,6 +84,46 @@ def released(path, names, space, edit=lambda text: text):
         node.decorator_list = []
         exec(compile(ast.Module([node], []), str(path), "exec"), space)
     return space
+
+
+def released_block(path, begin, end, edit=lambda text: text):
+    """Code in the middle of a released function, from the line that holds `begin` to before the next one that holds `end`."""
+    lines = edit(pathlib.Path(path).read_text()).splitlines()
+    first = next(i for i, line in enumerate(lines) if begin in line)
+    last = next(i for i, line in enumerate(lines) if i > first and end in line)
+    return compile(textwrap.dedent("\n".join(lines[first:last])), str(path), "exec")
+
+
+class Torch:
+    """torch with noise that can be repeated, and distances that are not taken from products."""
+
+    def __getattr__(self, name):
+        import torch
+        return getattr(torch, name)
+
+    def rand(self, *shape, **_):
+        import torch
+        return torch.from_numpy(noise(*(shape if isinstance(shape[0], int) else shape[0])))
+
+    def cdist(self, a, b):
+        import torch
+        return torch.cdist(a.double(), b.double(), compute_mode="donot_use_mm_for_euclid_dist").float()
+
+
+TRACE = 1e-6
+
+
+def traced(rows):
+    """The rows [n][width] in f64 with a column for each of them behind, so small that nothing is decided by it, where a sum of rows
+    shows its weights (see `weights_of`). Distances divided by the root of the width are what they were."""
+    import torch
+    n, width = rows.shape
+    return torch.cat([torch.from_numpy(rows).double() * ((width + n) / width) ** 0.5, TRACE * torch.eye(n).double()], dim=1)
+
+
+def weights_of(summed, n):
+    """[tokens][n] from sums of traced rows."""
+    return summed[..., -n:].double() / TRACE
 
 
 def noise(*shape):

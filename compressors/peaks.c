@@ -1,0 +1,60 @@
+#include "compressors/peaks.h"
+
+#include "compressors/similarity.h"
+#include "core/rng.h"
+
+#include <math.h>
+
+void peaks_distances(const float *const *row, size_t n, size_t width, float *distance)
+{
+    float unit = sqrtf((float)width);
+    for (size_t i = 0; i < n; i++) {
+        distance[i * n + i] = 0;
+        for (size_t j = i + 1; j < n; j++)
+            distance[i * n + j] = distance[j * n + i] = sqrtf(sim_distance2(row[i], row[j], width)) / unit;
+    }
+}
+
+/* Mean of the k smallest squares. */
+static float mean_nearest(const float *distance, size_t n, size_t k)
+{
+    float least[PEAKS_MOST_NEAREST], sum = 0;
+    size_t held = 0;
+    for (size_t j = 0; j < n; j++) {
+        if (held == k && !(distance[j] < least[k - 1]))
+            continue;
+        size_t at = held < k ? held++ : k - 1;
+        for (; at && least[at - 1] > distance[j]; at--)
+            least[at] = least[at - 1];
+        least[at] = distance[j];
+    }
+    for (size_t i = 0; i < held; i++)
+        sum += least[i] * least[i];
+    return sum / (float)held;
+}
+
+static float nearest_denser(const float *distance, const float *density, size_t n, size_t i, float most)
+{
+    float least = most;
+    for (size_t j = 0; j < n; j++)
+        if (density[j] > density[i] && distance[j] < least)
+            least = distance[j];
+    return least;
+}
+
+bool peaks_scores(const float *distance, size_t n, size_t nearest, float *score, struct arena *arena)
+{
+    float *density = arena_alloc(arena, n, sizeof *density), most = 0;
+    size_t k = nearest < n ? nearest : n;
+    if (!density)
+        return false;
+    k = k < PEAKS_MOST_NEAREST ? k : PEAKS_MOST_NEAREST;
+    uint64_t stream = rng_stream("density peaks");
+    for (size_t i = 0; i < n; i++)
+        density[i] = expf(-mean_nearest(distance + i * n, n, k)) + (float)rng_unit(0, stream, i) * 1e-6f;
+    for (size_t i = 0; i < n * n; i++)
+        most = distance[i] > most ? distance[i] : most;
+    for (size_t i = 0; i < n; i++)
+        score[i] = nearest_denser(distance + i * n, density, n, i, most) * density[i];
+    return true;
+}
