@@ -127,6 +127,7 @@ struct compressor {
     const char *name, *summary, *source; /* source: paper section or upstream path */
     const struct option *options;
     int n_options;
+    const char *const *instead; /* options that, once set, make the first one void, as target_ratio does; NULL-terminated; NULL: none */
     unsigned flags;
 
     /* Which views `tokens` reads, and the domain whose features its plan refers to, for these values. With `tokens` only. */

@@ -54,6 +54,8 @@ static const struct option options[] = {
     {"size_bias", OPTION_FLAG, 0, 0, 1, NULL, "attention adds log(group size) to a group's logit, as ToMe's proportional attention does"},
 };
 
+static const char *const instead_of_threshold[] = {"groups", NULL};
+
 static bool chosen(const double *values, int option, int choice)
 {
     return (int)values[option] == choice;
@@ -443,6 +445,7 @@ const struct compressor compressor_dyntok = {
     .source = "arXiv 2506.03990, sections 3.2 to 4.3",
     .options = options,
     .n_options = sizeof options / sizeof *options,
+    .instead = instead_of_threshold,
     .flags = HAS_TARGET | EXACT_BUDGET | LOGSIZE_BIAS,
     .needs = needs,
     .domain = domain_pooled,

@@ -159,15 +159,24 @@ struct json *compressor_params(const struct compressor *compressor, const double
     return NULL;
 }
 
+/* The first option is the one a sweep is about, unless another takes its place. */
+static bool first_is_void(const struct compressor *compressor, const double *values)
+{
+    for (const char *const *name = compressor->instead; name && *name; name++)
+        if (!isnan(values[compressor_option(compressor, *name)]))
+            return true;
+    int target = compressor->flags & HAS_TARGET ? compressor_option(compressor, "target_ratio") : -1;
+    return target >= 0 && !isnan(values[target]);
+}
+
 const char *compressor_label(const struct compressor *compressor, const double *values, struct arena *arena)
 {
     struct text label = {0};
     text_put(&label, compressor->name);
-    bool target = compressor_option(compressor, "target_ratio") >= 0 && !isnan(values[compressor_option(compressor, "target_ratio")]);
+    bool first = !first_is_void(compressor, values);
     for (int i = 0; i < compressor->n_options; i++) {
         const struct option *option = &compressor->options[i];
-        bool main_option = i == 0 && !target; /* the first option is the one a sweep is about */
-        if (isnan(values[i]) || (!main_option && values[i] == option->otherwise) || (i == 0 && target))
+        if (isnan(values[i]) || (i == 0 ? !first : values[i] == option->otherwise))
             continue;
         if (option->type == OPTION_CHOICE)
             text_printf(&label, " %s=%s", option->name, option->choices[(int)values[i]]);

@@ -196,6 +196,7 @@ static void test_labels(void **state)
         {"dyntok", "{}", "dyntok threshold=0.6"},
         {"dyntok", "{\"threshold\": 0.5, \"marker\": \"none\"}", "dyntok threshold=0.5 marker=none"},
         {"dyntok", "{\"target_ratio\": 0.444}", "dyntok target_ratio=0.444"},
+        {"dyntok", "{\"groups\": 79, \"per\": \"video\"}", "dyntok groups=79 per=video"},
         {"pool", "{\"stride\": 3, \"mode\": \"max\"}", "pool stride=3 mode=max"}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct arena arena = {0};
