@@ -158,8 +158,8 @@ static bool task_value(const struct export_source *source, const struct lmms_ben
     }
     for (size_t i = 0; i < n; i++)
         *value += benchmark->scale * (double)tallies[i].n_correct / (double)tallies[i].n;
-    size_t n_types = by_type && source->protocol->macro_types ? (size_t)source->protocol->macro_types : n;
-    *value /= n_types ? (double)n_types : 1;
+    int least = by_type ? source->protocol->macro_types : 0; /* types without an answer count as 0 */
+    *value /= fmax(1, fmax((double)n, least));
     double unit = pow(10, benchmark->digits);
     *value = benchmark->digits ? rint(*value * unit) / unit : *value;
     free(tallies);

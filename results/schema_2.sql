@@ -6,7 +6,7 @@ CREATE TABLE rescoring (
     cell_id INTEGER NOT NULL REFERENCES cell,
     profile TEXT NOT NULL,
     macro INTEGER NOT NULL CHECK (macro IN (0, 1)), -- as of a cell, by this profile
-    macro_types INTEGER NOT NULL,       -- task types that a macro headline is the mean of; 0: those that have answers
+    macro_types INTEGER NOT NULL,       -- task types that a macro headline is the mean over at least
     build_digest TEXT NOT NULL,         -- of the program that scored
     made_at TEXT NOT NULL,
     UNIQUE (cell_id, profile)

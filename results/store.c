@@ -193,7 +193,7 @@ int store_end_batch(struct store *store, int rc, struct err *err)
 
 /* ---- opening --------------------------------------------------------------------------------------------------------------- */
 
-static int execute(struct store *store, const char *sql, const char *what, struct err *err)
+int store_execute(struct store *store, const char *sql, const char *what, struct err *err)
 {
     int code = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
     return code == SQLITE_OK ? 0 : store_fail(store, code, what, err);
@@ -237,11 +237,11 @@ static int migrate(struct store *store, struct err *err)
         return rc;
     if ((rc = read_version(store, &version, err)) == 0 && version < VERSION) {
         for (int64_t v = version; v < VERSION && rc == 0; v++)
-            rc = execute(store, migrations[v], "create tables", err);
+            rc = store_execute(store, migrations[v], "create tables", err);
         char header[96];
         snprintf(header, sizeof header, "PRAGMA application_id = %d; PRAGMA user_version = %d", (int)APPLICATION_ID, (int)VERSION);
-        if (rc == 0 && (rc = execute(store, store_views_sql, "create views", err)) == 0)
-            rc = execute(store, header, "write the version", err);
+        if (rc == 0 && (rc = store_execute(store, store_views_sql, "create views", err)) == 0)
+            rc = store_execute(store, header, "write the version", err);
     }
     return store_commit(store, rc, "create tables", err);
 }
@@ -278,7 +278,7 @@ static int configure(struct store *store, struct err *err)
     if (code == SQLITE_ERROR)
         return err_set(err, ERR_CONFIG, "SQLite %s lacks what the views need (%s); use Debian's libsqlite3-0, or one built with "
                        "SQLITE_ENABLE_MATH_FUNCTIONS and JSON", sqlite3_libversion(), sqlite3_errmsg(store->db));
-    return execute(store, "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL", "set up", err);
+    return store_execute(store, "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL", "set up", err);
 }
 
 static int prepare_for_reading(struct store *store, struct err *err)

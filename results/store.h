@@ -94,6 +94,17 @@ struct calibration { double target_ratio, threshold, achieved_ratio; int n_video
 int store_put_calibration(struct store *store, const char *key, const struct calibration *calibration, struct err *err);
 int store_get_calibration(struct store *store, const char *key, struct calibration *out, bool *found, struct err *err);
 
+/* Takes in what another store has and this one lacks: models, manifests, runs, cells, answers with what belongs to them, calibrations;
+ * claims stay behind. All or nothing. A reply takes the place of a failure; of two replies to one question in one cell, which should be
+ * equal, this store's stays. ERR_CONFIG when `path` is this store, and what store_open() says of one that cannot be read. Not within a
+ * batch. */
+struct merge_counts {
+    int64_t cells, answers; /* new to this store */
+    int64_t replaced;       /* of the answers: in the place of failures */
+    int64_t differing;      /* replies that are not equal; none was taken */
+};
+int store_merge(struct store *store, const char *path, struct merge_counts *out, struct err *err);
+
 /* ---- reading ------------------------------------------------------------------------------------------------------------- */
 
 /* One row of view cell_accuracy. Strings are valid during the callback. Ratios are 0..1, accuracies 0..1, NaN when n is 0. Means, ratios

@@ -42,6 +42,9 @@ int query_run(struct query *query, const char *what, struct err *err);          
 
 const char *store_column_text(sqlite3_stmt *stmt, int column); /* of the row that is there; "" for NULL */
 
+/* Runs statements without rows; ERR_DATA, ERR_IO as store_fail has it. */
+int store_execute(struct store *store, const char *sql, const char *what, struct err *err);
+
 /* Transactions of the writer. store_commit ends the one begun: with `rc` 0 it commits, else it rolls back and passes `rc` on. Within
  * another one (store_begin_batch) both leave that to the outermost, whose caller must pass on the failure of any within. */
 int store_begin(struct store *store, const char *what, struct err *err);

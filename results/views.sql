@@ -271,7 +271,7 @@ WITH
         FROM scored
         GROUP BY id),
     macro AS (
-        SELECT id, sum(accuracy) / CASE WHEN macro_types > 0 THEN macro_types ELSE count(*) END AS macro
+        SELECT id, sum(accuracy) / max(count(*), macro_types) AS macro
         FROM (SELECT id, macro_types, avg(correct) AS accuracy FROM scored WHERE counted GROUP BY id, task_type)
         GROUP BY id)
 SELECT cell.id AS cell,
