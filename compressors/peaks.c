@@ -1,6 +1,7 @@
 #include "compressors/peaks.h"
 
 #include "compressors/similarity.h"
+#include "compressors/topk.h"
 #include "core/rng.h"
 
 #include <math.h>
@@ -56,5 +57,25 @@ bool peaks_scores(const float *distance, size_t n, size_t nearest, float *score,
         most = distance[i] > most ? distance[i] : most;
     for (size_t i = 0; i < n; i++)
         score[i] = nearest_denser(distance + i * n, density, n, i, most) * density[i];
+    return true;
+}
+
+bool peaks_cluster(const float *distance, size_t n, size_t nearest, size_t n_centres, bool ascending, struct peaks *out, struct arena *arena)
+{
+    float *score = arena_alloc(arena, n, sizeof *score);
+    *out = (struct peaks){.centre = arena_alloc(arena, n_centres, sizeof *out->centre), .n_centres = n_centres,
+                          .of = arena_alloc(arena, n, sizeof *out->of)};
+    if (!score || !out->centre || !out->of || !peaks_scores(distance, n, nearest, score, arena))
+        return false;
+    if (ascending)
+        topk_select(score, n, n_centres, out->centre);
+    else if (!topk_rank(score, n, n_centres, out->centre, arena))
+        return false;
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 1; k < n_centres; k++)
+            if (distance[i * n + out->centre[k]] < distance[i * n + out->centre[out->of[i]]])
+                out->of[i] = (uint32_t)k;
+    for (size_t k = 0; k < n_centres; k++)
+        out->of[out->centre[k]] = (uint32_t)k; /* even where it equals another */
     return true;
 }

@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Euclidean distances between n rows of `width`, divided by sqrt(width): [n][n] into `distance`. */
 void peaks_distances(const float *const *row, size_t n, size_t width, float *distance);
@@ -16,5 +17,16 @@ enum { PEAKS_MOST_NEAREST = 64 };
  * exp(-mean of the `nearest` smallest squared distances, its own 0 included), at most n and PEAKS_MOST_NEAREST of them, plus a millionth
  * of a number in [0, 1) that depends on i alone, so that equal rows have an order. false when memory is out. */
 bool peaks_scores(const float *distance, size_t n, size_t nearest, float *score, struct arena *arena);
+
+/* Clusters of n rows: their centres, and the centre that each row belongs to, by number. */
+struct peaks {
+    uint32_t *centre; /* [n_centres] rows */
+    size_t n_centres;
+    uint32_t *of;     /* [n] */
+};
+
+/* The n_centres <= n rows of largest score are centres, best first or ascending; each other row belongs to the nearest one, ties to the
+ * first of them. false when memory is out. */
+bool peaks_cluster(const float *distance, size_t n, size_t nearest, size_t n_centres, bool ascending, struct peaks *out, struct arena *arena);
 
 #endif

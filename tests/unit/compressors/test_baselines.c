@@ -45,6 +45,7 @@ static void test_keeping_everything(void **state)
     static const struct { const char *name, *options; } cases[] = {
         {"visionzip", "{\"keep\": 1}"},
         {"visionzip", "{\"dominant\": 65536, \"contextual\": 0}"},
+        {"holitom", "{\"keep\": 1, \"tau\": 2}"},
         {"divprune", "{\"keep\": 1}"},
         {"divprune", "{\"keep\": 1, \"per\": \"frame\"}"},
     };
@@ -253,6 +254,32 @@ static void test_fastvid_positions(void **state)
     arena_free(&arena);
 }
 
+/* ---- holitom ------------------------------------------------------------------------------------------------------------- */
+
+/* A still video is one window whose cells all stay; its share is taken of what is left. */
+static void test_holitom_still_video(void **state)
+{
+    (void)state;
+    static const struct { const char *options; size_t tokens; } cases[] = {
+        {"{\"keep\": 0.2}", 29},                      /* 36 cells, 0.2 / (36 / 144) of them */
+        {"{\"keep\": 0.25}", 36},
+        {"{\"keep\": 0.2, \"most_frames\": 2}", 28},  /* two windows, 0.2 / (72 / 144) of 36 cells each */
+        {"{\"keep\": 0.2, \"most_frames\": 1}", 32},  /* ceil(0.2 * 36) of each frame */
+    };
+    for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+        struct arena arena = {0};
+        struct vid_view video = random_video(11, 4, 6, 6, POOL_NONE, FEATURES_RANDOM, &arena);
+        size_t frame = 36 * (size_t)video.pooled.d;
+        float *H = arena_alloc(&arena, 4 * frame, sizeof *H);
+        for (size_t t = 0; t < 4; t++)
+            memcpy(H + t * frame, video.pooled.H, frame * sizeof *H);
+        video.pooled.H = H;
+        struct tok_plan plan = plan_with("holitom", cases[c].options, &video, NULL, NEWLINE_NO, &arena);
+        assert_int_equal(plan.n_tok, cases[c].tokens);
+        arena_free(&arena);
+    }
+}
+
 /* ---- what the plan command says ------------------------------------------------------------------------------------------ */
 
 /* Ratios said to be exact are. */
@@ -300,6 +327,7 @@ int main(void)
         cmocka_unit_test(test_vidcom2_shares),
         cmocka_unit_test(test_fastvid_golden_split),
         cmocka_unit_test(test_fastvid_positions),
+        cmocka_unit_test(test_holitom_still_video),
         cmocka_unit_test(test_expected_ratios),
     };
     return cmocka_run_group_tests_name("baselines", tests, NULL, NULL);

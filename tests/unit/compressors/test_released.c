@@ -11,6 +11,7 @@ static const char *const fixtures[] = {
     "divprune",
     "vidcom2",
     "fastvid",
+    "holitom",
 };
 
 enum { DX = 10, D = 12, DK = 6 };
