@@ -6,8 +6,10 @@
 #include "compressors/peaks.h"
 #include "compressors/similarity.h"
 #include "compressors/topk.h"
+#include "compressors/windows.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { KEEP, TAU, BETA, CENTRE, DENSITY, NEAREST, MOST_FRAMES, ORDER, MARKERS };
 
@@ -36,46 +38,42 @@ static unsigned needs(const double *values)
 
 struct holitom {
     const double *values;
-    const struct grid_view *grid;
-    size_t T, N, d;
+    struct windows work;
     uint8_t *stays;     /* [T-1][N] the cell is alike in the next frame */
+    uint8_t *alive;     /* [N] */
     double ratio;       /* share that the rest is reduced to */
     uint32_t *begin;    /* [T] where the window that ends here begins */
-    float *distance;    /* [N][N] */
-    float *mean;        /* [N][d] staying cells, averaged over their window */
-    const float **row;  /* [N] */
-    uint32_t *cell;     /* [N] cells in work */
-    uint8_t *alive;     /* [N] */
-    struct arena *arena;
-    struct tok_plan *plan;
 };
 
 /* ---- windows ------------------------------------------------------------------------------------------------------------- */
 
 static bool compare_frames(struct holitom *h)
 {
-    const float *H = h->grid->H, *norm = sim_norms(H, h->T * h->N, h->d, h->arena);
-    h->stays = arena_alloc(h->arena, h->T * h->N, 1);
-    if (!norm || !h->stays)
+    size_t n = h->work.T * h->work.N, N = h->work.N, d = h->work.d;
+    const float *H = h->work.grid->H, *norm = sim_norms(H, n, d, h->work.arena);
+    h->stays = arena_alloc(h->work.arena, n, 1);
+    h->alive = arena_alloc(h->work.arena, N, 1);
+    if (!norm || !h->stays || !h->alive)
         return false;
-    for (size_t i = 0; i + h->N < h->T * h->N; i++)
-        h->stays[i] = sim_cosine(sim_dot(H + i * h->d, H + (i + h->N) * h->d, h->d), norm[i], norm[i + h->N]) > (float)h->values[TAU];
+    for (size_t i = 0; i + N < n; i++)
+        h->stays[i] = sim_cosine(sim_dot(H + i * d, H + (i + N) * d, d), norm[i], norm[i + N]) > (float)h->values[TAU];
     return true;
 }
 
 /* Tokens that each window saves: saved[s][e] = cells that stay from frame s to e, times e - s. */
 static void count_saved(struct holitom *h, uint32_t *saved)
 {
-    for (size_t s = 0; s < h->T; s++) {
-        size_t alive = h->N;
-        for (size_t i = 0; i < h->N; i++)
+    size_t T = h->work.T, N = h->work.N;
+    for (size_t s = 0; s < T; s++) {
+        size_t alive = N;
+        for (size_t i = 0; i < N; i++)
             h->alive[i] = 1;
-        for (size_t e = s + 1; e < h->T && alive; e++) {
-            for (size_t i = 0; i < h->N; i++) {
-                alive -= h->alive[i] && !h->stays[(e - 1) * h->N + i];
-                h->alive[i] &= h->stays[(e - 1) * h->N + i];
+        for (size_t e = s + 1; e < T && alive; e++) {
+            for (size_t i = 0; i < N; i++) {
+                alive -= h->alive[i] && !h->stays[(e - 1) * N + i];
+                h->alive[i] &= h->stays[(e - 1) * N + i];
             }
-            saved[s * h->T + e] = (uint32_t)(alive * (e - s));
+            saved[s * T + e] = (uint32_t)(alive * (e - s));
         }
     }
 }
@@ -83,113 +81,76 @@ static void count_saved(struct holitom *h, uint32_t *saved)
 /* The windows that save most in all, by dynamic programming over where they end; of equal ones the shortest. */
 static bool divide(struct holitom *h, uint32_t *total)
 {
-    uint32_t *saved = arena_alloc(h->arena, h->T * h->T, sizeof *saved), *best = arena_alloc(h->arena, h->T + 1, sizeof *best);
-    h->begin = arena_alloc(h->arena, h->T, sizeof *h->begin);
+    size_t T = h->work.T;
+    uint32_t *saved = arena_alloc(h->work.arena, T * T, sizeof *saved), *best = arena_alloc(h->work.arena, T + 1, sizeof *best);
+    h->begin = arena_alloc(h->work.arena, T, sizeof *h->begin);
     if (!saved || !best || !h->begin)
         return false;
     count_saved(h, saved);
-    for (size_t e = 0; e < h->T; e++) { /* best[e + 1]: of frames 0..e */
+    for (size_t e = 0; e < T; e++) { /* best[e + 1]: of frames 0..e */
         best[e + 1] = best[e];
         h->begin[e] = (uint32_t)e;
         for (size_t frames = 2; frames <= e + 1 && (double)frames <= h->values[MOST_FRAMES]; frames++) {
             size_t s = e + 1 - frames;
-            if (best[s] + saved[s * h->T + e] > best[e + 1]) {
-                best[e + 1] = best[s] + saved[s * h->T + e];
+            if (best[s] + saved[s * T + e] > best[e + 1]) {
+                best[e + 1] = best[s] + saved[s * T + e];
                 h->begin[e] = (uint32_t)s;
             }
         }
     }
-    *total = best[h->T];
-    return true;
-}
-
-/* ---- clusters ------------------------------------------------------------------------------------------------------------ */
-
-/* A cluster of cells over frames first..last as one token, which stands at its centre in the first of them. */
-static void push_cluster(struct holitom *h, const struct peaks *peaks, size_t k, size_t n, size_t first, size_t last)
-{
-    struct tok_plan *plan = h->plan;
-    size_t taps = plan->n_taps, others = 0;
-    for (size_t i = 0; i < n; i++)
-        others += peaks->of[i] == k && i != peaks->centre[k];
-    bool mean = (int)h->values[CENTRE] == CENTRE_MEAN;
-    double own = !others ? 1 : mean ? 1 / (double)(others + 1) : h->values[BETA], frames = (double)(last - first + 1);
-    for (size_t i = 0; i < n; i++) {
-        double weight = peaks->of[i] != k ? 0 : i == peaks->centre[k] ? own : (1 - own) / (double)others;
-        for (size_t t = first; t <= last && weight > 0; t++)
-            plan->taps[plan->n_taps++] = (struct tap){(uint32_t)(t * h->N + h->cell[i]), (float)(weight / frames)};
-    }
-    plan_push_sum(plan, taps, (uint32_t)(first * h->N + h->cell[peaks->centre[k]]));
-}
-
-/* Reduces cell[0..n) over frames first..last, whose rows are in row[], to `wanted` clusters. */
-static bool push_clusters(struct holitom *h, size_t n, size_t wanted, size_t first, size_t last)
-{
-    struct peaks peaks;
-    size_t nearest = h->values[NEAREST] < (double)wanted ? (size_t)h->values[NEAREST] : wanted;
-    if (!wanted)
-        return true;
-    peaks_distances(h->row, n, h->d, h->distance);
-    if (!peaks_cluster(h->distance, n, nearest, wanted, true, &peaks, h->arena))
-        return false;
-    for (size_t k = 0; k < wanted; k++)
-        push_cluster(h, &peaks, k, n, first, last);
+    *total = best[T];
     return true;
 }
 
 /* ---- windows to tokens --------------------------------------------------------------------------------------------------- */
 
-/* Cells of the window that stay, or that move, into cell[]; their number. */
+/* Cells of the window that stay, or that move; their number. */
 static size_t take_cells(struct holitom *h, size_t first, size_t last, bool staying)
 {
     size_t n = 0;
-    for (size_t i = 0; i < h->N; i++) {
+    for (size_t i = 0; i < h->work.N; i++) {
         bool stays = last > first;
         for (size_t t = first; t < last; t++)
-            stays &= h->stays[t * h->N + i];
+            stays &= h->stays[t * h->work.N + i];
         if (stays == staying)
-            h->cell[n++] = (uint32_t)i;
+            h->work.cell[n++] = (uint32_t)i;
     }
     return n;
+}
+
+static bool push_clusters(struct holitom *h, size_t n, size_t wanted, size_t first, size_t last)
+{
+    struct clustering clustering = {.nearest = h->values[NEAREST] < (double)wanted ? (size_t)h->values[NEAREST] : wanted, .ascending = true,
+                                    .beta = (int)h->values[CENTRE] == CENTRE_MEAN ? NAN : h->values[BETA]};
+    return windows_push(&h->work, n, wanted, &clustering, first, last);
 }
 
 static bool push_staying(struct holitom *h, size_t first, size_t last)
 {
     size_t n = take_cells(h, first, last, true);
-    for (size_t i = 0; i < n; i++) {
-        float *mean = h->mean + i * h->d;
-        for (size_t c = 0; c < h->d; c++)
-            mean[c] = 0;
-        for (size_t t = first; t <= last; t++)
-            for (size_t c = 0; c < h->d; c++)
-                mean[c] += h->grid->H[(t * h->N + h->cell[i]) * h->d + c] / (float)(last - first + 1);
-        h->row[i] = mean;
-    }
     return push_clusters(h, n, (size_t)nearbyint((double)n * h->ratio), first, last);
 }
 
+/* Of each frame, the cells of largest saliency as they are, and clusters of the others. */
 static bool push_moving(struct holitom *h, size_t first, size_t last)
 {
-    size_t n = take_cells(h, first, last, false), wanted = (size_t)ceil((double)n * h->ratio);
+    size_t N = h->work.N, n = take_cells(h, first, last, false), wanted = (size_t)ceil((double)n * h->ratio);
     size_t salient = (size_t)nearbyint((double)wanted * (1 - h->values[DENSITY]));
-    uint32_t *cells = arena_alloc(h->arena, n, sizeof *cells);
-    float *sal = arena_alloc(h->arena, n, sizeof *sal);
+    uint32_t *cells = arena_alloc(h->work.arena, n, sizeof *cells);
+    float *sal = arena_alloc(h->work.arena, n, sizeof *sal);
     if (!cells || !sal)
         return false;
-    for (size_t i = 0; i < n; i++)
-        cells[i] = h->cell[i];
+    memcpy(cells, h->work.cell, n * sizeof *cells);
     for (size_t t = first; t <= last; t++) {
         size_t rest = 0;
         for (size_t i = 0; i < n; i++)
-            sal[i] = h->grid->sal[t * h->N + cells[i]];
+            sal[i] = h->work.grid->sal[t * N + cells[i]];
         topk_mark(sal, n, salient, h->alive);
         for (size_t i = 0; i < n; i++) {
-            if (h->alive[i]) {
-                plan_push_source(h->plan, (uint32_t)(t * h->N + cells[i]));
-            } else {
-                h->cell[rest] = cells[i];
-                h->row[rest++] = h->grid->H + (t * h->N + cells[i]) * h->d;
-            }
+            if (h->alive[i])
+                plan_push_source(h->work.plan, (uint32_t)(t * N + cells[i]));
+            else
+                h->work.cell[rest++] = cells[i];
         }
         if (!push_clusters(h, rest, wanted - salient, t, t))
             return false;
@@ -197,25 +158,14 @@ static bool push_moving(struct holitom *h, size_t first, size_t last)
     return true;
 }
 
-static bool room(struct holitom *h)
-{
-    size_t n = h->T * h->N;
-    h->distance = arena_alloc(h->arena, h->N * h->N, sizeof *h->distance);
-    h->mean = arena_alloc(h->arena, h->N * h->d, sizeof *h->mean);
-    h->row = arena_alloc(h->arena, h->N, sizeof *h->row);
-    h->cell = arena_alloc(h->arena, h->N, sizeof *h->cell);
-    h->alive = arena_alloc(h->arena, h->N, 1);
-    return h->distance && h->mean && h->row && h->cell && h->alive &&
-           tok_plan_reserve(h->plan, (int)h->T, h->grid->h, h->grid->w, n, n, h->arena);
-}
-
 static bool push_windows(struct holitom *h)
 {
-    uint8_t *ends = arena_alloc(h->arena, h->T, 1);
+    size_t T = h->work.T;
+    uint8_t *ends = arena_alloc(h->work.arena, T, 1);
     bool fine = ends;
-    for (size_t end = h->T; fine && end; end = h->begin[end - 1])
+    for (size_t end = T; fine && end; end = h->begin[end - 1])
         ends[end - 1] = 1;
-    for (size_t t = 0; t < h->T && fine; t++)
+    for (size_t t = 0; t < T && fine; t++)
         if (ends[t])
             fine = push_staying(h, h->begin[t], t) && push_moving(h, h->begin[t], t);
     return fine;
@@ -225,13 +175,11 @@ static int tokens(const double *values, const struct vid_view *video, const stru
                   struct arena *arena, struct tok_plan *out, struct err *err)
 {
     (void)question, (void)budget;
-    const struct grid_view *grid = &video->pooled;
-    struct holitom h = {.values = values, .grid = grid, .T = (size_t)video->T, .N = (size_t)grid->h * (size_t)grid->w, .d = (size_t)grid->d,
-                        .arena = arena, .plan = out};
+    struct holitom h = {.values = values};
     uint32_t saved;
-    if (!room(&h) || !compare_frames(&h) || !divide(&h, &saved))
+    if (!windows_new(&h.work, &video->pooled, video->T, out, arena) || !compare_frames(&h) || !divide(&h, &saved))
         return err_no_memory(err, "a token plan");
-    double n = (double)(h.T * h.N);
+    double n = (double)(h.work.T * h.work.N);
     h.ratio = fmin(values[KEEP] / ((n - (double)saved) / n), 1);
     out->order = (int)values[ORDER] == ORDER_MADE ? ORDER_GIVEN : ORDER_RASTER;
     out->drop_empty_marks = (int)values[MARKERS] == MARKERS_KEPT;

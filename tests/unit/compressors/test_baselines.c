@@ -46,6 +46,7 @@ static void test_keeping_everything(void **state)
         {"visionzip", "{\"keep\": 1}"},
         {"visionzip", "{\"dominant\": 65536, \"contextual\": 0}"},
         {"holitom", "{\"keep\": 1, \"tau\": 2}"},
+        {"prunevid", "{\"tau\": 2, \"least\": 65536}"},
         {"divprune", "{\"keep\": 1}"},
         {"divprune", "{\"keep\": 1, \"per\": \"frame\"}"},
     };

@@ -12,6 +12,7 @@ static const char *const fixtures[] = {
     "vidcom2",
     "fastvid",
     "holitom",
+    "prunevid",
 };
 
 enum { DX = 10, D = 12, DK = 6 };

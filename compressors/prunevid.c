@@ -1,0 +1,174 @@
+/* PruneVid, the part before the language model (Huang et al., ACL 2025; compressors.md 6): frames are clustered into segments; a cell that
+ * stays alike throughout its segment becomes its mean over time; staying cells of a segment and moving cells of a frame are then
+ * clustered. Query-free, class A. The part inside the language model, which looks at the question, is a method of its own. */
+#include "compressors/methods.h"
+#include "compressors/peaks.h"
+#include "compressors/similarity.h"
+#include "compressors/windows.h"
+
+#include <math.h>
+
+enum { KEEP, TAU, SEGMENTS, NEAREST, LEAST, ORDER, MARKERS };
+
+static const struct option options[] = {
+    {"keep", OPTION_REAL, 0.5, 0, 1, NULL, "clusters per token of each set, rounded down (cluster_ratio; released: 0.5)"},
+    {"tau", OPTION_REAL, 0.8, -2, 2, NULL, "a cell stays if the mean cosine of its pairs of frames exceeds this"},
+    {"segments", OPTION_REAL, 0.25, 0, 1, NULL, "clusters of frames per frame, rounded down, at least one (temporal_segment_ratio)"},
+    {"nearest", OPTION_INT, 7, 1, PEAKS_MOST_NEAREST, NULL, "neighbours that density is measured by"},
+    {"least", OPTION_INT, 14, 0, 65536, NULL, "sets of this many tokens or fewer stay as they are"},
+    {"order", OPTION_CHOICE, ORDER_PLACE, 0, 0, order_choices,
+     "place: staying cells in their segment's first frame; made: per segment staying ones first, clusters best first, as released"},
+    {"markers", OPTION_CHOICE, MARKERS_ALL, 0, 0, marker_choices, "of rows and frames: all, or of those that have a token left"},
+};
+
+/* ---- segments ------------------------------------------------------------------------------------------------------------ */
+
+/* Clusters frames by their mean tokens, into label[T]. */
+static bool label_frames(const double *values, const struct windows *w, uint32_t *label)
+{
+    size_t clusters = (size_t)((double)w->T * values[SEGMENTS]);
+    float *mean = arena_alloc(w->arena, w->T * w->d, sizeof *mean), *distance = arena_alloc(w->arena, w->T * w->T, sizeof *distance);
+    const float **row = arena_alloc(w->arena, w->T, sizeof *row);
+    struct peaks peaks;
+    if (!mean || !distance || !row)
+        return false;
+    for (size_t t = 0; t < w->T; t++) {
+        row[t] = mean + t * w->d;
+        for (size_t i = 0; i < w->N; i++)
+            for (size_t c = 0; c < w->d; c++)
+                mean[t * w->d + c] += w->grid->H[(t * w->N + i) * w->d + c] / (float)w->N;
+    }
+    peaks_distances(row, w->T, w->d, distance);
+    if (!peaks_cluster(distance, w->T, (size_t)values[NEAREST], clusters ? clusters : 1, false, &peaks, w->arena))
+        return false;
+    for (size_t t = 0; t < w->T; t++)
+        label[t] = peaks.of[t];
+    return true;
+}
+
+/* Frames around t with its label. */
+static void run_of(const uint32_t *label, size_t T, size_t t, size_t *first, size_t *end)
+{
+    for (*first = t; *first && label[*first - 1] == label[t]; --*first)
+        ;
+    for (*end = t + 1; *end < T && label[*end] == label[t]; ++*end)
+        ;
+}
+
+static size_t longest_run(const uint32_t *label, size_t T, uint32_t wanted)
+{
+    size_t longest = 0;
+    for (size_t t = 0, first, end; t < T; t = end) {
+        run_of(label, T, t, &first, &end);
+        longest = label[t] == wanted && end - first > longest ? end - first : longest;
+    }
+    return longest;
+}
+
+/* Makes labels contiguous: of each, the longest runs stay, unless they are single frames; the frames of the others join the longer of
+ * the runs beside them, the left one of equal ones. */
+static bool refine(uint32_t *label, size_t T, struct arena *arena)
+{
+    uint32_t *refined = arena_alloc(arena, T, sizeof *refined);
+    if (!refined)
+        return false;
+    for (size_t t = 0, first, end; t < T; t = end) {
+        run_of(label, T, t, &first, &end);
+        size_t longest = longest_run(label, T, label[t]);
+        for (size_t i = first; i < end; i++)
+            refined[i] = longest > 1 && end - first == longest ? label[t] : UINT32_MAX;
+    }
+    for (size_t t = 0, first, end, unused; t < T; t = end) {
+        run_of(refined, T, t, &first, &end);
+        if (refined[t] != UINT32_MAX)
+            continue;
+        size_t left = 0, right = 0, begin;
+        if (t) {
+            run_of(refined, T, t - 1, &begin, &unused);
+            left = t - begin;
+        }
+        if (end < T) {
+            run_of(refined, T, end, &unused, &begin);
+            right = begin - end;
+        }
+        uint32_t joined = right > left ? refined[end] : left ? refined[t - 1] : 0;
+        for (size_t i = t; i < end; i++)
+            refined[i] = joined;
+    }
+    for (size_t t = 0; t < T; t++)
+        label[t] = refined[t];
+    return true;
+}
+
+/* ---- tokens -------------------------------------------------------------------------------------------------------------- */
+
+/* Which cells stay throughout frames first..last: sum is the sum of a cell's unit rows, whose square holds all cosines of pairs. */
+static void find_staying(const double *values, const struct windows *w, const float *unit, size_t first, size_t last, float *sum, uint8_t *stays)
+{
+    size_t frames = last - first + 1;
+    for (size_t i = 0; i < w->N; i++) {
+        for (size_t c = 0; c < w->d; c++)
+            sum[c] = 0;
+        for (size_t t = first; t <= last; t++) {
+            const float *row = unit + (t * w->N + i) * w->d;
+            for (size_t c = 0; c < w->d; c++)
+                sum[c] += row[c];
+        }
+        float mean = frames > 1 ? (sim_dot(sum, sum, w->d) - (float)frames) / (float)(frames * (frames - 1)) : NAN;
+        stays[i] = mean > (float)values[TAU];
+    }
+}
+
+static bool push_cells(const double *values, struct windows *w, const uint8_t *stays, bool staying, size_t first, size_t last)
+{
+    struct clustering clustering = {.nearest = (size_t)values[NEAREST], .beta = NAN};
+    size_t n = 0;
+    for (size_t i = 0; i < w->N; i++)
+        if (stays[i] == staying)
+            w->cell[n++] = (uint32_t)i;
+    bool cluster = (double)n > values[LEAST];
+    return windows_push(w, n, (size_t)((double)n * values[KEEP]), cluster ? &clustering : NULL, first, last);
+}
+
+static int tokens(const double *values, const struct vid_view *video, const struct qst_view *question, const struct budget *budget,
+                  struct arena *arena, struct tok_plan *out, struct err *err)
+{
+    (void)question, (void)budget;
+    struct windows w;
+    bool fine = windows_new(&w, &video->pooled, video->T, out, arena);
+    uint32_t *label = arena_alloc(arena, (size_t)video->T, sizeof *label);
+    uint8_t *stays = arena_alloc(arena, w.N, 1);
+    float *sum = arena_alloc(arena, w.d, sizeof *sum);
+    const float *unit = sim_unit_rows(video->pooled.H, w.T * w.N, w.d, arena);
+    fine = fine && label && stays && sum && unit && label_frames(values, &w, label) && refine(label, w.T, arena);
+    out->order = (int)values[ORDER] == ORDER_MADE ? ORDER_GIVEN : ORDER_RASTER;
+    out->drop_empty_marks = (int)values[MARKERS] == MARKERS_KEPT;
+    for (size_t first = 0, end, unused; first < w.T && fine; first = end) {
+        run_of(label, w.T, first, &unused, &end);
+        find_staying(values, &w, unit, first, end - 1, sum, stays);
+        fine = push_cells(values, &w, stays, true, first, end - 1);
+        for (size_t t = first; t < end && fine; t++)
+            fine = push_cells(values, &w, stays, false, t, t);
+    }
+    return fine ? 0 : err_no_memory(err, "a token plan");
+}
+
+static double expected_ratio(const double *values, const struct vid_view *shape, enum newline native, const char **source)
+{
+    size_t N = (size_t)shape->pooled.h * (size_t)shape->pooled.w;
+    size_t kept = (double)N > values[LEAST] ? (size_t)((double)N * values[KEEP]) : N;
+    *source = "at most, when all moves";
+    return kept_ratio((double)kept * (double)shape->T, &shape->pooled, (int)values[ORDER] == ORDER_MADE, shape, native);
+}
+
+const struct compressor compressor_prunevid = {
+    .name = "prunevid",
+    .summary = "averages cells that stay alike over segments of frames, and clusters these and the moving ones",
+    .source = "arXiv 2412.16117; Visual-AI/PruneVid models/pllava/modeling_pllava.py merge_frames_dynamic",
+    .options = options,
+    .n_options = sizeof options / sizeof *options,
+    .needs = needs_h_pooled,
+    .domain = domain_pooled,
+    .tokens = tokens,
+    .expected_ratio = expected_ratio,
+};

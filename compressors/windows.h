@@ -1,0 +1,38 @@
+/* Windows of frames whose cells are averaged over time or clustered within a frame: what HoliTom and PruneVid share. */
+#ifndef TOKSWEEP_COMPRESSORS_WINDOWS_H
+#define TOKSWEEP_COMPRESSORS_WINDOWS_H
+
+#include "core/arena.h"
+#include "core/tokens.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Some cells of a grid over some frames, in work. */
+struct windows {
+    const struct grid_view *grid;
+    size_t T, N, d;
+    struct tok_plan *plan;
+    struct arena *arena;
+    uint32_t *cell;        /* [N] the cells in work; the caller fills it */
+    const float **row;     /* [N] their features */
+    float *mean;           /* [N][d] */
+    float *distance;       /* [N][N] */
+};
+
+/* Clusters by density peaks (compressors/peaks.h). */
+struct clustering {
+    size_t nearest;  /* neighbours that density is measured by */
+    bool ascending;  /* clusters in the order of their centres, else best first */
+    double beta;     /* weight of a centre beside the mean of the others; NaN: the mean of all */
+};
+
+/* Room for the work and for a plan in which every source is in one token at most. false when memory is out. */
+bool windows_new(struct windows *w, const struct grid_view *grid, int T, struct tok_plan *plan, struct arena *arena);
+
+/* Reduces cell[0..n) to `wanted` <= n tokens, each averaged over frames first..last and standing in the first of them, at its centre.
+ * All of them, as they are, with wanted == n and no clustering. false when memory is out. */
+bool windows_push(struct windows *w, size_t n, size_t wanted, const struct clustering *clustering, size_t first, size_t last);
+
+#endif
