@@ -328,6 +328,31 @@ static void test_time_reversal_mirrors_the_partition(void **state)
     }
 }
 
+/* compressors.md 10.1, 7 and 12: rows of a frame may change places, and channels may be turned, here by another order and other signs. */
+static void test_rows_and_channels_may_change_places(void **state)
+{
+    (void)state;
+    enum { H = 4, W = 6, D = 12 };
+    for (uint64_t seed = 0; seed < CASES; seed++) {
+        struct arena arena = {0};
+        struct vid_view video = random_video(seed, 1, H, W, POOL_NONE, FEATURES_RANDOM, &arena), other = video;
+        float *X = arena_alloc(&arena, H * W * D, sizeof *X);
+        for (size_t i = 0; i < H * W; i++)
+            for (size_t c = 0; c < D; c++)
+                X[(i + W) % (H * W) * D + (c * 5 + seed) % D] = c % 2 ? video.pooled.X[i * D + c] : -video.pooled.X[i * D + c];
+        other.pooled.X = X;
+        struct tok_plan a = run(&video, "{\"threshold\": 0.3}", &arena), b = run(&other, "{\"threshold\": 0.3}", &arena);
+        assert_int_equal(a.n_tok, b.n_tok);
+        for (size_t i = 0; i < a.n_tok; i++) {
+            bool found = a.tok[i].kind != TOK_VISUAL;
+            for (size_t k = 0; k < b.n_tok && !found; k++)
+                found = b.tok[k].kind == TOK_VISUAL && b.tok[k].rep == (a.tok[i].rep + W) % (H * W) && b.tok[k].size == a.tok[i].size;
+            assert_true(found);
+        }
+        arena_free(&arena);
+    }
+}
+
 /* The patches that face each other: in a reversed row of the snake too, and all four over time. */
 static void test_patches_face_each_other(void **state)
 {
@@ -422,6 +447,7 @@ int main(void)
         cmocka_unit_test(test_refinement_in_every_direction_with_fixed_links),
         cmocka_unit_test(test_both_merges_at_least_what_rows_or_columns_do),
         cmocka_unit_test(test_time_reversal_mirrors_the_partition),
+        cmocka_unit_test(test_rows_and_channels_may_change_places),
         cmocka_unit_test(test_patches_face_each_other),
         cmocka_unit_test(test_size_bias_is_asked_for),
         cmocka_unit_test(test_options_that_contradict),

@@ -262,7 +262,7 @@ static void test_settings_that_change_nothing(void **state)
 
 enum claim {
     PARTITION = 1,   /* every source in exactly one token; sizes add up to their number */
-    UNIT_ROWS = 2,   /* a token's weights add up to 1 */
+    UNIT_ROWS = 2,   /* a token's weights are not negative and add up to 1: it stays within the hull of its sources */
     MEANS = 4,       /* the mean over sources is that over tokens weighted by size: plain means of a partition */
     EACH_FRAME = 8,  /* frames are worked on alone: what is made of a video is what is made of its frames, one after the other */
     COSINES = 16,    /* positive factors on each source's features, powers of two, change no choice */
@@ -319,6 +319,8 @@ static void check_rows(const struct tok_plan *plan, unsigned claimed, const stru
         for (uint32_t k = tok->row0; k < tok->row1; k++) {
             seen[plan->taps[k].src]++;
             sum += (double)plan->taps[k].w;
+            if (claimed & UNIT_ROWS && plan->taps[k].w < 0)
+                fail_msg("%s: token %zu leaves the hull of its sources", what, i);
         }
         sizes += tok->size;
         visual++;
