@@ -81,15 +81,16 @@ static const struct protocol own[] = {
 };
 
 static const struct profile profiles[] = {
-    {"toksweep", "lmms-eval's prompts, faults corrected: clip bounds honoured, empty replies counted, no letter guessed, no option out of reach",
+    {"toksweep", "lmms-eval's prompts, faults corrected: clip bounds honoured, empty replies counted, nothing drawn, all options in reach",
      .clip_bounds = true, .drops_reasoning = true, own, COUNT(own)},
     {"lmms-0.3.4", "lmms-eval 0.3.4 (May 2025), the release next to the DynTok paper", false, false, lmms_0_3_4, COUNT(lmms_0_3_4)},
-    {"lmms-0.3.0", "lmms-eval 0.3.0 (November 2024), of LLaVA-Video's time: MLVU's score is micro", false, false, lmms_0_3_0, COUNT(lmms_0_3_0)},
+    {"lmms-0.3.0", "lmms-eval 0.3.0 (November 2024), of LLaVA-Video's time: MLVU's score is micro", false, false, lmms_0_3_0,
+     COUNT(lmms_0_3_0)},
     {"lmms-0.2.3", "lmms-eval 0.2.3 (September 2024), of LLaVA-OneVision's time: options as a Python list", false, false, lmms_0_2_3,
      COUNT(lmms_0_2_3)},
     {"lmms-head", "lmms-eval as of August 2026 (75571cf)", .drops_reasoning = true, lmms_head, COUNT(lmms_head)},
-    {"official", "the benchmarks' own scripts: clip bounds honoured, replies without a letter not counted in Video-MME", .clip_bounds = true,
-     .protocols = official, .n_protocols = COUNT(official)},
+    {"official", "the benchmarks' own scripts: clip bounds honoured, replies without a letter not counted in Video-MME",
+     .clip_bounds = true, .protocols = official, .n_protocols = COUNT(official)},
 };
 
 const struct profile *profile_at(int i)

@@ -105,8 +105,8 @@ void benchmark_locate(struct manifest_source *source, const struct benchmark *be
 {
     bool in_hub = false;
     if (source->path && !path_is_file(source->path) && !path_is_folder(source->path)) {
-        const char *named = manifest_of_folder(benchmark, hub_snapshot("datasets", source->path, benchmark->hub_revision ? benchmark->hub_revision : "main",
-                                                                       arena), arena);
+        const char *revision = benchmark->hub_revision ? benchmark->hub_revision : "main";
+        const char *named = manifest_of_folder(benchmark, hub_snapshot("datasets", source->path, revision, arena), arena);
         in_hub = named;
         source->path = named ? named : source->path;
     }

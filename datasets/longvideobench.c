@@ -1,5 +1,5 @@
-/* LongVideoBench, validation (benchmarks.md 8): the Hub's Parquet and the authors' lvb_val.json, which have the same rows in the same order.
- * Asked about the whole video (_v), or with its subtitles between the frames (_i). */
+/* LongVideoBench, validation (benchmarks.md 8): the Hub's Parquet and the authors' lvb_val.json, which have the same
+ * rows. Asked about the whole video (_v), or with its subtitles between the frames (_i). */
 #include "datasets/manifest_build.h"
 #include "datasets/subtitles.h"
 
@@ -50,7 +50,8 @@ static int answer_read(struct reading *reading, struct sample *sample, struct er
     if (rc || choice == -1)
         return rc;
     if (!(choice >= 0 && choice < sample->n_options && choice == (int)choice))
-        return build_flaw(&reading->build, sample, err, "field 'correct_choice' is %g; expected 0 to %d, or -1", choice, sample->n_options - 1);
+        return build_flaw(&reading->build, sample, err, "field 'correct_choice' is %g; expected 0 to %d, or -1", choice,
+                          sample->n_options - 1);
     sample->answer = (int)choice;
     return 0;
 }
@@ -91,7 +92,8 @@ static int subtitles_read(struct reading *reading, struct sample *sample, struct
     if (!name_is_inside(name))
         return records_fail(reading->records, err, "'%s' cannot be the name of subtitles", name);
     if (!(video_s >= 0 && video_s < 1e9 && from_s > -1e9 && from_s < 1e9))
-        return records_fail(reading->records, err, "the video lasts %g seconds, and its subtitles begin at %g; expected sensible times", video_s, from_s);
+        return records_fail(reading->records, err, "the video lasts %g seconds, and its subtitles begin at %g; expected times",
+                            video_s, from_s);
     const char *path = arena_printf(arena, "%s/%s", reading->subtitles_root, name);
     return path ? subtitles_attach_json(&reading->shelf, &reading->build, path, from_s, video_s, sample, err)
                 : err_no_memory(err, "the path of subtitles");
@@ -164,8 +166,10 @@ static const char *question_text(const struct sample *sample, const struct promp
 {
     bool official = how->protocol->wording == WORDING_OFFICIAL;
     const char *options = options_text(sample, "", ". ", "\n", arena);
-    return options ? arena_printf(arena, "%s%s\n%s\nAnswer with the option's letter from the given choices directly.%s", official ? "Question: " : "",
-                                  sample->question, options, official ? "" : "\n") : NULL;
+    if (!options)
+        return NULL;
+    return arena_printf(arena, "%s%s\n%s\nAnswer with the option's letter from the given choices directly.%s", official ? "Question: " : "",
+                        sample->question, options, official ? "" : "\n");
 }
 
 static int prompt(struct prompt_text *out, const struct sample *sample, const struct prompting *how, struct arena *arena, struct err *err)
@@ -178,8 +182,8 @@ static int prompt_interleaved(struct prompt_text *out, const struct sample *samp
 {
     const struct subtitles *subtitles = sample->subtitles;
     if (!subtitles || subtitles->missing)
-        return err_set(err, ERR_DATA, "no subtitles '%s', which this benchmark shows; give their folder in the sweep file, or ask longvideobench_val_v",
-                       subtitles ? subtitles->path : "");
+        return err_set(err, ERR_DATA, "no subtitles '%s', which this benchmark shows; give their folder in the sweep file, or ask "
+                       "longvideobench_val_v", subtitles ? subtitles->path : "");
     const char *frames = subtitles_interleave(subtitles, INTERLEAVED_FRAMES, arena), *question = question_text(sample, how, arena);
     return prompt_user(out, frames && question ? arena_printf(arena, "%s\n%s", frames, question) : NULL, err);
 }

@@ -49,8 +49,8 @@ static int samples_check(const struct manifest *manifest, struct err *err)
             rc = err_set(err, ERR_DATA, "'%s': rows %zu and %zu have the same id '%s'; ids must be unique", manifest->path,
                          manifest->samples[first].row, sample->row, sample->id);
         else if (sample->flaw)
-            rc = err_set(err, ERR_DATA, "'%s': row %zu ('%s') cannot be asked: %s; 'toksweep check manifest' lists all such rows, and 'exclude' "
-                         "in the sweep file leaves them out", manifest->path, sample->row, sample->id, sample->flaw);
+            rc = err_set(err, ERR_DATA, "'%s': row %zu ('%s') cannot be asked: %s; 'toksweep check manifest' lists all such rows, "
+                         "and 'exclude' in the sweep file leaves them out", manifest->path, sample->row, sample->id, sample->flaw);
         else if (sample->answer < -1 || sample->answer >= sample->n_options)
             rc = err_set(err, ERR_DATA, "'%s': row %zu ('%s') has answer %d of %d options", manifest->path, sample->row, sample->id,
                          sample->answer, sample->n_options);
@@ -112,7 +112,7 @@ struct check {
     void (*say)(const struct finding *finding, void *context);
     void *context;
     size_t n_errors;
-    struct names ids, files, questions;
+    struct names ids, questions;
     struct arena arena; /* of the questions' keys */
 };
 
@@ -128,14 +128,6 @@ static void report(struct check *check, bool is_error, const char *kind, const c
     va_end(args);
     check->n_errors += is_error;
     check->say(&(struct finding){is_error, kind, sample_id, text}, check->context);
-}
-
-/* Whether no sample before this one named that file: what is missing is told once. */
-static bool is_first(struct names *files, const char *path, const struct sample *sample)
-{
-    size_t first = sample->row;
-    struct err err = {0};
-    return names_put(files, path, sample->row, &first, &err) || first == sample->row;
 }
 
 static void options_check(struct check *check, const struct sample *sample)
@@ -173,10 +165,11 @@ static void twin_check(struct check *check, const struct sample *sample, size_t 
 static void places_check(struct check *check, const struct sample *sample)
 {
     const struct video_ref *video = &check->manifest->videos[sample->video];
-    if (video->missing && is_first(&check->files, video->path, sample))
+    const struct subtitles *subtitles = check->benchmark->interleaves ? sample->subtitles : NULL; /* elsewhere a video may have none */
+    if (video->missing)
         report(check, true, "missing_video", sample->id, "no video '%s', nor under the names that are tried instead", video->path);
-    if (check->benchmark->interleaves && sample->subtitles && sample->subtitles->missing && is_first(&check->files, sample->subtitles->path, sample))
-        report(check, true, "missing_subtitles", sample->id, "no subtitles '%s'", sample->subtitles->path);
+    if (subtitles && subtitles->missing)
+        report(check, true, "missing_subtitles", sample->id, "no subtitles '%s'", subtitles->path);
 }
 
 static void sample_check(struct check *check, const struct sample *sample, size_t at)
@@ -186,7 +179,8 @@ static void sample_check(struct check *check, const struct sample *sample, size_
     if (names_put(&check->ids, sample->id, at, &first, &err))
         report(check, true, "memory", sample->id, "the id was not compared with others: %s", err.text);
     else if (first != at)
-        report(check, true, "duplicate_id", sample->id, "rows %zu and %zu have the same id", check->manifest->samples[first].row, sample->row);
+        report(check, true, "duplicate_id", sample->id, "rows %zu and %zu have the same id", check->manifest->samples[first].row,
+               sample->row);
     places_check(check, sample);
     if (sample->flaw)
         report(check, true, "ill_formed", sample->id, "%s", sample->flaw);
@@ -247,7 +241,6 @@ size_t manifest_check(const struct manifest *manifest, const struct benchmark *b
         report(&check, false, "excluded", NULL, "%zu questions are left out by the exclusion list", manifest->n_excluded);
     counts_check(&check);
     names_free(&check.ids);
-    names_free(&check.files);
     names_free(&check.questions);
     arena_free(&check.arena);
     return check.n_errors;

@@ -53,8 +53,8 @@ int build_note(struct build *build, const char *kind, const char *sample_id, str
 int build_finish(struct build *build, int rc, struct err *err);
 
 /* Takes the samples out that the list at `path` names, and the videos that nobody asks about any more; the list's samples become part of
- * the manifest's digest. The list is text with one id a line (blank lines and those that begin with '#' are none), a JSON list of ids, or what
- * `check manifest --format json` prints: a JSON list of objects whose "sample" is an id (those without one are passed over).
+ * the manifest's digest. The list is text with one id a line (blank lines and those that begin with '#' are none), a JSON list of ids, or
+ * what `check manifest --format json` prints: a JSON list of objects whose "sample" is an id (those without one are passed over).
  * ERR_CONFIG for an id that the manifest does not have. */
 int manifest_exclude(struct manifest *manifest, const char *path, struct err *err);
 

@@ -24,11 +24,13 @@ static int exclude_id(struct exclusion *exclusion, const char *id)
     struct manifest *manifest = exclusion->manifest;
     const char *key = arena_strdup(&manifest->arena, id);
     size_t at;
-    int rc = key ? names_put(&exclusion->ids, key, manifest->n_samples, &at, exclusion->err) : err_no_memory(exclusion->err, "an exclusion list");
+    if (!key)
+        return err_no_memory(exclusion->err, "an exclusion list");
+    int rc = names_put(&exclusion->ids, key, manifest->n_samples, &at, exclusion->err);
     if (rc)
         return rc;
     if (at == manifest->n_samples)
-        return err_set(exclusion->err, ERR_CONFIG, "'%s' excludes '%s', which is no sample of '%s'; 'toksweep check manifest' says what ids it has",
+        return err_set(exclusion->err, ERR_CONFIG, "'%s' excludes '%s', which is no sample of '%s'; 'toksweep check manifest' names some",
                        exclusion->path, id, manifest->path);
     exclusion->out[at] = true;
     return 0;
@@ -45,8 +47,8 @@ static int read_json(struct exclusion *exclusion, const char *bytes, size_t leng
         if (json_type(item) == JSON_OBJECT && (!id || json_type(id) == JSON_NULL || (json_string(id) && !*json_string(id))))
             continue;
         rc = json_string(id) ? exclude_id(exclusion, json_string(id))
-                             : err_set(exclusion->err, ERR_DATA, "'%s' lists %s; expected ids, or objects whose 'sample' is one", exclusion->path,
-                                       json_type_name(id));
+                             : err_set(exclusion->err, ERR_DATA, "'%s' lists %s; expected ids, or objects whose 'sample' is one",
+                                       exclusion->path, json_type_name(id));
     }
     json_free(list);
     return rc;

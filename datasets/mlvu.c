@@ -64,10 +64,10 @@ static int answer_set(struct reading *reading, struct sample *sample, const char
         return 0;
     }
     if (!is_letter && !strcmp(answer, missing_answer) && (sample->answer = option_find(sample, its_candidate)) >= 0)
-        return build_note(reading->build, "answer_text", sample->id, err, "the answer '%s' is none of the candidates; '%s' is meant", answer,
-                          its_candidate);
-    return build_flaw(reading->build, sample, err, is_letter ? "the answer '%s' is no letter of the %d candidates" : "the answer '%s' is none of the %d candidates",
-                      answer, sample->n_options);
+        return build_note(reading->build, "answer_text", sample->id, err, "the answer '%s' is none of the candidates; '%s' is meant",
+                          answer, its_candidate);
+    return build_flaw(reading->build, sample, err, "the answer '%s' is %s of the %d candidates", answer, is_letter ? "no letter" : "none",
+                      sample->n_options);
 }
 
 static bool is_empty_row(const struct sample *sample)
@@ -112,8 +112,9 @@ static int sample_read(struct reading *reading, struct err *err)
     if (!rc)
         rc = records_text(records, "answer", FIELD_OPTIONAL, arena, &answer, err);
     if (!rc && !of_hub && is_empty_row(&sample))
-        return build_note(reading->build, "empty_row", NULL, err, "row %zu of task '%s' (video '%s') has neither question nor candidates; it is left out",
-                          reading->row, sample.task_type, video);
+        return build_note(reading->build, "empty_row", NULL, err,
+                          "row %zu of task '%s' (video '%s') has neither question nor candidates; it is left out", reading->row,
+                          sample.task_type, video);
     if (!rc && !of_hub)
         rc = convert(reading, &sample, err);
     if (!rc)
@@ -158,8 +159,8 @@ static int folder_read(struct build *build, const char *folder, const char *root
                 digest_add_text(digest, of_file);
         }
     if (!found)
-        return err_set(err, ERR_DATA, "'%s' has none of MLVU's files, such as '%s.json'; name the Hub's Parquet file, or the folder of the authors' JSON files",
-                       folder, tasks[0].file);
+        return err_set(err, ERR_DATA, "'%s' has none of MLVU's files, such as '%s.json'; name the Hub's Parquet file, or the folder "
+                       "of the authors' JSON files", folder, tasks[0].file);
     return rc;
 }
 
@@ -183,8 +184,8 @@ static int load(struct manifest *out, const struct benchmark *benchmark, const s
 
 /* ---- prompts ------------------------------------------------------------------------------------------------------------- */
 
-static const char official_system[] = "Carefully watch this video and pay attention to every detail. Based on your observations, select the best "
-                                      "option that accurately addresses the question.";
+static const char official_system[] = "Carefully watch this video and pay attention to every detail. Based on your observations, "
+                                      "select the best option that accurately addresses the question.";
 
 /* The authors ask without the options that the Hub has put behind the question. */
 static int prompt_official(struct prompt_text *out, const struct sample *sample, struct arena *arena, struct err *err)
@@ -204,17 +205,19 @@ static int prompt_official(struct prompt_text *out, const struct sample *sample,
 }
 
 /* benchmarks.md 6.3. The bracket is the end of the question, not the start of the reply. */
-static int prompt_dev(struct prompt_text *out, const struct sample *sample, const struct prompting *how, struct arena *arena, struct err *err)
+static int prompt_dev(struct prompt_text *out, const struct sample *sample, const struct prompting *how, struct arena *arena,
+                      struct err *err)
 {
     if (how->protocol->wording == WORDING_OFFICIAL)
         return prompt_official(out, sample, arena, err);
-    bool early = how->protocol->wording == WORDING_EARLY;
-    return prompt_user(out, arena_printf(arena, early ? "\n%s\nOnly give the best option.\n\nBest option: (" : "%s\nOnly give the best option.\nBest option: (",
-                                         sample->question), err);
+    if (how->protocol->wording == WORDING_EARLY)
+        return prompt_user(out, arena_printf(arena, "\n%s\nOnly give the best option.\n\nBest option: (", sample->question), err);
+    return prompt_user(out, arena_printf(arena, "%s\nOnly give the best option.\nBest option: (", sample->question), err);
 }
 
 /* Upstream gives the test set no instruction at all. */
-static int prompt_test(struct prompt_text *out, const struct sample *sample, const struct prompting *how, struct arena *arena, struct err *err)
+static int prompt_test(struct prompt_text *out, const struct sample *sample, const struct prompting *how, struct arena *arena,
+                       struct err *err)
 {
     if (how->protocol->wording == WORDING_LMMS)
         return prompt_user(out, sample->question, err);
@@ -235,7 +238,8 @@ static const struct published_group groups_test[] = {
 };
 
 static const char *const files_dev[] = {"data/test-*.parquet", "test-*.parquet", "*.parquet", NULL};
-static const char *const files_test[] = {"data/test-*.parquet", "test-*.parquet", "*.parquet", "test_mcq_gt.json", "test_question.json", NULL};
+static const char *const files_test[] = {"data/test-*.parquet", "test-*.parquet", "*.parquet", "test_mcq_gt.json",
+                                         "test_question.json", NULL};
 static const char *const folder_files[] = {"json/[1-7]_*.json", "data/[1-7]_*.json", "[1-7]_*.json", NULL};
 static const char *const hub_dev[] = {"sy1998/MLVU_dev", NULL}, *const hub_test[] = {"sy1998/MLVU_Test", NULL};
 static const char *const homes_dev[] = {"mlvu", NULL}, *const homes_test[] = {"mlvu_test", NULL};

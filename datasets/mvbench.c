@@ -94,7 +94,8 @@ static int answer_read(struct build *build, struct records *records, struct samp
     for (int i = 0; i < sample->n_options && sample->answer < 0; i++)
         if (!strcmp(sample->options[i], answer))
             sample->answer = i;
-    return sample->answer >= 0 ? 0 : build_flaw(build, sample, err, "the answer '%s' is none of the %d candidates", answer, sample->n_options);
+    return sample->answer >= 0 ? 0 : build_flaw(build, sample, err, "the answer '%s' is none of the %d candidates", answer,
+                                                sample->n_options);
 }
 
 static int sample_read(struct build *build, struct records *records, const struct task *task, size_t row, const char *root, struct err *err)
@@ -187,8 +188,8 @@ static int load(struct manifest *out, const struct benchmark *benchmark, const s
 }
 
 static const char official_system[] =
-    "Carefully watch the video and pay attention to the cause and sequence of events, the detail and movement of objects, and the action and "
-    "pose of persons. Based on your observations, select the best option that accurately addresses the question.";
+    "Carefully watch the video and pay attention to the cause and sequence of events, the detail and movement of objects, and the "
+    "action and pose of persons. Based on your observations, select the best option that accurately addresses the question.";
 
 /* The authors' script says its system sentence twice, and begins the reply itself. */
 static int prompt_official(struct prompt_text *out, const struct sample *sample, struct arena *arena, struct err *err)
@@ -204,12 +205,13 @@ static int prompt(struct prompt_text *out, const struct sample *sample, const st
 {
     if (how->protocol->wording == WORDING_OFFICIAL)
         return prompt_official(out, sample, arena, err);
+    static const char early_words[] = "%s\n%s\nAnswer with the option's letter from the given choices directly.";
+    static const char words[] = "Question:%s\nOption:\n%s\nOnly give the best option.\n";
     bool early = how->protocol->wording == WORDING_EARLY;
     const char *options = options_text(sample, early ? "" : "(", early ? ". " : ") ", "\n", arena);
     if (!options)
         return err_no_memory(err, "a prompt");
-    return prompt_user(out, arena_printf(arena, early ? "%s\n%s\nAnswer with the option's letter from the given choices directly."
-                                                      : "Question:%s\nOption:\n%s\nOnly give the best option.\n", sample->question, options), err);
+    return prompt_user(out, arena_printf(arena, early ? early_words : words, sample->question, options), err);
 }
 
 #define TASK(name) {"task_type", name, TASK_ROWS}

@@ -1,5 +1,5 @@
-/* NExT-QA, multiple choice (benchmarks.md 9): the authors' csv of the test and the validation set, and the Hub's Parquet, which has the same
- * columns. Question and options are taken without blanks at their ends, as everybody shows and compares them. */
+/* NExT-QA, multiple choice (benchmarks.md 9): the authors' csv of the test and the validation set, and the Hub's Parquet, which has the
+ * same columns. Question and options are taken without blanks at their ends, as everybody shows and compares them. */
 #include "core/json.h"
 #include "core/text.h"
 #include "datasets/manifest_build.h"
@@ -73,20 +73,27 @@ static const char *map_place(struct reading *reading, const char *video)
 
 /* ---- rows ---------------------------------------------------------------------------------------------------------------- */
 
+/* Looks for <place>.mp4, which a file of strangers named. */
+static int video_at(struct reading *reading, const char *place, struct video_ref *video, struct err *err)
+{
+    int at;
+    const char *name = arena_printf(&reading->build.manifest->arena, "%s.mp4", place);
+    if (!name)
+        return err_no_memory(err, "the name of a video");
+    int rc = video_find(video, name, reading->root, folders, false, &at, &reading->build.manifest->arena, err);
+    return rc == ERR_DATA ? records_fail(reading->records, err, "'%s' cannot be the name of a video", name) : rc;
+}
+
 /* By its number, and where it is not there, at its place in the archive. */
 static int video_read(struct reading *reading, const char *id, size_t *index, struct err *err)
 {
-    struct arena *arena = &reading->build.manifest->arena;
     struct video_ref video = {.id = id, .start_s = -1, .end_s = -1}, placed = video;
-    const char *name = arena_printf(arena, "%s.mp4", id), *place = map_place(reading, id);
-    int at, rc = name ? video_find(&video, name, reading->root, folders, false, &at, arena, err) : err_no_memory(err, "the name of a video");
+    const char *place = map_place(reading, id);
+    int rc = video_at(reading, id, &video, err);
     if (!rc && video.missing && place) {
-        name = arena_printf(arena, "%s.mp4", place);
-        rc = name ? video_find(&placed, name, reading->root, folders, false, &at, arena, err) : err_no_memory(err, "the name of a video");
+        rc = video_at(reading, place, &placed, err);
         video = placed.missing ? video : placed;
     }
-    if (rc == ERR_DATA)
-        return records_fail(reading->records, err, "'%s' cannot be the name of a video", name);
     return rc ? rc : build_add_video(&reading->build, &video, index, err);
 }
 
@@ -132,8 +139,14 @@ static int answer_read(struct reading *reading, struct sample *sample, struct er
 static void groups_set(struct sample *sample)
 {
     static const struct { const char *type, *group, *name; } kinds[] = {
-        {"CW", "causal", "why"},         {"CH", "causal", "how"},          {"TN", "temporal", "before and after"}, {"TP", "temporal", "before and after"},
-        {"TC", "temporal", "when"},      {"DC", "descriptive", "count"},   {"DL", "descriptive", "location"},      {"DO", "descriptive", "other"},
+        {"CW", "causal", "why"},
+        {"CH", "causal", "how"},
+        {"TN", "temporal", "before and after"},
+        {"TP", "temporal", "before and after"},
+        {"TC", "temporal", "when"},
+        {"DC", "descriptive", "count"},
+        {"DL", "descriptive", "location"},
+        {"DO", "descriptive", "other"},
     };
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (!strcmp(sample->task_type, kinds[i].type)) {
@@ -195,15 +208,17 @@ static int prompt(struct prompt_text *out, const struct sample *sample, const st
 }
 
 static const struct published_group groups_test[] = {
-    {"task_type", "CW", 3329}, {"task_type", "CH", 1173}, {"task_type", "TN", 1399},   {"task_type", "TP", 93},       {"task_type", "TC", 1165},
-    {"task_type", "DC", 322},  {"task_type", "DL", 483},  {"task_type", "DO", 600},    {"domain", "causal", 4502},    {"domain", "temporal", 2657},
-    {"domain", "descriptive", 1405}, {NULL, NULL, 0},
+    {"task_type", "CW", 3329}, {"task_type", "CH", 1173}, {"task_type", "TN", 1399}, {"task_type", "TP", 93},
+    {"task_type", "TC", 1165}, {"task_type", "DC", 322}, {"task_type", "DL", 483}, {"task_type", "DO", 600},
+    {"domain", "causal", 4502}, {"domain", "temporal", 2657}, {"domain", "descriptive", 1405},
+    {NULL, NULL, 0},
 };
 
 static const struct published_group groups_val[] = {
-    {"task_type", "CW", 1924}, {"task_type", "CH", 683},  {"task_type", "TN", 895},    {"task_type", "TP", 54},       {"task_type", "TC", 663},
-    {"task_type", "DC", 177},  {"task_type", "DL", 295},  {"task_type", "DO", 305},    {"domain", "causal", 2607},    {"domain", "temporal", 1612},
-    {"domain", "descriptive", 777},  {NULL, NULL, 0},
+    {"task_type", "CW", 1924}, {"task_type", "CH", 683}, {"task_type", "TN", 895}, {"task_type", "TP", 54},
+    {"task_type", "TC", 663}, {"task_type", "DC", 177}, {"task_type", "DL", 295}, {"task_type", "DO", 305},
+    {"domain", "causal", 2607}, {"domain", "temporal", 1612}, {"domain", "descriptive", 777},
+    {NULL, NULL, 0},
 };
 
 static const char *const files_test[] = {"MC/test-*.parquet", "test-*.parquet", "test.csv", "dataset/nextqa/test.csv", NULL};

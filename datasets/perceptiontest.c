@@ -1,5 +1,5 @@
-/* Perception Test, multiple choice, validation (benchmarks.md 10): the Hub's Parquet, one row per question, and the authors' JSON, one object
- * of videos with their questions. */
+/* Perception Test, multiple choice, validation (benchmarks.md 10): the Hub's Parquet, one row per question, and the authors' JSON, one
+ * object of videos with their questions. */
 #include "datasets/manifest_build.h"
 #include "datasets/records.h"
 
@@ -15,10 +15,11 @@ static const char *const folders[] = {"", NULL};
 static const struct { const char *area; const char *tags[15]; } areas[] = {
     {"memory", {"change detection", "event recall", "sequencing", "visual discrimination"}},
     {"abstraction", {"action counting", "event counting", "feature matching", "object counting", "pattern breaking", "pattern discovery"}},
-    {"physics", {"collision", "conservation", "containment", "material", "motion", "occlusion", "object attributes", "object permanence", "quantity",
-                 "solidity", "spatial relations", "stability"}},
-    {"semantics", {"action recognition", "adversarial action", "colour recognition", "distractor action", "distractor object", "general knowledge",
-                   "language", "object recognition", "part recognition", "place recognition", "state recognition", "task completion"}},
+    {"physics", {"collision", "conservation", "containment", "material", "motion", "occlusion", "object attributes", "object permanence",
+                 "quantity", "solidity", "spatial relations", "stability"}},
+    {"semantics", {"action recognition", "adversarial action", "colour recognition", "distractor action", "distractor object",
+                   "general knowledge", "language", "object recognition", "part recognition", "place recognition", "state recognition",
+                   "task completion"}},
 };
 
 enum { AREAS = sizeof areas / sizeof *areas };
@@ -70,7 +71,8 @@ static int answer_read(struct build *build, struct records *records, struct samp
 }
 
 /* The video is a column of the Hub's rows, and the key of the authors' objects. */
-static int video_read(struct build *build, struct records *records, const char *root, struct video_ref *video, size_t *index, struct err *err)
+static int video_read(struct build *build, struct records *records, const char *root, struct video_ref *video, size_t *index,
+                      struct err *err)
 {
     struct arena *arena = &build->manifest->arena;
     *video = (struct video_ref){.start_s = -1, .end_s = -1};
@@ -137,10 +139,13 @@ static int prompt(struct prompt_text *out, const struct sample *sample, const st
     const char *text = sample->question;
     for (int i = 0; i < sample->n_options && text; i++)
         text = arena_printf(arena, "%s\n%c. %s", text, 'A' + (upstream && i > 2 ? 2 : i), sample->options[i]);
-    return prompt_user(out, text ? arena_printf(arena, "%s\nAnswer with the option's letter from the given choices directly.", text) : NULL, err);
+    if (text)
+        text = arena_printf(arena, "%s\nAnswer with the option's letter from the given choices directly.", text);
+    return prompt_user(out, text, err);
 }
 
-static const char *const files[] = {"mc_question_val/validation-*.parquet", "validation-*.parquet", "mc_question_valid.json", "all_valid.json", NULL};
+static const char *const files[] = {"mc_question_val/validation-*.parquet", "validation-*.parquet", "mc_question_valid.json",
+                                    "all_valid.json", NULL};
 static const char *const hub[] = {"lmms-eval/PerceptionTest_Val", "lmms-lab/PerceptionTest_Val", NULL};
 static const char *const homes[] = {"perceptiontest_val/videos", NULL};
 

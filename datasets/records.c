@@ -121,7 +121,8 @@ static int form_open(struct records *records, struct err *err)
     }
     if (!form_detect(records->bytes, records->length, &records->form))
         return err_set(err, ERR_DATA,
-                       "'%s' is no manifest: it is not named .csv, and begins neither with 'PAR1' (Parquet) nor with '[' (a JSON list) nor with '{' (JSON Lines)",
+                       "'%s' is no manifest: it is not named .csv, and begins neither with 'PAR1' (Parquet) nor with '[' (a JSON list) "
+                       "nor with '{' (JSON Lines)",
                        records->path);
     if (records->form == FORM_PARQUET)
         return parquet_parse(&records->table, records->bytes, records->length, records->path, &records->arena, err);

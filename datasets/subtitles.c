@@ -235,7 +235,8 @@ static bool entry_times(const struct json *entry, double video_s, struct subtitl
 {
     const struct json *times = json_get(entry, "timestamp"), *start = json_first(times), *end = start ? json_next(start) : NULL;
     if (!times)
-        return clock_read(json_string(json_get(entry, "start")), &out->start_s) && clock_read(json_string(json_get(entry, "end")), &out->end_s);
+        return clock_read(json_string(json_get(entry, "start")), &out->start_s) &&
+               clock_read(json_string(json_get(entry, "end")), &out->end_s);
     out->end_s = json_type(end) == JSON_NUMBER ? json_number(end) : video_s;
     return json_type(times) == JSON_ARRAY && json_count(times) == 2 && seconds_of(start, &out->start_s);
 }
@@ -247,8 +248,8 @@ static int entries_read(struct subtitles *out, const struct json *list, double f
         struct subtitle entry;
         const char *text = json_string(json_get(item, json_get(item, "timestamp") ? "text" : "line"));
         if (!entry_times(item, out->video_s, &entry) || !text)
-            return err_set(err, ERR_DATA, "'%s', entry %zu: expected {\"timestamp\": [start, end], \"text\"} in seconds, or {\"start\", \"end\", "
-                           "\"line\"} with times as \"h:m:s.ms\"", out->path, out->n);
+            return err_set(err, ERR_DATA, "'%s', entry %zu: expected {\"timestamp\": [start, end], \"text\"} in seconds, or "
+                           "{\"start\", \"end\", \"line\"} with times as \"h:m:s.ms\"", out->path, out->n);
         entry.start_s -= from_s;
         entry.end_s -= from_s;
         entry.text = arena_strdup(arena, text);
@@ -304,7 +305,8 @@ static struct subtitles *shelf_find(struct subtitle_shelf *shelf, const char *ke
 }
 
 /* What was read, or why it could not be, goes on the sample. */
-static int subtitles_put(struct build *build, struct sample *sample, struct subtitles *subtitles, int rc, const struct err *why, struct err *err)
+static int subtitles_put(struct build *build, struct sample *sample, struct subtitles *subtitles, int rc, const struct err *why,
+                         struct err *err)
 {
     sample->subtitles = subtitles;
     if (rc && rc != ERR_MEMORY)

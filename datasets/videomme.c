@@ -218,12 +218,12 @@ static char *options_of(const struct sample *sample, const struct prompting *how
 static int prompt(struct prompt_text *out, const struct sample *sample, const struct prompting *how, struct arena *arena, struct err *err)
 {
     enum wording wording = how->protocol->wording;
-    const char *options = options_of(sample, how, arena);
+    const char *options = options_of(sample, how, arena), *first = wording == WORDING_OFFICIAL ? official_intro : intro;
     bool best = wording == WORDING_OFFICIAL || (wording != WORDING_EARLY && how->form == PROMPT_LLAVA_VID);
+    const char *last = best ? "The best answer is:" : "\nAnswer with the option's letter from the given choices directly.";
     if (!options)
         return err_no_memory(err, "a prompt");
-    return prompt_user(out, arena_printf(arena, "%s\n%s\n%s\n%s", wording == WORDING_OFFICIAL ? official_intro : intro, sample->question, options,
-                                         best ? "The best answer is:" : "\nAnswer with the option's letter from the given choices directly."), err);
+    return prompt_user(out, arena_printf(arena, "%s\n%s\n%s\n%s", first, sample->question, options, last), err);
 }
 
 static bool name_ends(const char *name, const char *ending)
@@ -285,12 +285,15 @@ static const struct published_group groups[] = {
     {"domain", "Artistic Performance", 360},
     {"domain", "Life Record", 630},
     {"domain", "Multilingual", 90},
-    SUB_CATEGORY("Humanity & History"), SUB_CATEGORY("Literature & Art"), SUB_CATEGORY("Biology & Medicine"), SUB_CATEGORY("Finance & Commerce"),
-    SUB_CATEGORY("Astronomy"), SUB_CATEGORY("Geography"), SUB_CATEGORY("Law"), SUB_CATEGORY("Life Tip"), SUB_CATEGORY("Technology"),
-    SUB_CATEGORY("Animation"), SUB_CATEGORY("Movie & TV Show"), SUB_CATEGORY("Documentary"), SUB_CATEGORY("News Report"),
-    SUB_CATEGORY("Esports"), SUB_CATEGORY("Basketball"), SUB_CATEGORY("Football"), SUB_CATEGORY("Athletics"), SUB_CATEGORY("Other Sports"),
-    SUB_CATEGORY("Stage Play"), SUB_CATEGORY("Magic Show"), SUB_CATEGORY("Variety Show"), SUB_CATEGORY("Acrobatics"),
-    SUB_CATEGORY("Handicraft"), SUB_CATEGORY("Food"), SUB_CATEGORY("Fashion"), SUB_CATEGORY("Daily Life"), SUB_CATEGORY("Travel"),
+    SUB_CATEGORY("Humanity & History"), SUB_CATEGORY("Literature & Art"), SUB_CATEGORY("Biology & Medicine"),
+    SUB_CATEGORY("Finance & Commerce"), SUB_CATEGORY("Astronomy"), SUB_CATEGORY("Geography"),
+    SUB_CATEGORY("Law"), SUB_CATEGORY("Life Tip"), SUB_CATEGORY("Technology"),
+    SUB_CATEGORY("Animation"), SUB_CATEGORY("Movie & TV Show"), SUB_CATEGORY("Documentary"),
+    SUB_CATEGORY("News Report"), SUB_CATEGORY("Esports"), SUB_CATEGORY("Basketball"),
+    SUB_CATEGORY("Football"), SUB_CATEGORY("Athletics"), SUB_CATEGORY("Other Sports"),
+    SUB_CATEGORY("Stage Play"), SUB_CATEGORY("Magic Show"), SUB_CATEGORY("Variety Show"),
+    SUB_CATEGORY("Acrobatics"), SUB_CATEGORY("Handicraft"), SUB_CATEGORY("Food"),
+    SUB_CATEGORY("Fashion"), SUB_CATEGORY("Daily Life"), SUB_CATEGORY("Travel"),
     SUB_CATEGORY("Pet & Animal"), SUB_CATEGORY("Exercise"), SUB_CATEGORY("Multilingual"),
     {NULL, NULL, 0},
 };

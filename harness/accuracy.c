@@ -11,7 +11,7 @@
 struct rows {
     struct table table;
     struct store *store;
-    struct err *err;
+    struct err *err; /* of what is read for a row */
     bool plain;    /* numbers for machines */
     bool averages; /* shows micro and macro */
     bool guesses;  /* shows what drawn letters make of it */
@@ -110,9 +110,9 @@ static int add_cell_row(const struct cell_row *row, void *context)
     return 0;
 }
 
-static void extra_columns(struct rows *rows)
+static void average_columns(const struct rows *rows, struct table *table)
 {
-    struct table *table = &rows->table;
+    table_column(table, rows->plain ? "accuracy" : "acc %", true);
     if (rows->averages) {
         table_column(table, rows->plain ? "accuracy_micro" : "micro %", true);
         table_column(table, rows->plain ? "accuracy_macro" : "macro %", true);
@@ -124,55 +124,56 @@ static void extra_columns(struct rows *rows)
     }
 }
 
-int accuracy_table(struct store *store, const char *where, enum table_format format, struct text *out, size_t *n_rows, struct err *err)
+static void cell_columns(const struct rows *rows, struct table *table)
 {
-    bool plain = format == TABLE_CSV || format == TABLE_JSON;
-    struct rows rows = {.store = store, .err = err, .plain = plain, .averages = plain, .guesses = plain};
-    struct table *table = &rows.table;
-    struct err inner = {0};
-    int rc = store_each_cell(store, where, look_at_row, &rows, err);
-    if (rc)
-        return rc;
-    rows.err = &inner;
+    static const char *const counts[] = {"wilson_low", "wilson_high", "correct", "answered", "samples", "failed", NULL};
+    static const char *const shown[] = {"95 %", "right/answered/all", "failed", NULL};
     table_column(table, "benchmark", false);
     table_column(table, "frames", true);
     table_column(table, "compressor", false);
-    table_column(table, rows.plain ? "accuracy" : "acc %", true);
-    extra_columns(&rows);
-    if (rows.plain) {
-        table_column(table, "wilson_low", true);
-        table_column(table, "wilson_high", true);
-        table_column(table, "correct", true);
-        table_column(table, "answered", true);
-        table_column(table, "samples", true);
-        table_column(table, "failed", true);
-    } else {
-        table_column(table, "95 %", true);
-        table_column(table, "right/answered/all", true);
-        table_column(table, "failed", true);
-    }
+    average_columns(rows, table);
+    for (const char *const *name = rows->plain ? counts : shown; *name; name++)
+        table_column(table, *name, true);
     table_column(table, "tokens", true);
-    table_column(table, rows.plain ? "ratio" : "kept %", true);
-    table_column(table, rows.plain ? "ratio_content" : "content %", true);
+    table_column(table, rows->plain ? "ratio" : "kept %", true);
+    table_column(table, rows->plain ? "ratio_content" : "content %", true);
     table_column(table, "alone ms", true);
     table_column(table, "paid ms", true);
+}
+
+/* What the columns count. */
+static void put_legend(const struct rows *rows, struct text *out)
+{
+    text_put(out, "\ntokens: mean visual tokens per question, markers counted; kept: their share of the tokens without compression;\n"
+                  "content: the same without markers; alone and paid: time per question by itself, and what sharing left of it;\n"
+                  "95 %: Wilson's interval, questions taken as independent.\n");
+    if (rows->averages)
+        text_put(out, "micro: mean over questions; macro: mean over task types; acc is the one that the profile makes its headline.\n");
+    if (rows->guesses)
+        text_put(out, "no letter: replies in which none was found; acc counts them as wrong, seeded with the letters that lmms-eval draws\n"
+                      "for them, expected with what its draws make of them on average.\n");
+}
+
+int accuracy_table(struct store *store, const char *where, enum table_format format, struct text *out, size_t *n_rows, struct err *err)
+{
+    bool plain = format == TABLE_CSV || format == TABLE_JSON;
+    struct err inner = {0};
+    struct rows rows = {.store = store, .err = &inner, .plain = plain, .averages = plain, .guesses = plain};
+    int rc = store_each_cell(store, where, look_at_row, &rows, err);
+    if (rc)
+        return rc;
+    cell_columns(&rows, &rows.table);
     rc = store_each_cell(store, where, add_cell_row, &rows, err);
-    if (!rc && inner.code)
+    if (!rc && inner.code) {
         *err = inner;
-    rc = rc ? rc : inner.code;
-    if (!rc && !table_write(table, format, out))
+        rc = inner.code;
+    }
+    if (!rc && !table_write(&rows.table, format, out))
         rc = err_no_memory(err, "a table");
     if (!rc && format == TABLE_TERMINAL && rows.n)
-        text_put(out, "\ntokens: mean visual tokens per question, markers counted; kept: their share of the tokens without compression;\n"
-                      "content: the same without markers; alone and paid: time per question by itself, and what sharing left of it;\n"
-                      "95 %: Wilson's interval, questions taken as independent.\n");
-    if (!rc && format == TABLE_TERMINAL && rows.averages)
-        text_put(out, "micro: mean over questions; macro: mean over task types; acc is the one that the profile makes its headline.\n");
-    if (!rc && format == TABLE_TERMINAL && rows.guesses)
-        text_put(out, "no letter: replies in which none was found; acc counts them as wrong, seeded with the letters that lmms-eval draws for them,\n"
-                      "expected with what its draws make of them on average.\n");
+        put_legend(&rows, out);
     *n_rows = rows.n;
-    table_free(table);
+    table_free(&rows.table);
     return rc;
 }
 

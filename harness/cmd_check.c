@@ -38,6 +38,8 @@ static int print_table(struct table *table, const struct cli_args *args, struct 
 
 /* ---- videos -------------------------------------------------------------------------------------------------------------- */
 
+static const char truncated_words[] = "its end cannot be decoded; the last good frame stands in";
+
 /* Opens a video and decodes its first, middle and last frame; of a part, those of the part. */
 static int probe_video(const struct video_ref *ref, struct video_facts *facts, size_t *n_replaced, struct err *err)
 {
@@ -75,7 +77,7 @@ static bool check_video(const char *path, struct table *table)
     table_cell(table, "%d", facts.width);
     table_cell(table, "%d", facts.height);
     table_cell(table, "%d", facts.rotation);
-    table_cell(table, "%s", rc ? err.text : n_replaced ? "its end cannot be decoded; the last good frame stands in" : "ok");
+    table_cell(table, "%s", rc ? err.text : n_replaced ? truncated_words : "ok");
     return !rc;
 }
 
@@ -90,29 +92,32 @@ static void add_finding(const struct finding *finding, void *context)
     table_cell(table, "%s", finding->text);
 }
 
-/* A finding for each video that is there and cannot be decoded, with the first sample on it. Adds to *errors. */
-static int decode_videos(const struct manifest *manifest, struct table *table, size_t *errors, struct err *out_of_memory)
+struct probed { bool done, failed, truncated; struct err why; };
+
+/* A finding for each sample whose video is there and cannot be decoded. Adds to *errors. */
+static int decode_videos(const struct manifest *manifest, struct table *table, size_t *errors, struct err *err)
 {
-    bool *seen = calloc(manifest->n_videos + 1, sizeof *seen);
-    if (!seen)
-        return err_no_memory(out_of_memory, "a list of videos");
+    struct probed *videos = calloc(manifest->n_videos + 1, sizeof *videos);
+    if (!videos)
+        return err_no_memory(err, "a list of videos");
     for (size_t i = 0; i < manifest->n_samples; i++) {
         const struct sample *sample = &manifest->samples[i];
-        const struct video_ref *video = &manifest->videos[sample->video];
+        const struct video_ref *ref = &manifest->videos[sample->video];
+        struct probed *video = &videos[sample->video];
         struct video_facts facts;
-        struct err err = {0};
         size_t n_replaced;
-        if (seen[sample->video] || video->missing)
-            continue;
-        seen[sample->video] = true;
-        if (probe_video(video, &facts, &n_replaced, &err)) {
-            add_finding(&(struct finding){true, "undecodable_video", sample->id, err.text}, table);
-            ++*errors;
-        } else if (n_replaced) {
-            add_finding(&(struct finding){false, "truncated_video", sample->id, "its end cannot be decoded; the last good frame stands in"}, table);
+        if (!video->done && !ref->missing) {
+            video->failed = probe_video(ref, &facts, &n_replaced, &video->why) != 0;
+            video->truncated = !video->failed && n_replaced;
         }
+        video->done = true;
+        if (video->failed)
+            add_finding(&(struct finding){true, "undecodable_video", sample->id, video->why.text}, table);
+        else if (video->truncated)
+            add_finding(&(struct finding){false, "truncated_video", sample->id, truncated_words}, table);
+        *errors += video->failed;
     }
-    free(seen);
+    free(videos);
     return 0;
 }
 

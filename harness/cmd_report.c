@@ -18,8 +18,8 @@ static int refuse_empty(const struct cli_args *args, const char *by, struct err 
 {
     if (!strcmp(by, "cell"))
         return err_set(err, ERR_CONFIG, "'%s' holds no such cell; 'toksweep run' fills it, --where chooses", args->operands[0]);
-    return err_set(err, ERR_CONFIG, "'%s' holds no such cell with groups by '%s'; --by should be cell, task_type, duration, domain, sub_category, "
-                   "area or tag, of which each benchmark has some, and --where chooses cells", args->operands[0], by);
+    return err_set(err, ERR_CONFIG, "'%s' holds no such cell with groups by '%s'; --by should be cell, task_type, duration, domain, "
+                   "sub_category, area or tag, of which each benchmark has some, and --where chooses cells", args->operands[0], by);
 }
 
 static int report(const struct cli_args *args, struct err *err)

@@ -289,10 +289,23 @@ assert_contains out 'note   count' 'the published set has 2700'
 write_manifest gone.json 2 demo-1 gone
 assert_status 3 check manifest videomme gone.json --videos "$clips" --format json
 assert_json out
-assert_equal 'findings that are errors' 'missing_video gone-1' \
+assert_equal 'findings that are errors' 'missing_video gone-1
+missing_video gone-2' \
     "$(json out "json_extract(value, '$.kind') || ' ' || json_extract(value, '$.sample')" "json_extract(value, '$.level') = 'error'")"
 head -c 200 manifest.json >cut.json
 assert_error 3 'cut.json:1:201: not valid JSON' check manifest videomme cut.json
+
+# What it lists can be left out, here and in a sweep; what is left are other cells.
+assert_status 3 check manifest videomme gone.json --videos "$clips" --format json
+cp out listed.json
+assert_status 0 check manifest videomme gone.json --videos "$clips" --exclude listed.json --format csv
+assert_contains out 'note,excluded,,'
+printf 'junk' >broken.mp4
+mkdir -p broken && mv broken.mp4 broken/broken.mp4
+write_manifest broken.json 2 broken
+assert_status 0 check manifest videomme broken.json --videos broken
+assert_status 3 check manifest videomme broken.json --videos broken --decode --format csv
+assert_contains out 'error,undecodable_video,broken-1,' 'error,undecodable_video,broken-2,'
 assert_error 2 "no benchmark 'vidomme'; did you mean 'videomme'?" check manifest vidomme manifest.json
 assert_error 2 'usage: toksweep check manifest BENCHMARK PATH' check manifest manifest.json
 

@@ -28,8 +28,8 @@ static void file_write(const uint8_t *bytes, size_t length)
 
 static void prompts_make(const struct subtitles *subtitles, struct arena *arena)
 {
-    if (!subtitles_list(subtitles, 29.97, 100000, 768, SUBTITLES_BY_SET, arena) || !subtitles_list(subtitles, 25, 71, 32, SUBTITLES_BY_TIME, arena) ||
-        !subtitles_interleave(subtitles, 16, arena))
+    if (!subtitles_list(subtitles, 29.97, 100000, 768, SUBTITLES_BY_SET, arena) ||
+        !subtitles_list(subtitles, 25, 71, 32, SUBTITLES_BY_TIME, arena) || !subtitles_interleave(subtitles, 16, arena))
         abort();
 }
 
@@ -42,7 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t length)
     char digest[DIGEST_HEX];
     struct sample samples[3] = {0};
     file_write(bytes, length);
-    if (subtitles_attach_srt(&shelf, &build, path, &samples[0], &err) || subtitles_attach_json(&shelf, &build, path, 2, 14.5, &samples[1], &err) ||
+    if (subtitles_attach_srt(&shelf, &build, path, &samples[0], &err) ||
+        subtitles_attach_json(&shelf, &build, path, 2, 14.5, &samples[1], &err) ||
         subtitles_attach_json(&shelf, &build, path, 2, 14.5, &samples[2], &err))
         abort();
     if (!samples[1].flaw != !samples[2].flaw || samples[1].subtitles != samples[2].subtitles)

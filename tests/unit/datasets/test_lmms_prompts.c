@@ -62,7 +62,8 @@ static void check_prompt(const struct benchmark *benchmark, const struct sample 
 }
 
 /* All releases and both adapters. Returns how many were compared. */
-static size_t check_line(const struct benchmark *benchmark, const struct json *line, const struct sample *sample, const struct video_ref *video)
+static size_t check_line(const struct benchmark *benchmark, const struct json *line, const struct sample *sample,
+                         const struct video_ref *video)
 {
     struct arena arena = {0};
     size_t n = 0;

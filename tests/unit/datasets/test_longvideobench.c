@@ -9,11 +9,16 @@
 #include "core/text.h"
 #include "tests/support/manifest_fixture.h"
 
-#define COMMON(id) \
-    "\"id\":\"" id "\",\"video_id\":\"v\",\"video_path\":\"v-1.mp4\",\"subtitle_path\":\"v_en.json\",\"question\":\"What?\",\"duration\":3.5," \
-    "\"duration_group\":15,\"question_category\":\"T2A\",\"topic_category\":\"KA-Knowledge-Art\",\"starting_timestamp_for_subtitles\":2"
-#define AUTHORS(id, choice) "{" COMMON(id) ",\"candidates\":[\"one\",\"two \",\"three\"],\"correct_choice\":" choice ",\"position\":[1,2],\"level\":\"L1-Perception\"}"
-#define HUB(id, choice) "{" COMMON(id) ",\"option0\":\"one\",\"option1\":\"two \",\"option2\":\"three\",\"option3\":\"N/A\",\"option4\":\"N/A\",\"correct_choice\":" choice "}"
+#define COMMON(id)                                                                                                         \
+    "\"id\":\"" id "\",\"video_id\":\"v\",\"video_path\":\"v-1.mp4\",\"subtitle_path\":\"v_en.json\",\"question\":\"What?\"," \
+    "\"duration\":3.5,\"duration_group\":15,\"question_category\":\"T2A\",\"topic_category\":\"KA-Knowledge-Art\","           \
+    "\"starting_timestamp_for_subtitles\":2"
+#define AUTHORS(id, choice)                                                                                                \
+    "{" COMMON(id) ",\"candidates\":[\"one\",\"two \",\"three\"],\"correct_choice\":" choice                              \
+    ",\"position\":[1,2],\"level\":\"L1-Perception\"}"
+#define HUB(id, choice)                                                                                                    \
+    "{" COMMON(id) ",\"option0\":\"one\",\"option1\":\"two \",\"option2\":\"three\",\"option3\":\"N/A\",\"option4\":\"N/A\"," \
+    "\"correct_choice\":" choice "}"
 
 static void check_sample(const struct sample *sample)
 {
@@ -33,7 +38,8 @@ static void test_forms(void **state)
     put("lvb_val.json", "[" AUTHORS("v_0", "2") "]");
     put("m.jsonl", HUB("v_0", "2") "\n" HUB("v_1", "-1"));
     put("videos/v-1.mp4", "");
-    struct manifest authors = load_ok("longvideobench_val_v", at("lvb_val.json"), NULL), hub = load_ok("longvideobench_val_v", at("m.jsonl"), NULL);
+    struct manifest authors = load_ok("longvideobench_val_v", at("lvb_val.json"), NULL);
+    struct manifest hub = load_ok("longvideobench_val_v", at("m.jsonl"), NULL);
     check_sample(&authors.samples[0]);
     check_sample(&hub.samples[0]);
     assert_int_equal(hub.samples[1].answer, -1);
@@ -52,7 +58,8 @@ static void test_subtitles(void **state)
 {
     (void)state;
     put("lvb_val.json", "[" AUTHORS("v_0", "2") "," AUTHORS("v_1", "0") "]");
-    put("subtitles/v_en.json", "[{\"timestamp\":[2.2,3.8],\"text\":\"early\"},{\"start\":\"00:00:03.5\",\"end\":\"00:00:04.9\",\"line\":\"late\"}]");
+    put("subtitles/v_en.json", "[{\"timestamp\":[2.2,3.8],\"text\":\"early\"},"
+                               "{\"start\":\"00:00:03.5\",\"end\":\"00:00:04.9\",\"line\":\"late\"}]");
     struct manifest manifest = load_ok("longvideobench_val_i", at("lvb_val.json"), NULL);
     struct arena arena = {0};
     assert_ptr_equal(manifest.samples[0].subtitles, manifest.samples[1].subtitles);
@@ -84,8 +91,9 @@ static void test_bad_subtitles(void **state)
     put("lvb_val.json", "[" AUTHORS("v_0", "2") "," AUTHORS("v_1", "0") "]");
     put("videos/v-1.mp4", "");
     manifest = load_ok("longvideobench_val_i", at("lvb_val.json"), NULL);
-    assert_int_equal(manifest_check(&manifest, benchmark, finding_add, &findings), 1); /* told once */
+    assert_int_equal(manifest_check(&manifest, benchmark, finding_add, &findings), 2);
     assert_non_null(strstr(findings.bytes, "error missing_subtitles v_0\n"));
+    assert_non_null(strstr(findings.bytes, "error missing_subtitles v_1\n"));
     struct prompt_text prompt;
     const struct prompting how = {.protocol = profile_protocol(profile_find("toksweep"), benchmark->name), .video = &manifest.videos[0]};
     assert_int_equal(benchmark->prompt(&prompt, &manifest.samples[0], &how, &manifest.arena, &err), ERR_DATA);
@@ -110,7 +118,8 @@ static void test_refusals(void **state)
 {
     (void)state;
     put("m.json", "[" AUTHORS("v_0", "3") "]");
-    load_refused("longvideobench_val_v", at("m.json"), ERR_DATA, "row 0 ('v_0') cannot be asked: field 'correct_choice' is 3; expected 0 to 2, or -1");
+    load_refused("longvideobench_val_v", at("m.json"), ERR_DATA, "row 0 ('v_0') cannot be asked: field 'correct_choice' is 3; "
+        "expected 0 to 2, or -1");
     put("m.json", "[{" COMMON("v_0") ",\"candidates\":[],\"correct_choice\":-1}]");
     load_refused("longvideobench_val_v", at("m.json"), ERR_DATA, "cannot be asked: it has no options");
     put("m.json", "[{" COMMON("v_0") ",\"candidates\":[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\"],\"correct_choice\":0}]");

@@ -90,8 +90,9 @@ static void test_findings(void **state)
         {.id = "3", .row = 3, .video = 1, .question = "q", .options = options, .n_options = 2, .answer = 0, .task_type = NULL},
     };
     const struct manifest manifest = {.benchmark = "b", .path = "m", .videos = videos, .n_videos = 2, .samples = samples, .n_samples = 4};
-    check_findings(&manifest, &benchmark, 3,
+    check_findings(&manifest, &benchmark, 4,
                    "error missing_video 1: no video 'v.mp4', nor under the names that are tried instead\n"
+                   "error missing_video 2: no video 'v.mp4', nor under the names that are tried instead\n"
                    "warning empty_question 2: the question is empty\n"
                    "warning no_answer 2: the right answer is not told, so that the question cannot be scored\n"
                    "warning equal_options 2: options A and C are both 'x'\n"
@@ -148,8 +149,9 @@ static void test_many(void **state)
 
 /* ---- exclusion ----------------------------------------------------------------------------------------------------------- */
 
-#define ROW(id, video, answer) \
-    "{\"question_id\":\"" id "\",\"question\":\"q " id "\",\"videoID\":\"" video "\",\"options\":[\"A. a\",\"B. b\"],\"answer\":\"" answer "\"}"
+#define ROW(id, video, answer)                                                                                          \
+    "{\"question_id\":\"" id "\",\"question\":\"q " id "\",\"videoID\":\"" video "\",\"options\":[\"A. a\",\"B. b\"]," \
+    "\"answer\":\"" answer "\"}"
 
 static int load_without(struct manifest *out, const char *list, struct err *err)
 {
@@ -165,7 +167,8 @@ static void test_exclusion(void **state)
     struct err err;
     put("m.json", "[" ROW("1", "v", "A") "," ROW("2", "w", "C") "," ROW("3", "x", "B") "," ROW("4", "v", "B") "]");
     load_refused("videomme", at("m.json"), ERR_DATA, "row 1 ('2') cannot be asked: field 'answer' is 'C'");
-    static const char *const lists[] = {"# why\n\n2\n 3 \r\n", "3\n2", "[\"2\", \"3\"]", " [{\"level\":\"error\",\"sample\":\"3\"},{\"sample\":\"\"},{\"sample\":\"2\"},{\"sample\":null}]"};
+    static const char *const lists[] = {"# why\n\n2\n 3 \r\n", "3\n2", "[\"2\", \"3\"]",
+        " [{\"level\":\"error\",\"sample\":\"3\"},{\"sample\":\"\"},{\"sample\":\"2\"},{\"sample\":null}]"};
     char digest[DIGEST_HEX] = "";
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++) {
         assert_int_equal(load_without(&manifest, lists[i], &err), 0);
@@ -220,7 +223,8 @@ static void test_twins(void **state)
     struct err err = {0};
     struct text text = {0};
     const struct benchmark *videomme = benchmark_find("videomme");
-    put("m.json", "[" ROW("1", "v", "A") ",{\"question_id\":\"5\",\"question\":\"q 1\",\"videoID\":\"v\",\"options\":[\"A. a\",\"B. b\"],\"answer\":\"B\"},"
+    put("m.json", "[" ROW("1", "v", "A") ",{\"question_id\":\"5\",\"question\":\"q 1\",\"videoID\":\"v\","
+        "\"options\":[\"A. a\",\"B. b\"],\"answer\":\"B\"},"
                   ROW("1", "v", "A") "]");
     put("data/v.mp4", "");
     assert_int_equal(manifest_read(&manifest, videomme, &(struct manifest_source){.path = at("m.json")}, &err), 0);

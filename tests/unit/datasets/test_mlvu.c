@@ -17,7 +17,8 @@ static void put_authors(void)
 {
     put("json/1_plotQA.json", "[" ROW("movie_1.mp4", "What colour?", "[\"Red\",\"Blue\",\"Red\",\"Grey\"]", "Red", "plotQA") "]");
     put("json/2_needle.json",
-        "[" ROW("needle_4.mp4", "What now? ", "[\"Fishing\",\"Catching the drone\",\"Rest\",\"Sleep\"]", "Catching a flying drone quadcopter", "findNeedle")
+        "[" ROW("needle_4.mp4", "What now? ", "[\"Fishing\",\"Catching the drone\",\"Rest\",\"Sleep\"]",
+                "Catching a flying drone quadcopter", "findNeedle")
         "," ROW("needle_5.mp4", "And now?", "[\"Fishing\",\"Swim\",\"Rest\",\"Sleep\"]", "Sleep", "findNeedle") "]");
     put("json/7_topic_reasoning.json", "[" ROW("movie_2.mp4", "", "[\"\",\"\",\"\",\"\"]", "", "topic_reasoning") ","
                                        ROW("ego_1.mp4", "Where is it?", "[\"Hall\",\"\",\"Lounge\",\"Attic\"]", "", "topic_reasoning") "]");
@@ -82,7 +83,8 @@ static void test_digest(void **state)
 }
 
 #define HUB(id, answer) \
-    "{\"video_name\":\"v.mp4\",\"duration\":1.5,\"question\":\"Who?\\n(A) a\\n(B) b\\n\",\"candidates\":[\"a\",\"b\"],\"answer\":\"" answer \
+    "{\"video_name\":\"v.mp4\",\"duration\":1.5,\"question\":\"Who?\\n(A) a\\n(B) " \
+        "b\\n\",\"candidates\":[\"a\",\"b\"],\"answer\":\"" answer \
     "\",\"task_type\":\"sportsQA\",\"question_id\":\"" id "\"}"
 
 static void test_hub(void **state)
@@ -98,7 +100,8 @@ static void test_hub(void **state)
     put("m.jsonl", HUB("SQ_0", "b"));
     load_refused("mlvu_test", at("m.jsonl"), ERR_DATA, "row 0 ('SQ_0') cannot be asked: the answer 'b' is no letter of the 2 candidates");
     put("2_needle.json", "[" ROW("v.mp4", "q", "[\"a\",\"b\"]", "c", "findNeedle") "]");
-    load_refused("mlvu_dev", at("2_needle.json"), ERR_DATA, "row 0 ('needle-0') cannot be asked: the answer 'c' is none of the 2 candidates");
+    load_refused("mlvu_dev", at("2_needle.json"), ERR_DATA, "row 0 ('needle-0') cannot be asked: the answer 'c' is none of the 2 "
+        "candidates");
     put("empty/readme", "");
     load_refused("mlvu_dev", at("empty"), ERR_DATA, "has none of MLVU's files, such as '2_needle.json'");
 }

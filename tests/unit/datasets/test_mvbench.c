@@ -155,7 +155,8 @@ static void test_refusals(void **state)
     put("states.json", "[]");
     load_refused("mvbench", at("states.json"), ERR_DATA, "is not named after an MVBench task");
     load_refused("mvbench", at("state_change.json"), ERR_IO, "cannot open '");
-    refuse("[{" QUESTION ",\"answer\":\"z\",\"video\":\"v.mp4\"}]", "row 0 ('state_change-0') cannot be asked: the answer 'z' is none of the 2 candidates");
+    refuse("[{" QUESTION ",\"answer\":\"z\",\"video\":\"v.mp4\"}]", "row 0 ('state_change-0') cannot be asked: the answer 'z' is "
+        "none of the 2 candidates");
     refuse("[{" QUESTION ",\"answer\":\"x\"}]", "row 0: no field 'video'");
     refuse("[{" QUESTION ",\"answer\":\"x\",\"video\":\"a/../../v.mp4\"}]", "row 0: 'a/../../v.mp4' cannot be the name of a video");
     refuse("[{" QUESTION ",\"answer\":\"x\",\"video\":\"v.mp4\",\"start\":3,\"end\":2}]",
@@ -178,8 +179,10 @@ static void test_prompt(void **state)
                             "Question:What happened after the person took the food?\nOption:\n(A) Ate the medicine.\n"
                             "(B) Tidied up the blanket.\n(C)  Took the box.\nOnly give the best option.\n");
     struct prompt_text official = prompt_of("mvbench", "official", PROMPT_DEFAULT, &sample, &arena);
-    assert_non_null(strstr(official.user, "accurately addresses the question.\nQuestion: What happened after the person took the food?\nOptions:\n"
-                                          "(A) Ate the medicine.\n(B) Tidied up the blanket.\n(C)  Took the box.\nOnly give the best option."));
+    assert_non_null(strstr(official.user, "accurately addresses the question.\nQuestion: What happened after the person took the "
+        "food?\nOptions:\n"
+                                          "(A) Ate the medicine.\n(B) Tidied up the blanket.\n(C)  Took the box.\nOnly give the best "
+                                              "option."));
     assert_int_equal(strncmp(official.user, official.system, strlen(official.system)), 0);
     assert_string_equal(official.prefill, "Best option:(");
     arena_free(&arena);

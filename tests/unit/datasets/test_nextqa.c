@@ -14,7 +14,8 @@
 static void test_csv(void **state)
 {
     (void)state;
-    put("nextqa/test.csv", HEADER "2574374895,719,320,240, what did the baby do ,2,8,TN,clap proudly,the lady sitting down,\xe3\x80\x80lay on floor ,none,crawl\n"
+    put("nextqa/test.csv", HEADER "2574374895,719,320,240, what did the baby do ,2,8,TN,clap proudly,the lady sitting "
+        "down,\xe3\x80\x80lay on floor ,none,crawl\n"
                                   "2574374895,719,320,240,\"why, then\",0,1,TP,a,b,c,d,e\r\n"
                                   "3083302557,1,1,1,how many,4,0,DC,1,2,3,4,5\n");
     struct manifest manifest = load_ok(NAME, at("nextqa/test.csv"), NULL);
@@ -45,7 +46,8 @@ static void test_csv(void **state)
 static void test_map(void **state)
 {
     (void)state;
-    put("test.csv", HEADER "11,1,1,1,q,0,0,CW,a,b,c,d,e\n12,1,1,1,q,0,0,CW,a,b,c,d,e\n13,1,1,1,q,0,0,CW,a,b,c,d,e\n14,1,1,1,q,0,0,CW,a,b,c,d,e\n");
+    put("test.csv", HEADER "11,1,1,1,q,0,0,CW,a,b,c,d,e\n12,1,1,1,q,0,0,CW,a,b,c,d,e\n13,1,1,1,q,0,0,CW,a,b,c,d,e\n"
+        "14,1,1,1,q,0,0,CW,a,b,c,d,e\n");
     put("map_vid_vidorID.json", "{\"11\": \"0101/11\", \"12\": \"0102/12\", \"13\": \"0103/13\"}");
     put("NExTVideo/0101/11.mp4", "");
     put("NExTVideo/12.MP4", ""); /* as lmms-eval has it */
@@ -65,7 +67,8 @@ static void test_map(void **state)
 static void test_numbers(void **state)
 {
     (void)state;
-    put("m.json", "[{\"video\":2574374895,\"question\":\"q\",\"answer\":3,\"qid\":\"7\",\"type\":\"CH\",\"a0\":\"a\",\"a1\":\"b\",\"a2\":\"c\",\"a3\":\"d\",\"a4\":\"e\"}]");
+    put("m.json", "[{\"video\":2574374895,\"question\":\"q\",\"answer\":3,\"qid\":\"7\",\"type\":\"CH\","
+                  "\"a0\":\"a\",\"a1\":\"b\",\"a2\":\"c\",\"a3\":\"d\",\"a4\":\"e\"}]");
     struct manifest manifest = load_ok("nextqa_mc_val", at("m.json"), NULL);
     assert_string_equal(manifest.samples[0].id, "2574374895_7");
     assert_int_equal(manifest.samples[0].answer, 3);

@@ -9,7 +9,9 @@
 #include "tests/support/manifest_fixture.h"
 
 #define NAME "perceptiontest_val_mc"
-#define BODY "\"question\":\"What?\",\"options\":[\"one\",\"two\",\"three\"],\"area\":\"semantics\",\"reasoning\":\"explanatory\",\"tag\":[\"motion\",\"sequencing\",\"collision\"]"
+#define BODY                                                                                                             \
+    "\"question\":\"What?\",\"options\":[\"one\",\"two\",\"three\"],\"area\":\"semantics\",\"reasoning\":\"explanatory\"," \
+    "\"tag\":[\"motion\",\"sequencing\",\"collision\"]"
 
 static bool has_tag(const struct sample *sample, const char *kind, const char *name)
 {
@@ -35,7 +37,8 @@ static void test_forms(void **state)
     (void)state;
     put("hub.jsonl", "{\"video_name\":\"video_7\",\"question_id\":\"3\",\"answer_id\":\"2\"," BODY "}\n"
                      "{\"video_name\":\"video_7\",\"question_id\":\"4\",\"answer_id\":\"0\"," BODY "}");
-    put("mc_question_valid.json", "{\"video_7\":{\"metadata\":{\"split\":\"valid\",\"id\":9},\"mc_question\":[{\"id\":3,\"answer_id\":2," BODY "},"
+    put("mc_question_valid.json", "{\"video_7\":{\"metadata\":{\"split\":\"valid\",\"id\":9},"
+                                  "\"mc_question\":[{\"id\":3,\"answer_id\":2," BODY "},"
                                   "{\"id\":4,\"answer_id\":0," BODY "}]},\"video_8\":{\"metadata\":{},\"mc_question\":[]},"
                                   "\"video_9\":{\"mc_question\":[{\"id\":3,\"answer_id\":1," BODY "}]}}");
     put("videos/video_7.MP4", "");
@@ -75,9 +78,11 @@ static void refuse(const char *text, const char *part)
 static void test_refusals(void **state)
 {
     (void)state;
-    refuse("{\"video_1\":{\"mc_question\":[{\"id\":0,\"answer_id\":3," BODY "}]}}", "row 0 ('video_1_0') cannot be asked: field 'answer_id' is '3'; expected 0 to 2");
+    refuse("{\"video_1\":{\"mc_question\":[{\"id\":0,\"answer_id\":3," BODY "}]}}", "row 0 ('video_1_0') cannot be asked: field "
+        "'answer_id' is '3'; expected 0 to 2");
     refuse("{\"../1\":{\"mc_question\":[{\"id\":0,\"answer_id\":1," BODY "}]}}", "row 0: '../1' cannot be the name of a video");
-    refuse("{\"video_1\":{\"mc_question\":[{\"id\":0.5,\"answer_id\":1," BODY "}]}}", "row 0: field 'id' is another number; expected a text or a whole number");
+    refuse("{\"video_1\":{\"mc_question\":[{\"id\":0.5,\"answer_id\":1," BODY "}]}}", "row 0: field 'id' is another number; expected "
+        "a text or a whole number");
     refuse("{\"video_1\":{\"mc_question\":3}}", "row 0: field 'mc_question' is a number; expected a list");
     refuse("{\"video_1\":{\"mc_question\":[4]}}", "row 0: the record is a number; expected an object");
     refuse("{\"video_1\":{}}", "row 0: no field 'question'");

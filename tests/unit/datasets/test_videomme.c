@@ -149,7 +149,8 @@ static void test_refusals(void **state)
 {
     (void)state;
     load_refused("videomme", at("nowhere.json"), ERR_IO, "cannot open '");
-    refuse("question,answer\n", "it is not named .csv, and begins neither with 'PAR1' (Parquet) nor with '[' (a JSON list) nor with '{' (JSON Lines)");
+    refuse("question,answer\n", "it is not named .csv, and begins neither with 'PAR1' (Parquet) nor with '[' (a JSON list) nor with "
+        "'{' (JSON Lines)");
     refuse("", "is no manifest");
     refuse("[]", "has no questions");
     refuse("[{" QUESTION ",\"answer\":\"A\"}]", "m.json', row 0: no field 'options'");
@@ -232,7 +233,8 @@ static void test_subtitles(void **state)
     put("data/bbbbbbbbb-2.mp4", "");
     struct text srt = {0};
     for (int i = 0; i < 12; i++)
-        text_printf(&srt, "%d\n00:00:%02d,000 --> 00:00:%02d,500\n<font color=\"white\" size=\".72c\">line %d</font>\n\n", i + 1, 4 * i, 4 * i + 3, i);
+        text_printf(&srt, "%d\n00:00:%02d,000 --> 00:00:%02d,500\n<font color=\"white\" size=\".72c\">line %d</font>\n\n", i + 1,
+                    4 * i, 4 * i + 3, i);
     put("subtitle/aaaaaaaaa_1.srt", srt.bytes);
     text_free(&srt);
     put("subtitle/bbbbbbbbb-2.srt", "1\n00:00:00,000 --> 00:01:00,000\nno font\n");
@@ -259,7 +261,8 @@ static void test_subtitles(void **state)
     put("subtitle/aaaaaaaaa_1.srt", "1\n00:00 --> 00:01\nx\n");
     load_refused("videomme_w_subtitle", at("flat.json"), ERR_DATA,
                  "row 0 ('001-1') cannot be asked: '");
-    load_refused("videomme_w_subtitle", at("flat.json"), ERR_DATA, "subtitle/aaaaaaaaa_1.srt', line 2: 'h:m:s,ms --> h:m:s,ms' was expected");
+    load_refused("videomme_w_subtitle", at("flat.json"), ERR_DATA, "subtitle/aaaaaaaaa_1.srt', line 2: 'h:m:s,ms --> h:m:s,ms' was "
+        "expected");
 }
 
 /* The authors ask without subtitles, and always end with the same words. */

@@ -1,5 +1,5 @@
-/* Scores and averages against what four releases of lmms-eval make of the same rows and replies (tools/oracle/lmms_eval): row by row, group by
- * group, and as the number that they print, all through a store and its views. */
+/* Scores and averages against what four releases of lmms-eval make of the same rows and replies (tools/oracle/lmms_eval): row by row,
+ * group by group, and as the number that they print, all through a store and its views. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -165,7 +165,8 @@ static int check_group(const struct group_row *row, void *context)
         snprintf(theirs, sizeof theirs, "%s", json_string(expected));
     }
     if (strcmp(ours, theirs))
-        fail_msg("%s under %s, %s '%s': %s, upstream has %s", task_of(groups->compared->line), groups->compared->profile->name, row->kind, row->name,
+        fail_msg("%s under %s, %s '%s': %s, upstream has %s", task_of(groups->compared->line), groups->compared->profile->name,
+                 row->kind, row->name,
                  ours, theirs);
     groups->n++;
     return 0;

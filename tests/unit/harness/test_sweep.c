@@ -62,6 +62,11 @@ static void test_refusals_name_the_place(void **state)
     refused(HEAD "  frames: 4\n  compressor: none\nrunner: {dtype: fp8}\n", "s.yaml:6:1", "'dtype'");
     refused(HEAD "  frames: 4\n  compressor: none\nrunnner: {}\n", "s.yaml:6:1", "did you mean 'runner'?");
     refused("axes: {benchmark: videomme, frames: 1, compressor: none}\n", "s.yaml", "no 'model'");
+    refused("model: x\naxes: {benchmark: longvideobench_val_i, frames: 16, compressor: none}\n", "s.yaml:2",
+            "puts frames between subtitles, and runner native shows them in one piece; ask longvideobench_val_v");
+    refused("model: x\naxes: {benchmark: {name: videomme, exclud: x}, frames: 1, compressor: none}\n", "s.yaml:2", "did you mean 'exclude'?");
+    refused("model: x\nprofile: official\naxes: {benchmark: nextqa_mc_test, frames: 1, compressor: none}\n", "s.yaml:3",
+            "profile official has no protocol for benchmark nextqa_mc_test");
     refused("model: x\naxes: {benchmark: videomee, frames: 1, compressor: none}\n", "s.yaml:2", "did you mean 'videomme'?");
 }
 
@@ -126,6 +131,25 @@ static struct sweep bound(void)
     if (load(&sweep, HEAD "  frames: [4, 8]\n  compressor: none\n", &err) || sweep_load_manifests(&sweep, &err) || sweep_bind(&sweep, &facts, &err))
         fail_msg("%s", err.text);
     return sweep;
+}
+
+/* What is left out is part of every cell's identity, and paths are beside the sweep file. */
+static void test_exclusion_makes_other_cells(void **state)
+{
+    (void)state;
+    struct sweep whole = bound(), part;
+    struct err err = {0};
+    static const struct runner_facts facts = {.model_digest = "m", .isa = "i", .pooling = "bilinear", .newline = "grid", .repetition_penalty = 1};
+    put("left-out", "002-1\n001-2\n");
+    if (load(&part, "model: somewhere\naxes:\n  benchmark: {name: videomme, manifest: m.json, exclude: left-out}\n  frames: [4, 8]\n"
+                    "  compressor: none\n", &err) ||
+        sweep_load_manifests(&part, &err) || sweep_bind(&part, &facts, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(part.benchmarks[0].manifest.n_samples, 4);
+    assert_int_equal(part.benchmarks[0].manifest.n_videos, 2);
+    assert_string_not_equal(part.cells[0].run.cell.digest, whole.cells[0].run.cell.digest);
+    sweep_free(&whole);
+    sweep_free(&part);
 }
 
 static size_t wanted_of(const struct sweep *sweep, const bool *const *done, const struct plan_options *options, size_t *jobs)
@@ -244,10 +268,12 @@ static int make_folder(void **state)
 static int drop_folder(void **state)
 {
     (void)state;
-    char manifest[160];
-    snprintf(manifest, sizeof manifest, "%s/m.json", folder);
-    unlink(manifest);
-    unlink(path);
+    static const char *const names[] = {"m.json", "left-out", "s.yaml"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char file[160];
+        snprintf(file, sizeof file, "%s/%s", folder, names[i]);
+        unlink(file);
+    }
     return rmdir(folder);
 }
 
@@ -258,6 +284,7 @@ int main(void)
         cmocka_unit_test(test_set_changes_the_file),         cmocka_unit_test(test_jobs_are_videos),
         cmocka_unit_test(test_what_is_stored_is_not_planned), cmocka_unit_test(test_unknown_sample_is_refused),
         cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_exclusion_makes_other_cells),
     };
     return cmocka_run_group_tests_name("sweep", tests, make_folder, drop_folder);
 }

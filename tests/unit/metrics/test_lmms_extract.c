@@ -78,7 +78,8 @@ static int options_of(const struct json *line, const char **options)
 static void check_reply(const struct json *line, void *context)
 {
     struct rule *rule = context;
-    const char *options[MOST_LETTERS], *expected = json_string(json_get(line, "extracted")), *letters = json_string(json_get(line, "letters"));
+    const char *options[MOST_LETTERS], *expected = json_string(json_get(line, "extracted"));
+    const char *letters = json_string(json_get(line, "letters"));
     int n = options_of(line, options), n_letters = letters ? (int)strlen(letters) : n ? n : rule->n_letters;
     char *reply = stripped(json_string(json_get(line, "response")));
     int found = extract_letter(rule->extractor, reply, n_letters, n ? options : NULL), letter = found;

@@ -107,11 +107,13 @@ static void older_store_is_brought_up(void **state)
         "INSERT INTO video VALUES (1, 1, 'v', 'v.mp4', 0, 0, 0, -1, -1);"
         "INSERT INTO sample SELECT value, 1, 'q' || value, value, 1, 'q', 0, 't', NULL, NULL, NULL FROM json_each('[0, 1, 2, 3]');"
         "INSERT INTO run VALUES (1, 'c', 's', '{}', '', 'b', '{}', 'h', 'cpu', 'now', NULL, NULL);"
-        "INSERT INTO cell VALUES (1, 'c', 1, 1, 'lmms-0.3.4', 4, 'uniform', 'none', '{}', 'none', 'none', 384, 'grid', 'qwen_1_5', 'default', 0, 1, 16,"
+        "INSERT INTO cell VALUES (1, 'c', 1, 1, 'lmms-0.3.4', 4, 'uniform', 'none', '{}', 'none', 'none', 384, 'grid', 'qwen_1_5', "
+            "'default', 0, 1, 16,"
         "  'f32', 'mock', 'none', 'b', 0, 1);"
         "INSERT INTO answer (cell_id, sample_id, run_id, status, raw, correct, answered_at) VALUES (1, 0, 1, 'ok', 'A', 1, 'now'),"
         "  (1, 1, 1, 'no_answer', '', 0, 'now'), (1, 2, 1, 'no_answer', 'x', 0, 'now'), (1, 3, 1, 'timeout', NULL, 0, 'now');"
-        "INSERT INTO cost (answer_id, frames, frames_encoded, tokens_before, tokens_marker_before, tokens_visual, tokens_marker, tokens_text,"
+        "INSERT INTO cost (answer_id, frames, frames_encoded, tokens_before, tokens_marker_before, tokens_visual, tokens_marker, "
+            "tokens_text,"
         "  tokens_generated, tokens_prefilled) SELECT id, 4, 4, 8, 1, 7, 1, 1, 1, 9 FROM answer;";
     char *message = NULL;
     if (sqlite3_exec(db, rows, NULL, NULL, &message) != SQLITE_OK)
