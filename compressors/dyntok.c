@@ -10,6 +10,7 @@
 #include "core/dtype.h"
 
 #include <math.h>
+#include <string.h>
 
 enum { THRESHOLD, TARGET_RATIO, GROUPS, PER, DIRECTION, SIMILARITY, X_POOL, X_LAYER, COMPARISON, SIMILARITY_DTYPE, MEAN_DTYPE, MARKER,
        POSITIONS, SIZE_BIAS };
@@ -400,6 +401,44 @@ static int tokens(const double *values, const struct vid_view *video, const stru
     return 0;
 }
 
+/* ---- what a video is like ------------------------------------------------------------------------------------------------ */
+
+/* What a threshold meets on this video (models.md 6.5): how alike neighbours are, and what became of them. */
+static int measure(const double *values, const struct vid_view *video, struct arena *arena, struct measure *out, int *n, struct err *err)
+{
+    struct links links;
+    struct tok_plan plan;
+    int rc = find_links(values, video, arena, &links, err);
+    if (rc || (rc = tokens(values, video, NULL, NULL, arena, &plan, err)))
+        return rc;
+    size_t cells = (size_t)video->T * (size_t)video->pooled.h * (size_t)video->pooled.w, count = 0, held = 0, largest = 0;
+    double sum = 0, squares = 0;
+    for (size_t i = 0; i < cells * LINK_KINDS; i++) {
+        float similarity = links.of[i % LINK_KINDS][i / LINK_KINDS];
+        if (isnan(similarity))
+            continue;
+        count++;
+        held += holds(values, similarity);
+        sum += (double)similarity;
+        squares += (double)similarity * (double)similarity;
+    }
+    for (size_t i = 0; i < plan.n_tok; i++)
+        largest = plan.tok[i].size > largest ? plan.tok[i].size : largest;
+    double mean = count ? sum / (double)count : NAN;
+    const struct measure measures[] = {
+        {"links", (double)count},
+        {"mean cosine of linked tokens", mean},
+        {"standard deviation of these cosines", count ? sqrt(fmax(0, squares / (double)count - mean * mean)) : NAN},
+        {"share of links above the threshold", count ? (double)held / (double)count : NAN},
+        {"groups per frame", (double)plan.n_tok / video->T},
+        {"tokens per group", (double)cells / (double)plan.n_tok},
+        {"tokens in the largest group", (double)largest},
+    };
+    *n = sizeof measures / sizeof *measures;
+    memcpy(out, measures, sizeof measures);
+    return 0;
+}
+
 /* ---- planning ------------------------------------------------------------------------------------------------------------ */
 
 /* Groups per frame between the least that links can reach and all, and the markers that stay. */
@@ -451,5 +490,6 @@ const struct compressor compressor_dyntok = {
     .domain = domain_pooled,
     .check = check,
     .tokens = tokens,
+    .measure = measure,
     .expected_ratio = expected_ratio,
 };

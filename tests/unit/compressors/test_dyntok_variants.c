@@ -382,6 +382,33 @@ static void test_patches_face_each_other(void **state)
     arena_free(&arena);
 }
 
+static void test_measures_by_hand(void **state)
+{
+    (void)state;
+    static const char cells[] = "aab" "bbb"; /* links: 1 0 1 1 */
+    static const struct { const char *name; double value; } wanted[] = {
+        {"links", 4}, {"mean cosine of linked tokens", 0.75}, {"standard deviation of these cosines", 0.4330127}, {"share of links above the threshold", 0.75},
+        {"groups per frame", 3}, {"tokens per group", 2}, {"tokens in the largest group", 3}};
+    const struct compressor *dyntok = compressor_find("dyntok");
+    struct arena arena = {0};
+    struct measure measures[COMPRESSOR_MOST_MEASURES];
+    double values[COMPRESSOR_MOST_OPTIONS];
+    struct err err = {0};
+    int n;
+    float X[6 * DX] = {0};
+    for (int i = 0; i < 6; i++)
+        X[i * DX + (cells[i] - 'a')] = 1;
+    struct vid_view video = plain_video(1, 2, 3, X);
+    resolve_options(dyntok, "{}", values);
+    assert_int_equal(dyntok->measure(values, &video, &arena, measures, &n, &err), 0);
+    assert_int_equal(n, 7);
+    for (int i = 0; i < 7; i++) {
+        assert_string_equal(measures[i].name, wanted[i].name);
+        assert_true(fabs(measures[i].value - wanted[i].value) < 1e-6);
+    }
+    arena_free(&arena);
+}
+
 static void test_size_bias_is_asked_for(void **state)
 {
     (void)state;
@@ -449,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_time_reversal_mirrors_the_partition),
         cmocka_unit_test(test_rows_and_channels_may_change_places),
         cmocka_unit_test(test_patches_face_each_other),
+        cmocka_unit_test(test_measures_by_hand),
         cmocka_unit_test(test_size_bias_is_asked_for),
         cmocka_unit_test(test_options_that_contradict),
         cmocka_unit_test(test_expected_ratio_of_exact_groups),
