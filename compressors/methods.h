@@ -18,6 +18,7 @@ extern const struct compressor compressor_vidcom2;
 extern const struct compressor compressor_fastvid;
 extern const struct compressor compressor_holitom;
 extern const struct compressor compressor_prunevid;
+extern const struct compressor compressor_scissor;
 extern const struct compressor compressor_dyntok;
 extern const struct compressor compressor_pool;
 extern const struct compressor compressor_uniform;

@@ -47,6 +47,7 @@ static void test_keeping_everything(void **state)
         {"visionzip", "{\"dominant\": 65536, \"contextual\": 0}"},
         {"holitom", "{\"keep\": 1, \"tau\": 2}"},
         {"prunevid", "{\"tau\": 2, \"least\": 65536}"},
+        {"scissor", "{\"threshold\": 2}"},
         {"divprune", "{\"keep\": 1}"},
         {"divprune", "{\"keep\": 1, \"per\": \"frame\"}"},
     };
@@ -281,6 +282,24 @@ static void test_holitom_still_video(void **state)
     }
 }
 
+/* ---- scissor ------------------------------------------------------------------------------------------------------------- */
+
+/* Everything linked is one token, the mean of all; more is left at a higher threshold, at the ends of its range. */
+static void test_scissor_ends(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct vid_view video = random_video(12, 3, 5, 5, POOL_NONE, FEATURES_RANDOM, &arena);
+    struct tok_plan one = plan_with("scissor", "{\"threshold\": -2}", &video, NULL, NEWLINE_NO, &arena);
+    assert_int_equal(one.n_tok, 1);
+    assert_int_equal(one.tok[0].size, 75);
+    for (size_t i = 0; i < one.n_taps; i++)
+        assert_true(fabsf(one.taps[i].w - 1 / 75.0f) < 1e-6f);
+    video = random_video(12, 3, 5, 5, POOL_NONE, FEATURES_EQUAL, &arena);
+    assert_int_equal(plan_with("scissor", "{}", &video, NULL, NEWLINE_NO, &arena).n_tok, 1);
+    arena_free(&arena);
+}
+
 /* ---- what the plan command says ------------------------------------------------------------------------------------------ */
 
 /* Ratios said to be exact are. */
@@ -329,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_fastvid_golden_split),
         cmocka_unit_test(test_fastvid_positions),
         cmocka_unit_test(test_holitom_still_video),
+        cmocka_unit_test(test_scissor_ends),
         cmocka_unit_test(test_expected_ratios),
     };
     return cmocka_run_group_tests_name("baselines", tests, NULL, NULL);

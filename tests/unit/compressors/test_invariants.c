@@ -280,6 +280,7 @@ static const struct { const char *name, *options; unsigned claims; } claims[] = 
     {"fastvid", "{\"keep\": 0.3, \"segments\": 2, \"program\": \"video\"}", UNIT_ROWS},
     {"holitom", "{\"keep\": 0.3, \"tau\": 0.3, \"density\": 0.5}", UNIT_ROWS},
     {"prunevid", "{\"tau\": 0.3}", PARTITION | UNIT_ROWS | MEANS},
+    {"scissor", "{\"threshold\": 0.4}", UNIT_ROWS},
     {"visionzip", "{\"keep\": 0.3}", PARTITION | EACH_FRAME | COSINES},
     {"visionzip", "{\"keep\": 0.3, \"merge\": \"mean\"}", PARTITION | UNIT_ROWS | MEANS | EACH_FRAME | COSINES},
     {"visionzip", "{\"dominant\": 5, \"contextual\": 2, \"grid\": \"raw\"}", PARTITION | EACH_FRAME | COSINES},

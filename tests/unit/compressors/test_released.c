@@ -13,6 +13,7 @@ static const char *const fixtures[] = {
     "fastvid",
     "holitom",
     "prunevid",
+    "scissor",
 };
 
 enum { DX = 10, D = 12, DK = 6 };
