@@ -21,8 +21,9 @@
 static const struct cli_option options[] = {
     {"store", "FILE", "results.sqlite", "the SQLite file of answers; made if it is not there", false},
     {"benchmark", "NAME", NULL, "what the logs are of: a name of 'toksweep list benchmarks'", false},
-    {"manifest", "PATH", NULL, "its manifest", false},
+    {"manifest", "PATH", NULL, "its manifest (looked for in the Hub's cache and below HF_HOME)", false},
     {"videos", "FOLDER", NULL, "where its videos are (beside the manifest); none needs to be there", false},
+    {"subtitles", "FOLDER", NULL, "where its subtitles are, if it has some (beside the videos)", false},
     {"model", "NAME", NULL, "who answered: a Hub id, or what you call it", false},
     {"profile", "NAME", "toksweep", "how the replies are scored: a name of 'toksweep list profiles'", false},
     {"frames", "N", "0", "most frames that were shown; 0: not known", false},
@@ -57,12 +58,11 @@ static int required(const struct cli_args *args, const char *name, const char **
     return *out && **out ? 0 : err_set(err, ERR_CONFIG, "--%s is missing; see 'toksweep help import'", name);
 }
 
-static int read_names(struct import *import, const char **manifest, struct err *err)
+static int read_names(struct import *import, struct err *err)
 {
     const char *benchmark, *profile = cli_text(import->args, "profile");
     int rc;
-    if ((rc = required(import->args, "benchmark", &benchmark, err)) || (rc = required(import->args, "manifest", manifest, err)) ||
-        (rc = required(import->args, "model", &import->cell.model, err)))
+    if ((rc = required(import->args, "benchmark", &benchmark, err)) || (rc = required(import->args, "model", &import->cell.model, err)))
         return rc;
     import->benchmark = benchmark_find(benchmark);
     import->profile = profile_find(profile);
@@ -74,12 +74,23 @@ static int read_names(struct import *import, const char **manifest, struct err *
     return import->protocol ? 0 : err_set(err, ERR_CONFIG, "profile '%s' has no %s; see 'toksweep list profiles'", profile, benchmark);
 }
 
+static int read_manifest(struct import *import, struct err *err)
+{
+    const struct cli_args *args = import->args;
+    struct manifest_source source = {.path = cli_text(args, "manifest"), .videos = cli_text(args, "videos"),
+                                     .subtitles = cli_text(args, "subtitles")};
+    benchmark_locate(&source, import->benchmark, NULL, &import->arena);
+    if (!source.path)
+        return err_set(err, ERR_CONFIG, "--manifest is missing: %s is neither in the Hub's cache nor below HF_HOME",
+                       import->benchmark->name);
+    return manifest_load(&import->manifest, import->benchmark, &source, err);
+}
+
 static int read_files(struct import *import, struct err *err)
 {
-    struct manifest_source source = {.videos = cli_text(import->args, "videos")};
-    int rc = read_names(import, &source.path, err);
+    int rc = read_names(import, err);
     if (!rc)
-        rc = manifest_load(&import->manifest, import->benchmark, &source, err);
+        rc = read_manifest(import, err);
     for (int i = 0; i < import->args->n_operands && !rc; i++) {
         rc = sample_log_load(&import->logs[i], import->args->operands[i], err);
         import->n_logs += rc == 0;
@@ -166,7 +177,8 @@ static int find_form(struct import *import, struct err *err)
         rc = fits_form(import, form, &fits, &n_prompts, err);
         import->form = fits ? form : -1;
     }
-    if (!rc && n_prompts && import->form < 0)
+    bool depends = import->benchmark->needs_header || import->benchmark->interleaves; /* on more than the manifest */
+    if (!rc && n_prompts && import->form < 0 && !depends)
         log_say(LOG_NOTE, "the prompts of the log are not those that profile %s makes of the manifest; they are kept as they are",
                 import->profile->name);
     return rc;

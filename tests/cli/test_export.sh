@@ -100,6 +100,16 @@ sort own.jsonl >expected
 sort out >found
 assert_same_file 'a log with prompts of its own' expected found
 
+# Prompts that depend on more than the manifest are kept, and nothing is said of them.
+for benchmark in videomme_w_subtitle longvideobench_val_i; do
+    printf '{"doc_id": 0, "filtered_resps": "A", "input": "subtitles of %s"}\n' $benchmark >s_samples_$benchmark.jsonl
+    assert_status 0 import s_samples_$benchmark.jsonl --store subtitles --benchmark $benchmark --model m --profile lmms-head \
+        --manifest "$source/tests/fixtures/lmms/manifests/$benchmark.parquet" --subtitles "$source/tests/fixtures/lmms/subtitles" --label $benchmark
+    grep -q prompts err && fail "prompts of $benchmark: $(cat err)"
+    assert_status 0 export subtitles lmms-eval-samples --cell $benchmark --out -
+    assert_contains out "\"input\": \"subtitles of $benchmark\""
+done
+
 # What lmms-eval says of a video that it cannot read is no answer.
 sed 's/"filtered_resps": "[^"]*"/"filtered_resps": "Video \/data\/A.mp4 can not load, check the source"/' half.jsonl >unread.jsonl
 assert_status 0 import unread.jsonl --store unread --benchmark videomme --manifest videomme.json --model m
@@ -140,7 +150,7 @@ refuses 3 "is a log of task 'mlvu_dev', which is none of videomme" "$(log_of lmm
 refuses 3 "cannot open 'nowhere.jsonl'" nowhere.jsonl
 refuses 3 "is not a file" "$logs"
 assert_error 2 '--benchmark is missing' import "$log"
-assert_error 2 '--manifest is missing' import "$log" --benchmark videomme
+assert_error 2 "--manifest is missing: videomme is neither in the Hub's cache nor below HF_HOME" import "$log" --benchmark videomme --model m
 assert_error 2 '--model is missing' import "$log" --benchmark videomme --manifest videomme.json
 assert_error 2 "no benchmark 'videomm'" import "$log" --benchmark videomm --manifest videomme.json --model m
 assert_error 2 "no profile 'x'" import "$log" --benchmark videomme --manifest videomme.json --model m --profile x
