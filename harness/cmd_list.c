@@ -5,6 +5,7 @@
 #include "engine/kernels/cuda/cards.h"
 #include "engine/kernels/kernels.h"
 #include "plots/plot.h"
+#include "results/export.h"
 #include "runners/runner.h"
 #include "datasets/manifest.h"
 
@@ -109,6 +110,13 @@ static void list_figures(void)
         printf("%-16s %s\n", figure->name, figure->summary);
 }
 
+static void list_formats(void)
+{
+    const struct export_format *format;
+    for (int i = 0; (format = export_format_at(i)); i++)
+        printf("%-22s %s (%s)\n", format->name, format->summary, format->benchmark ? format->benchmark : "benchmarks of lmms-eval");
+}
+
 static void list_axes(void)
 {
     printf("benchmark   names of 'toksweep list benchmarks', or {name, manifest, videos, subtitles, exclude}\n"
@@ -122,7 +130,7 @@ static void list_axes(void)
 
 static const struct { const char *name; void (*print)(void); } lists[] = {
     {"compressors", list_compressors}, {"benchmarks", list_benchmarks}, {"profiles", list_profiles}, {"runners", list_runners},
-    {"devices", list_devices_and_cards}, {"figures", list_figures},       {"axes", list_axes},
+    {"devices", list_devices_and_cards}, {"figures", list_figures},       {"formats", list_formats},   {"axes", list_axes},
 };
 
 static int list(const struct cli_args *args, struct err *err)
@@ -135,8 +143,8 @@ static int list(const struct cli_args *args, struct err *err)
             lists[i].print();
             return EXIT_DONE;
         }
-    return err_set(err, ERR_CONFIG, "nothing to list by the name '%s'; there are compressors, benchmarks, profiles, runners, devices, figures, axes",
-                   args->operands[0]);
+    return err_set(err, ERR_CONFIG, "nothing to list by the name '%s'; there are compressors, benchmarks, profiles, runners, devices, "
+                   "figures, formats, axes", args->operands[0]);
 }
 
 const struct cli_command command_list = {
@@ -144,7 +152,7 @@ const struct cli_command command_list = {
     .operands = "WHAT",
     .least_operands = 1,
     .most_operands = 1,
-    .summary = "lists compressors, benchmarks, profiles, runners, devices, figures or axes",
+    .summary = "lists compressors, benchmarks, profiles, runners, devices, figures, formats or axes",
     .options = options,
     .run = list,
 };
