@@ -48,6 +48,7 @@ static void test_keeping_everything(void **state)
         {"holitom", "{\"keep\": 1, \"tau\": 2}"},
         {"prunevid", "{\"tau\": 2, \"least\": 65536}"},
         {"scissor", "{\"threshold\": 2}"},
+        {"sttm", "{\"layer\": 0, \"spatial\": 2, \"temporal\": 0}"},
         {"divprune", "{\"keep\": 1}"},
         {"divprune", "{\"keep\": 1, \"per\": \"frame\"}"},
     };
@@ -300,6 +301,83 @@ static void test_scissor_ends(void **state)
     arena_free(&arena);
 }
 
+/* ---- sttm ---------------------------------------------------------------------------------------------------------------- */
+
+/* Every token of `fine` lies in one of `coarse`. */
+static void expect_refined(const struct tok_plan *coarse, const struct tok_plan *fine, size_t n, struct arena *arena)
+{
+    uint32_t *of = arena_alloc(arena, n, sizeof *of);
+    for (size_t i = 0; i < coarse->n_tok; i++)
+        for (uint32_t k = coarse->tok[i].row0; k < coarse->tok[i].row1; k++)
+            of[coarse->taps[k].src] = (uint32_t)i;
+    for (size_t i = 0; i < fine->n_tok; i++)
+        for (uint32_t k = fine->tok[i].row0; k < fine->tok[i].row1; k++)
+            assert_int_equal(of[fine->taps[k].src], of[fine->tok[i].rep]);
+}
+
+static void test_sttm_spatial_thresholds_refine(void **state)
+{
+    (void)state;
+    static const char *const options[] = {"{\"layer\": 0, \"temporal\": 0, \"root\": 0, \"spatial\": -2}",
+                                          "{\"layer\": 0, \"temporal\": 0, \"root\": 0, \"spatial\": 0.3}",
+                                          "{\"layer\": 0, \"temporal\": 0, \"root\": 0, \"spatial\": 0.6}",
+                                          "{\"layer\": 0, \"temporal\": 0, \"root\": 0, \"spatial\": 0.9}"};
+    for (uint64_t seed = 0; seed < 8; seed++) {
+        struct arena arena = {0};
+        struct vid_view video = random_video(seed, 2, 14, 14, POOL_NONE, FEATURES_RANDOM, &arena);
+        struct tok_plan plan[4];
+        for (int i = 0; i < 4; i++)
+            plan[i] = plan_with("sttm", options[i], &video, NULL, NEWLINE_NO, &arena);
+        assert_int_equal(plan[0].n_tok, 2 * 4); /* the largest blocks */
+        for (int i = 0; i < 3; i++) {
+            assert_true(plan[i].n_tok <= plan[i + 1].n_tok);
+            expect_refined(&plan[i], &plan[i + 1], 2 * 196, &arena);
+        }
+        arena_free(&arena);
+    }
+}
+
+/* Before a layer it makes of hidden rows what it makes of features, and leaves markers where they are. */
+static void test_sttm_between_layers(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct vid_view video = random_video(13, 3, 7, 7, POOL_NONE, FEATURES_RANDOM, &arena);
+    const struct compressor *sttm = compressor_find("sttm");
+    struct tok_plan wanted = plan_with("sttm", "{\"layer\": 0, \"spatial\": 0.4}", &video, NULL, NEWLINE_NO, &arena);
+    struct tok_plan all = plan_with("none", "{}", &video, NULL, NEWLINE_GRID, &arena);
+    size_t d = (size_t)video.pooled.d;
+    float *hidden = arena_alloc(&arena, all.n_tok * d, sizeof *hidden);
+    for (size_t i = 0; i < all.n_tok; i++)
+        if (all.tok[i].kind == TOK_VISUAL)
+            memcpy(hidden + i * d, video.pooled.H + all.tok[i].rep * d, d * sizeof *hidden);
+    struct layer_view view = {.layer = 2, .n_layers = 4, .T = 3, .h = 7, .w = 7, .n = all.n_tok, .tok = all.tok, .d = (int)d, .hidden = hidden};
+    struct layer_plan plan = {0};
+    struct layer_want want = {0};
+    double values[COMPRESSOR_MOST_OPTIONS];
+    struct err err = {0};
+    resolve_options(sttm, "{\"spatial\": 0.4}", values);
+    assert_int_equal(compressor_roles(sttm, values), ROLE_LAYER);
+    sttm->want(values, NULL, 2, POINT_PRE, 4, &want);
+    assert_true(want.call && want.hidden && !want.question && want.rows == ROWS_NONE);
+    assert_int_equal(sttm->layer(values, POINT_PRE, &view, &arena, &plan, &err), 0);
+    assert_int_equal(plan.merge.n_tok, wanted.n_tok + 21);
+    for (size_t i = 0, k = 0; i < plan.merge.n_tok; i++) {
+        const struct out_tok *tok = &plan.merge.tok[i];
+        if (tok->kind != TOK_VISUAL)
+            continue;
+        const struct out_tok *like = &wanted.tok[k++];
+        assert_int_equal(tok->rep, like->rep);
+        assert_int_equal(tok->size, like->size);
+        assert_int_equal(taps_of(tok), taps_of(like));
+        for (uint32_t j = 0; j < taps_of(tok); j++) {
+            assert_int_equal(all.tok[plan.merge.taps[tok->row0 + j].src].rep, wanted.taps[like->row0 + j].src);
+            assert_true(plan.merge.taps[tok->row0 + j].w == wanted.taps[like->row0 + j].w);
+        }
+    }
+    arena_free(&arena);
+}
+
 /* ---- what the plan command says ------------------------------------------------------------------------------------------ */
 
 /* Ratios said to be exact are. */
@@ -349,6 +427,8 @@ int main(void)
         cmocka_unit_test(test_fastvid_positions),
         cmocka_unit_test(test_holitom_still_video),
         cmocka_unit_test(test_scissor_ends),
+        cmocka_unit_test(test_sttm_spatial_thresholds_refine),
+        cmocka_unit_test(test_sttm_between_layers),
         cmocka_unit_test(test_expected_ratios),
     };
     return cmocka_run_group_tests_name("baselines", tests, NULL, NULL);

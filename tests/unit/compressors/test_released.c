@@ -14,6 +14,7 @@ static const char *const fixtures[] = {
     "holitom",
     "prunevid",
     "scissor",
+    "sttm",
 };
 
 enum { DX = 10, D = 12, DK = 6 };
