@@ -8,6 +8,7 @@
 extern const struct compressor compressor_fastv;
 extern const struct compressor compressor_pyramiddrop;
 extern const struct compressor compressor_dycoke;
+extern const struct compressor compressor_dytok;
 
 /* before it */
 extern const struct compressor compressor_none;

@@ -15,7 +15,7 @@ static const struct compressor *const compressors[] = {
     &compressor_none, &compressor_dyntok, &compressor_pool, &compressor_uniform, &compressor_random,
     &compressor_dynamic_vlm, &compressor_slowfast, &compressor_tome, &compressor_vqtoken,
 
-    &compressor_fastv, &compressor_pyramiddrop, &compressor_dycoke,
+    &compressor_dytok, &compressor_fastv, &compressor_pyramiddrop, &compressor_dycoke,
 };
 
 enum { N_COMPRESSORS = sizeof compressors / sizeof *compressors };

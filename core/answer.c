@@ -10,6 +10,6 @@ const char *answer_status_name(enum answer_status status)
 
 const char *stage_name(enum stage stage)
 {
-    static const char *const names[STAGES] = {"open", "decode", "resize", "vision", "compress", "prefill", "generate"};
+    static const char *const names[STAGES] = {"open", "decode", "resize", "vision", "guide", "compress", "prefill", "generate"};
     return names[stage];
 }

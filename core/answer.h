@@ -23,7 +23,7 @@ enum answer_status {
 const char *answer_status_name(enum answer_status status); /* "ok", "no_answer", ... */
 
 /* Stages whose time is counted, in the order of the work. */
-enum stage { STAGE_OPEN, STAGE_DECODE, STAGE_RESIZE, STAGE_VISION, STAGE_COMPRESS, STAGE_PREFILL, STAGE_GENERATE, STAGES };
+enum stage { STAGE_OPEN, STAGE_DECODE, STAGE_RESIZE, STAGE_VISION, STAGE_GUIDE, STAGE_COMPRESS, STAGE_PREFILL, STAGE_GENERATE, STAGES };
 
 const char *stage_name(enum stage stage); /* "open", "decode", ... */
 
@@ -38,7 +38,11 @@ struct cost {
     int32_t tokens_marker;    /* row, frame and end markers that entered it */
     int32_t tokens_text;      /* text ids of the prompt */
     int32_t tokens_generated;
-    int32_t tokens_prefilled; /* paid: rows run through the language model before generating */
+    int32_t tokens_prefilled; /* paid: rows run through the language model before generating; through some layers only: in part */
+    int32_t tokens_guide;     /* rows that a guide's language model ran through for the frames' budgets; 0 without one */
+    int32_t shared_layers;    /* layers whose part of the visual prefix is the same for all questions on the video */
+    double tokens_mean;       /* visual tokens per layer of the language model, markers counted, mean over the layers; 0 if not known */
+    double tokens_cached;     /* of these, what the first step of generation sees in the cache */
     double alone_ms[STAGES], paid_ms[STAGES];
     int64_t peak_bytes;       /* planned memory of the video's work; 0 if not known */
     double joules;            /* NaN where the machine does not report them */

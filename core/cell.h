@@ -32,6 +32,7 @@ struct cell { /* strings belong to the sweep */
     const char *runner;           /* "native", "mock" */
     const char *isa;              /* name of the kernel table */
     const char *model_digest;     /* config, tokenizer and tensor bytes */
+    const char *assistant_digest; /* the same of the checkpoint that guides its allocator; NULL: none does */
     const char *manifest_digest;
     const char *build_digest;     /* sources that can change a number; DESIGN 7 */
 

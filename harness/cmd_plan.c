@@ -176,7 +176,7 @@ static int find_shape(struct estimate *estimate, struct err *err)
     struct err missing = {0};
     const char *folder;
     struct sweep *sweep = &estimate->sweep;
-    if (!sweep_model_folder(sweep, &estimate->arena, &folder, &missing))
+    if (!sweep_model_folder(sweep, sweep->model, &estimate->arena, &folder, &missing))
         return model_shape_load(&estimate->shape, folder, err);
     if (model_shape_published(&estimate->shape, sweep->model)) {
         estimate->published = true;

@@ -141,9 +141,11 @@ static void print_progress(const struct schedule_progress *progress, void *conte
 static int open_runner(struct run *run, struct err *err)
 {
     struct sweep *sweep = &run->sweep;
-    const char *folder = sweep->model;
-    int rc = sweep->runner->opens_checkpoint ? sweep_model_folder(sweep, &run->arena, &folder, err) : 0;
-    struct runner_options how = {.model = folder, .dtype = sweep->dtype, .isa = sweep->isa, .device = sweep->device, .extra = sweep->runner_config};
+    const char *folder = sweep->model, *assistant = sweep->assistant;
+    int rc = sweep->runner->opens_checkpoint ? sweep_model_folder(sweep, sweep->model, &run->arena, &folder, err) : 0;
+    if (!rc && assistant && sweep->runner->opens_checkpoint)
+        rc = sweep_model_folder(sweep, sweep->assistant, &run->arena, &assistant, err);
+    struct runner_options how = {.model = folder, .assistant = assistant, .dtype = sweep->dtype, .isa = sweep->isa, .device = sweep->device, .extra = sweep->runner_config};
     return rc ? rc : sweep->runner->open(&run->runner, &how, &run->facts, err);
 }
 

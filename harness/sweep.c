@@ -548,9 +548,27 @@ static int refuse_twins(const struct sweep *sweep, struct err *err)
     return 0;
 }
 
+/* Whether the assistant can change the cell's numbers. */
+static bool wants_assistant(const struct run_cell *run)
+{
+    const struct method *allocator = methods_find(run->methods, run->n_methods, ROLE_ALLOCATE);
+    int first, last;
+    return allocator && allocator->compressor->guide(allocator->values, 1, &first, &last) == GUIDE_ASSISTANT;
+}
+
+static int refuse_missing_assistant(const struct sweep *sweep, struct err *err)
+{
+    for (size_t i = 0; i < sweep->n_cells && !sweep->assistant && sweep->runner->opens_checkpoint; i++)
+        if (wants_assistant(&sweep->cells[i].run))
+            return config_err(sweep->config, sweep->cells[i].at, err,
+                              "'%s' is guided by an assistant, and the sweep names none; write assistant: MODEL beside model, or guide: self",
+                              sweep->cells[i].label);
+    return 0;
+}
+
 int sweep_load(struct sweep *out, const char *path, const struct sweep_overrides *overrides, struct err *err)
 {
-    static const char *const known[] = {"name", "model", "runner", "profile", "prompt_form", "conversation", "time_instruction", "max_new_tokens",
+    static const char *const known[] = {"name", "model", "assistant", "runner", "profile", "prompt_form", "conversation", "time_instruction", "max_new_tokens",
                                         "repetition_penalty", "calibration", "axes", NULL};
     struct sweep *sweep = out;
     *sweep = (struct sweep){0};
@@ -567,6 +585,8 @@ int sweep_load(struct sweep *out, const char *path, const struct sweep_overrides
     if (!rc)
         rc = get_string(sweep, root, "model", NULL, &sweep->model, err);
     if (!rc)
+        rc = get_string(sweep, root, "assistant", NULL, &sweep->assistant, err);
+    if (!rc)
         rc = read_runner(sweep, root, overrides, err);
     if (!rc && !sweep->model && sweep->runner->opens_checkpoint)
         rc = config_err(sweep->config, root, err, "the sweep has no 'model'; give a checkpoint folder or a Hub id");
@@ -578,6 +598,8 @@ int sweep_load(struct sweep *out, const char *path, const struct sweep_overrides
         rc = read_axes(sweep, root, overrides, err);
     if (!rc)
         rc = refuse_twins(sweep, err);
+    if (!rc)
+        rc = refuse_missing_assistant(sweep, err);
     if (rc)
         sweep_free(sweep);
     return rc;
@@ -633,6 +655,7 @@ int sweep_bind(struct sweep *sweep, const struct runner_facts *facts, struct err
         cell->repetition_penalty = isnan(cell->repetition_penalty) ? facts->repetition_penalty : cell->repetition_penalty;
         cell->isa = facts->isa;
         cell->model_digest = facts->model_digest;
+        cell->assistant_digest = wants_assistant(&sweep->cells[i].run) ? facts->assistant_digest : NULL;
         cell->manifest_digest = sweep->benchmarks[sweep->cells[i].benchmark].manifest.digest;
         if (!sweep_target(&sweep->cells[i].run))
             cell_identify(cell);
@@ -651,9 +674,8 @@ int sweep_calibrated(struct sweep *sweep, size_t i, double threshold, struct err
     return rc;
 }
 
-int sweep_model_folder(const struct sweep *sweep, struct arena *arena, const char **out, struct err *err)
+int sweep_model_folder(const struct sweep *sweep, const char *model, struct arena *arena, const char **out, struct err *err)
 {
-    const char *model = sweep->model;
     *out = model;
     if (is_folder(model))
         return 0;

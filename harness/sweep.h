@@ -25,6 +25,7 @@ struct sweep {
     struct config *config;
     const char *name;
     const char *model;        /* as written */
+    const char *assistant;    /* as written; NULL: none */
     const struct runner *runner;
     const struct json *runner_config; /* the runner's own keys */
     const char *dtype, *isa, *device;
@@ -67,6 +68,6 @@ int sweep_calibrated(struct sweep *sweep, size_t cell, double threshold, struct 
 struct method *sweep_target(struct run_cell *run);
 
 /* The folder of a model: itself when it is one; a Hub id found in HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub. In `arena`. */
-int sweep_model_folder(const struct sweep *sweep, struct arena *arena, const char **out, struct err *err);
+int sweep_model_folder(const struct sweep *sweep, const char *model, struct arena *arena, const char **out, struct err *err);
 
 #endif

@@ -129,7 +129,10 @@ struct cell_row {
     int64_t n_no_answer;      /* replies without a letter */
     double wilson_low, wilson_high; /* 95 % of accuracy_micro */
     double tokens_before, tokens_visual, tokens_marker, tokens_text, tokens_generated; /* means per answer */
+    double tokens_mean;       /* visual tokens and markers per layer of the language model, mean over its layers */
+    double tokens_cached;     /* of these, what the first step of generation sees in the cache */
     double ratio;             /* (visual + marker) / before: the papers' number, summed over answers */
+    double ratio_mean;        /* tokens_mean / before: the same, unless something acts between the layers */
     double ratio_content;     /* visual / (before - markers before); NaN when the marker layout does not tell the markers before */
     double alone_ms[STAGES], paid_ms[STAGES]; /* means per answer */
 };

@@ -1,6 +1,7 @@
 /* The native runner: the C engine in this process. One job is one walk down the tree of DESIGN 5:
  *
  *   frames -> features (each distinct frame once) -> token plan per cell                        (native_tokens.c)
+ *                    budgets of frames from a guide's attention, where a cell asks for them  -/  (native_guide.c)
  *     -> groups of what goes behind equal visual tokens -> one cached prefix per group
  *       -> one reply per question, given to every cell of the group that wants it               (native_replies.c) */
 #include "runners/native_impl.h"
@@ -10,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-enum { TEXT_ALLOWANCE = 2048 }; /* rows planned for a question before it is tokenized */
 
 double native_now_ms(void)
 {
@@ -52,8 +51,10 @@ static const char *checkpoint_pooling(const struct model_shape *shape)
 static void native_close(void *self)
 {
     struct native *native = self;
-    if (native)
+    if (native) {
         model_close(native->model);
+        model_close(native->assistant);
+    }
     free(native);
 }
 
@@ -71,7 +72,11 @@ static int native_open(void **self, const struct runner_options *options, struct
     struct native *native = calloc(1, sizeof *native);
     if (!native)
         return err_no_memory(err, "the native runner");
-    if ((rc = model_open(&native->model, options->model, kernels, strcmp(options->dtype, "f32") ? DTYPE_BF16 : DTYPE_F32, err))) {
+    enum dtype dtype = strcmp(options->dtype, "f32") ? DTYPE_BF16 : DTYPE_F32;
+    rc = model_open(&native->model, options->model, kernels, dtype, err);
+    if (!rc && options->assistant)
+        rc = model_open(&native->assistant, options->assistant, kernels, dtype, err);
+    if (rc) {
         native_close(native);
         return rc;
     }
@@ -80,9 +85,21 @@ static int native_open(void **self, const struct runner_options *options, struct
     *facts = (struct runner_facts){.model_digest = native->model->digest, .isa = kernels->name, .device = native->device,
                                    .frame_side = shape->vision.image_size, .repetition_penalty = shape->repetition_penalty,
                                    .pooling = checkpoint_pooling(shape), .newline = newline_name(shape->newline),
-                                   .fixed_bytes = native->model->weight_bytes};
+                                   .assistant_digest = native->assistant ? native->assistant->digest : NULL,
+                                   .fixed_bytes = native->model->weight_bytes + (native->assistant ? native->assistant->weight_bytes : 0)};
     *self = native;
     return 0;
+}
+
+static void native_worker_close(void *self, void *worker)
+{
+    struct native_worker *native_worker = worker;
+    (void)self;
+    if (native_worker) {
+        vision_space_free(native_worker->space);
+        vision_space_free(native_worker->assistant_space);
+    }
+    free(native_worker);
 }
 
 static int native_worker_open(void *self, void **worker, int threads, struct err *err)
@@ -94,20 +111,13 @@ static int native_worker_open(void *self, void **worker, int threads, struct err
         return err_no_memory(err, "a worker");
     made->threads = threads;
     int rc = vision_space_new(&made->space, native->model, threads, err);
+    if (!rc && native->assistant)
+        rc = vision_space_new(&made->assistant_space, native->assistant, threads, err);
     if (rc)
-        free(made);
+        native_worker_close(self, made);
     else
         *worker = made;
     return rc;
-}
-
-static void native_worker_close(void *self, void *worker)
-{
-    struct native_worker *native_worker = worker;
-    (void)self;
-    if (native_worker)
-        vision_space_free(native_worker->space);
-    free(native_worker);
 }
 
 static int cell_fits(const struct model_shape *shape, const struct run_cell *run, struct err *err)
@@ -137,7 +147,7 @@ static int native_bytes(void *self, const struct job_cell *cells, size_t n_cells
     int rc = native_grids(&set, model, cells, n_cells, &arena, err);
     size_t most_rows = 0, most_view = 0, most_hooks = 0, context = (size_t)shape->context;
     for (size_t c = 0; c < n_cells && !rc; c++) {
-        if ((rc = cell_fits(shape, cells[c].run, err)))
+        if ((rc = cell_fits(shape, cells[c].run, err)) || (rc = native_guide_check(self, cells[c].run, err)))
             break;
         const struct feature_grid *grid = &set.grids[set.of_cell[c]];
         size_t content, markers, raw = (size_t)(shape->vision.side * shape->vision.side);
@@ -156,6 +166,7 @@ static int native_bytes(void *self, const struct job_cell *cells, size_t n_cells
     most_rows = most_rows + TEXT_ALLOWANCE < context ? most_rows + TEXT_ALLOWANCE : context;
     if (!rc)
         *bytes = features_bytes(shape, model->dtype, n_frames, set.grids, set.n) + most_view + most_hooks +
+                 native_guide_bytes(self, cells, n_cells, n_frames, threads) +
                  most_rows * (size_t)shape->language.width * sizeof(float) +
                  language_state_bytes(shape, model->dtype, most_rows, most_rows, threads) + vision_space_bytes(shape, model->dtype, threads);
     arena_free(&arena);
@@ -167,6 +178,11 @@ static int native_bytes(void *self, const struct job_cell *cells, size_t n_cells
 static int run_cells(struct work *work, struct err *err)
 {
     const struct job *job = work->job;
+    for (size_t c = 0; c < job->n_cells; c++) {
+        int rc = native_time(work, c, err);
+        if (rc)
+            return rc;
+    }
     for (size_t c = 0; c < job->n_cells && !native_must_stop(work); c++) {
         struct err why = {0};
         if (native_prepare(work, c, &why))
@@ -203,6 +219,7 @@ static int native_run(void *self, void *worker, const struct job *job, answer_si
     rc = run_cells(&work, err);
 done:
     features_free(work.features);
+    features_free(work.assistant_features);
     arena_free(&work.arena);
     arena_free(&work.scratch);
     return rc;

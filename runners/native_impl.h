@@ -1,5 +1,5 @@
-/* What the parts of the native runner share: one job on its way. native.c opens and ends it, native_tokens.c goes from frames to token
- * plans, native_replies.c from token plans to answers. */
+/* What the parts of the native runner share: one job on its way. native.c opens and ends it, native_guide.c allots budgets to frames,
+ * native_tokens.c goes from frames to token plans, native_replies.c from token plans to answers. */
 #ifndef TOKSWEEP_RUNNERS_NATIVE_IMPL_H
 #define TOKSWEEP_RUNNERS_NATIVE_IMPL_H
 
@@ -8,14 +8,16 @@
 #include "engine/features.h"
 #include "engine/generate.h"
 
+enum { TEXT_ALLOWANCE = 2048 }; /* rows planned for a question before it is tokenized */
+
 struct native {
-    struct model *model;
+    struct model *model, *assistant; /* assistant: NULL unless the sweep names one */
     char device[160];
 };
 
 struct native_worker {
     int threads;
-    struct vision_space *space;
+    struct vision_space *space, *assistant_space;
 };
 
 /* The grids of features that the cells of a job need. */
@@ -33,9 +35,14 @@ struct token_set {
     double compress_ms, owed_compress_ms; /* owed: to be paid by the first answer on them */
 };
 
+struct guide_pass;
+
 struct cell_work {
     size_t *slots;           /* [n] frame slot of each shown frame */
-    struct token_set *tokens;
+    struct guide_pass *pass; /* of the guide that allots budgets; NULL: none */
+    struct budget *budgets;  /* [n_samples], of questions that are open; NULL without an allocator */
+    struct token_set *tokens; /* one, or where they depend on the question [n_samples] */
+    bool per_question;
     size_t content_before, markers_before;
     const char *time;        /* time instruction or NULL */
     double vision_ms;        /* alone */
@@ -51,7 +58,9 @@ struct work {
     answer_sink *sink;
     void *context;
     struct grid_set grids;
-    struct features *features;
+    struct features *features, *assistant_features; /* the latter NULL until a guide asks */
+    double *assistant_ms;    /* [n_frames] as frame_ms */
+    struct guide_pass *passes;
     struct cell_work *cells;
     bool *open;              /* [n_cells][n_samples] wanted and not yet answered */
     double *frame_ms;        /* [n_frames] encode time, 0: not yet encoded */
@@ -65,6 +74,26 @@ struct work {
 double native_now_ms(void);
 bool native_must_stop(struct work *work);
 
+/* ---- native_guide.c ------------------------------------------------------------------------------------------------------------ */
+
+/* ERR_CONFIG when a cell's allocator lacks its guide, or the guide what it asks for. */
+int native_guide_check(const struct native *native, const struct run_cell *run, struct err *err);
+
+/* Bytes of the guides of a job's cells. */
+size_t native_guide_bytes(const struct native *native, const struct job_cell *cells, size_t n_cells, size_t n_frames, int threads);
+
+/* Runs the guide of a cell with an allocator on all its open questions, unless a cell before it has had the same. */
+int native_guide(struct work *work, size_t c, struct err *err);
+
+/* Why the guide could not read a question: it does not fit its context. NULL: it could. */
+const char *native_guide_refusal(const struct work *work, size_t c, size_t s);
+
+/* The budgets of a cell's frames for a question. */
+int native_budget(struct work *work, size_t c, size_t s, const struct vid_view *video, struct budget *out, struct err *err);
+
+/* Adds the guide's part to the cost of an answer. */
+void native_guide_cost(struct work *work, size_t c, size_t s, struct cost *cost);
+
 /* ---- native_tokens.c ----------------------------------------------------------------------------------------------------------- */
 
 /* The method that chooses a cell's tokens: all of them where it names none. */
@@ -77,7 +106,10 @@ int native_grids(struct grid_set *out, const struct model *model, const struct j
 void native_uncompressed(const struct model_shape *shape, const struct feature_grid *grid, const struct job_cell *cell, size_t *content,
                          size_t *markers);
 
-/* Encodes the frames of a cell that no cell before it has shown, plans its tokens and makes its time instruction. */
+/* Makes the time instruction of a cell that wants one. */
+int native_time(struct work *work, size_t c, struct err *err);
+
+/* Encodes the frames of a cell that no cell before it has shown, allots budgets and plans its tokens. All cells have their times. */
 int native_prepare(struct work *work, size_t c, struct err *err);
 
 /* The tokens on which a cell answers a question. */
@@ -85,7 +117,8 @@ struct token_set *native_tokens(const struct work *work, size_t c, size_t s);
 
 /* ---- native_replies.c ---------------------------------------------------------------------------------------------------------- */
 
-/* Answers everything of a cell that is still open with a failure. */
+/* Answers a question with a failure; and everything of a cell that is still open. */
+void native_fail(struct work *work, size_t c, size_t s, enum answer_status status, const char *message);
 void native_fail_cell(struct work *work, size_t c, const struct err *why);
 
 /* Answers with the token counts alone. */

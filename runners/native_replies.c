@@ -15,8 +15,8 @@ static bool is_open(const struct work *work, size_t c, size_t s)
     return work->open[c * work->job->n_samples + s];
 }
 
-/* What every answer of a cell carries; moves what the cell and its tokens (NULL: there are none) owe onto it. */
-static struct cost cell_cost(struct work *work, size_t c, struct token_set *tokens)
+/* What an answer carries; moves what the cell and its tokens (NULL: there are none) owe onto it. */
+static struct cost cell_cost(struct work *work, size_t c, size_t s, struct token_set *tokens)
 {
     static struct token_set none;
     const struct job *job = work->job;
@@ -48,6 +48,7 @@ static struct cost cell_cost(struct work *work, size_t c, struct token_set *toke
     cell->owed_frames = 0;
     if (tokens)
         tokens->owed_compress_ms = 0;
+    native_guide_cost(work, c, s, &cost);
     return cost;
 }
 
@@ -58,10 +59,10 @@ static void give(struct work *work, size_t c, size_t s, const struct answer *ans
         work->stopped = true;
 }
 
-static void fail(struct work *work, size_t c, size_t s, enum answer_status status, const char *message)
+void native_fail(struct work *work, size_t c, size_t s, enum answer_status status, const char *message)
 {
     struct answer answer = {.status = status, .message = message, .extracted = -1, .margin = NAN,
-                            .cost = cell_cost(work, c, work->cells[c].tokens ? native_tokens(work, c, s) : NULL)};
+                            .cost = cell_cost(work, c, s, work->cells[c].tokens ? native_tokens(work, c, s) : NULL)};
     give(work, c, s, &answer);
 }
 
@@ -74,13 +75,13 @@ void native_fail_cell(struct work *work, size_t c, const struct err *why)
 {
     for (size_t s = 0; s < work->job->n_samples && !work->stopped; s++)
         if (is_open(work, c, s))
-            fail(work, c, s, status_of(why), why->text);
+            native_fail(work, c, s, status_of(why), why->text);
 }
 
 void native_give_plan(struct work *work, size_t c)
 {
     struct token_set *tokens = native_tokens(work, c, 0);
-    struct answer answer = {.status = ANSWER_OK, .extracted = -1, .margin = NAN, .cost = cell_cost(work, c, tokens)};
+    struct answer answer = {.status = ANSWER_OK, .extracted = -1, .margin = NAN, .cost = cell_cost(work, c, 0, tokens)};
     memcpy(answer.tokens_digest, tokens->digest, DIGEST_HEX);
     give(work, c, 0, &answer);
 }
@@ -205,28 +206,43 @@ static int prefill_prefix(struct work *work, struct group *group, const struct p
 
 /* ---- replies ------------------------------------------------------------------------------------------------------------- */
 
+/* What of the visual tokens is left in the language model, and of how many layers questions share them. */
+static void count_layers(const struct work *work, const struct group *group, const struct token_set *tokens, struct cost *cost)
+{
+    bool per_question = work->cells[group->asks[0].c].per_question;
+    cost->tokens_mean = cost->tokens_cached = (double)tokens->plan.n_tok;
+    cost->shared_layers = group->hooks ? hooks_shared_layers(group->hooks) : work->native->model->shape.language.layers;
+    if (group->hooks)
+        hooks_count(group->hooks, &cost->tokens_mean, &cost->tokens_cached);
+    if (per_question)
+        cost->shared_layers = 0;
+}
+
 /* Gives one reply to every cell of the group that asked. The first pays for it. */
 static void share_reply(struct work *work, struct group *group, size_t s, const struct prompt *prompt, const struct reply *reply)
 {
     bool paid = false;
+    size_t layers = (size_t)work->native->model->shape.language.layers;
+    size_t shared = group->hooks ? (size_t)hooks_shared_layers(group->hooks) : layers;
     for (size_t i = 0; i < group->n && !work->stopped; i++) {
         size_t c = group->asks[i].c;
         if (group->asks[i].s != s)
             continue;
         struct token_set *tokens = native_tokens(work, c, s);
         struct answer answer = {.status = ANSWER_OK, .raw = reply->text, .extracted = -1, .margin = reply->margin,
-                                .cost = cell_cost(work, c, tokens)};
+                                .cost = cell_cost(work, c, s, tokens)};
         memcpy(answer.tokens_digest, tokens->digest, DIGEST_HEX);
         answer.cost.tokens_text = (int32_t)(prompt->n_before + prompt->n_after);
         answer.cost.tokens_generated = (int32_t)reply->n_steps;
+        count_layers(work, group, tokens, &answer.cost);
         answer.cost.alone_ms[STAGE_PREFILL] = group->prefix_ms + reply->prefill_ms;
         answer.cost.alone_ms[STAGE_GENERATE] = reply->generate_ms;
         if (!group->prefix_paid) {
-            answer.cost.tokens_prefilled += (int32_t)group->prefix_rows;
+            answer.cost.tokens_prefilled += (int32_t)(group->prefix_rows * shared / layers);
             answer.cost.paid_ms[STAGE_PREFILL] += group->prefix_ms;
         }
         if (!paid) {
-            answer.cost.tokens_prefilled += (int32_t)prompt->n_after;
+            answer.cost.tokens_prefilled += (int32_t)(prompt->n_after + group->prefix_rows * (layers - shared) / layers);
             answer.cost.paid_ms[STAGE_PREFILL] += reply->prefill_ms;
             answer.cost.paid_ms[STAGE_GENERATE] = reply->generate_ms;
         }
@@ -239,7 +255,7 @@ static void share_failure(struct work *work, const struct group *group, size_t s
 {
     for (size_t i = 0; i < group->n && !work->stopped; i++)
         if (group->asks[i].s == s)
-            fail(work, group->asks[i].c, s, status, message);
+            native_fail(work, group->asks[i].c, s, status, message);
 }
 
 /* Refuses the questions that do not fit the context; returns the most rows behind the prefix that the others need. */
@@ -264,6 +280,15 @@ static size_t refuse_too_long(struct work *work, const struct group *group, stru
     return most;
 }
 
+/* The budget that the group's hooks spend on a question: equal for all that ask it. */
+static const struct budget *budget_of(const struct work *work, const struct group *group, size_t s)
+{
+    for (size_t i = 0; i < group->n; i++)
+        if (group->asks[i].s == s && work->cells[group->asks[i].c].budgets)
+            return &work->cells[group->asks[i].c].budgets[s];
+    return NULL;
+}
+
 static int ask_questions(struct work *work, struct group *group, const struct prompt *prompts, struct err *err)
 {
     const struct job *job = work->job;
@@ -277,6 +302,7 @@ static int ask_questions(struct work *work, struct group *group, const struct pr
         if (!prompts[s].n_after)
             continue;
         arena_reset(&arena);
+        options.budget = budget_of(work, group, s);
         if (!group->hooks)
             language_cut(group->state, group->prefix_rows);
         rc = generate(&reply, work->native->model, group->state, prompts[s].after, prompts[s].n_after, group->next_position, &options, &arena,
@@ -337,7 +363,7 @@ int native_answer(struct work *work, struct err *err)
             if (answer_group(work, &group, &why))
                 for (size_t i = 0; i < group.n && !work->stopped; i++)
                     if (is_open(work, asks[i].c, asks[i].s))
-                        fail(work, asks[i].c, asks[i].s, status_of(&why), why.text);
+                        native_fail(work, asks[i].c, asks[i].s, status_of(&why), why.text);
         }
     return 0;
 }

@@ -120,8 +120,7 @@ static uint64_t video_hash(const struct job *job)
 
 struct token_set *native_tokens(const struct work *work, size_t c, size_t s)
 {
-    (void)s;
-    return work->cells[c].tokens;
+    return &work->cells[c].tokens[work->cells[c].per_question ? s : 0];
 }
 
 static int digest_tokens(struct token_set *set, const struct job_cell *shown, struct err *err)
@@ -135,12 +134,13 @@ static int digest_tokens(struct token_set *set, const struct job_cell *shown, st
     return 0;
 }
 
-static int plan_tokens(struct work *work, size_t c, const struct vid_view *view, struct token_set *set, struct err *err)
+static int plan_tokens(struct work *work, size_t c, const struct vid_view *view, const struct budget *budget, struct token_set *set,
+                       struct err *err)
 {
     const struct job_cell *shown = &work->job->cells[c];
     const struct method *tokens = native_token_method(shown->run);
     double start = native_now_ms();
-    int rc = tokens->compressor->tokens(tokens->values, view, NULL, NULL, &work->arena, &set->plan, err);
+    int rc = tokens->compressor->tokens(tokens->values, view, NULL, budget, &work->arena, &set->plan, err);
     if (rc)
         return rc;
     set->plan.dom = tokens->compressor->domain(tokens->values);
@@ -157,9 +157,34 @@ static int plan_tokens(struct work *work, size_t c, const struct vid_view *view,
     return digest_tokens(set, shown, err);
 }
 
+/* Budgets of a cell's open questions. When tokens are only counted nothing is asked, and any question has the same number of them. */
+static int allot_budgets(struct work *work, size_t c, const struct vid_view *view, struct err *err)
+{
+    const struct job *job = work->job;
+    const struct run_cell *run = job->cells[c].run;
+    struct cell_work *cell = &work->cells[c];
+    int rc = 0;
+    if (!methods_find(run->methods, run->n_methods, ROLE_ALLOCATE))
+        return 0;
+    cell->budgets = arena_alloc(&work->arena, job->n_samples, sizeof *cell->budgets);
+    if (!cell->budgets)
+        return err_no_memory(err, "the budgets of frames");
+    for (size_t s = 0; s < job->n_samples && !rc && !work->stopped; s++) {
+        const char *refusal = native_guide_refusal(work, c, s);
+        if (!work->open[c * job->n_samples + s])
+            continue;
+        if (refusal)
+            native_fail(work, c, s, ANSWER_TOO_LONG, refusal);
+        else
+            rc = native_budget(work, c, s, view, &cell->budgets[s], err);
+    }
+    return rc;
+}
+
 static int plan_cell(struct work *work, size_t c, struct err *err)
 {
-    const struct job_cell *shown = &work->job->cells[c];
+    const struct job *job = work->job;
+    const struct job_cell *shown = &job->cells[c];
     const struct method *tokens = native_token_method(shown->run);
     struct cell_work *cell = &work->cells[c];
     struct vid_view view;
@@ -168,16 +193,20 @@ static int plan_cell(struct work *work, size_t c, struct err *err)
                            &work->scratch, &view, err);
     if (rc)
         return rc;
-    view.video_hash = video_hash(work->job);
-    cell->tokens = arena_alloc(&work->arena, 1, sizeof *cell->tokens);
-    if (!cell->tokens)
-        return err_no_memory(err, "a token plan");
+    view.video_hash = video_hash(job);
+    cell->per_question = methods_spender(shown->run->methods, shown->run->n_methods) == ROLE_TOKENS;
+    struct token_set *sets = arena_alloc(&work->arena, cell->per_question ? job->n_samples : 1, sizeof *sets);
     native_uncompressed(&work->native->model->shape, &work->grids.grids[work->grids.of_cell[c]], shown, &cell->content_before,
                         &cell->markers_before);
-    return plan_tokens(work, c, &view, cell->tokens, err);
+    rc = sets ? allot_budgets(work, c, &view, err) : err_no_memory(err, "a token plan");
+    for (size_t s = 0; s < (cell->per_question ? job->n_samples : 1) && !rc; s++)
+        if (!cell->per_question || work->open[c * job->n_samples + s])
+            rc = plan_tokens(work, c, &view, cell->per_question ? &cell->budgets[s] : NULL, &sets[s], err);
+    cell->tokens = rc ? NULL : sets;
+    return rc;
 }
 
-static int time_cell(struct work *work, size_t c, struct err *err)
+int native_time(struct work *work, size_t c, struct err *err)
 {
     const struct job *job = work->job;
     const struct job_cell *shown = &job->cells[c];
@@ -196,8 +225,8 @@ int native_prepare(struct work *work, size_t c, struct err *err)
 {
     int rc = encode_cell(work, c, err);
     if (!rc && !native_must_stop(work))
+        rc = native_guide(work, c, err);
+    if (!rc && !native_must_stop(work))
         rc = plan_cell(work, c, err);
-    if (!rc && !work->stopped)
-        rc = time_cell(work, c, err);
     return rc;
 }

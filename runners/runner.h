@@ -61,6 +61,7 @@ typedef int answer_sink(void *context, size_t cell, size_t sample, const struct 
 
 struct runner_options {
     const char *model;        /* folder of the checkpoint, or what the runner calls a model */
+    const char *assistant;    /* the same of the checkpoint that guides allocators; NULL: none */
     const char *dtype;        /* "f32", "bf16" */
     const char *isa;          /* kernel table, "auto" */
     const char *device;       /* "cpu" */
@@ -70,6 +71,7 @@ struct runner_options {
 /* What a cell's identity and a plan need of a model; strings live as long as the runner. */
 struct runner_facts {
     const char *model_digest;
+    const char *assistant_digest; /* NULL without an assistant */
     const char *isa;
     const char *device;          /* for the run's record: "cpu: <processor>" */
     int frame_side;              /* pixels; 0: native size; -1: no frames at all */

@@ -11,6 +11,7 @@
 #include "core/json.h"
 #include "engine/features.h"
 #include "engine/generate.h"
+#include "engine/guide.h"
 #include "engine/prompt.h"
 #include "engine/safetensors.h"
 #include "tests/support/micro.h"
@@ -31,6 +32,39 @@ static struct vision_space *space;
 static struct features *features;
 static const struct kernels *kernels;
 static const size_t slots[T] = {0, 1, 2, 3, 4, 5};
+
+/* ---- allocations: counted through the linker (tests/CMakeLists.txt) ------------------------------------------------------- */
+
+static long n_allocations;
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t n, size_t size);
+void *__real_realloc(void *old, size_t size);
+void *__real_aligned_alloc(size_t alignment, size_t size);
+
+void *__wrap_malloc(size_t size)
+{
+    n_allocations++;
+    return __real_malloc(size);
+}
+
+void *__wrap_calloc(size_t n, size_t size)
+{
+    n_allocations++;
+    return __real_calloc(n, size);
+}
+
+void *__wrap_realloc(void *old, size_t size)
+{
+    n_allocations++;
+    return __real_realloc(old, size);
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t size)
+{
+    n_allocations++;
+    return __real_aligned_alloc(alignment, size);
+}
 
 /* ---- prompts ------------------------------------------------------------------------------------------------------------- */
 
@@ -90,8 +124,9 @@ static float *embed(struct talk *talk, const int32_t *ids, size_t n)
     return rows;
 }
 
-/* Runs the prefix; `plain` past any hooks. */
-static void talk_open(struct talk *talk, const char *methods, const char *question, int threads, bool plain)
+enum talk_form { TALK_HOOKED, TALK_PLAIN, TALK_ROWS }; /* through hooks, past them, not run at all */
+
+static void talk_open(struct talk *talk, const char *methods, const char *question, int threads, enum talk_form form)
 {
     struct err err = {0};
     struct json *list;
@@ -106,8 +141,10 @@ static void talk_open(struct talk *talk, const char *methods, const char *questi
     for (size_t i = 0; i < before; i++)
         language_embed(model, talk->prompt.before[i], talk->prefix + i * D);
     features_apply(features, space, 0, slots, &talk->plan, 0, talk->plan.n_tok, talk->prefix + before * D);
+    if (form == TALK_ROWS)
+        return;
     micro_check(language_state_new(&talk->state, model, n + MOST_BEHIND, n + MOST_BEHIND, threads, &err), &err);
-    if (plain) {
+    if (form == TALK_PLAIN) {
         language_prefill(model, talk->state, talk->prefix, n, NULL, 0, NULL, NULL, NULL);
         return;
     }
@@ -135,6 +172,8 @@ static float *say(struct talk *talk, const int32_t *reply, size_t n, const struc
         language_cut(talk->state, length);
         language_prefill(model, talk->state, rows, talk->prompt.n_after, NULL, (uint32_t)length, last, NULL, NULL);
     }
+    long before = n_allocations;
+    assert_true(before > 0); /* they are counted */
     language_logits(model, talk->state, last, logits);
     for (size_t i = 0; i < n; i++) {
         if (talk->hooks)
@@ -143,6 +182,7 @@ static float *say(struct talk *talk, const int32_t *reply, size_t n, const struc
             language_prefill(model, talk->state, said + i * D, 1, NULL, (uint32_t)(length + talk->prompt.n_after + i), last, NULL, NULL);
         language_logits(model, talk->state, last, logits + (1 + i) * width);
     }
+    assert_int_equal(n_allocations, before); /* nothing between the first and the last id */
     return logits;
 }
 
@@ -172,7 +212,7 @@ static void check_case(const struct json *fact)
     const char *name = json_string(json_get(fact, "name"));
     size_t n = reply_ids(reply);
     char *methods = json_text(json_get(fact, "methods"));
-    talk_open(&talk, methods, json_string(json_get(fact, "question")), 1, false);
+    talk_open(&talk, methods, json_string(json_get(fact, "question")), 1, TALK_HOOKED);
     float *ours = say(&talk, reply, n, NULL);
     const struct tensor *tensor = safetensors_find(truth, name);
     assert_non_null(tensor);
@@ -198,15 +238,44 @@ static void test_logits_are_those_of_transformers(void **state)
     assert_true(n >= 8);
 }
 
+/* Shares of frames, for questions in any order, from whichever layer on, stopping early or not. */
+static void test_a_guides_shares(void **state)
+{
+    (void)state;
+    static const char *const questions[] = {"detail", "choice", "detail"};
+    static const struct { int first, last; } ranges[] = {{0, 2}, {1, 1}, {2, 2}, {0, 0}};
+    for (size_t r = 0; r < sizeof ranges / sizeof *ranges; r++) {
+        struct talk talk;
+        struct guide_state *guide;
+        struct err err = {0};
+        size_t n_layers = (size_t)(ranges[r].last - ranges[r].first + 1);
+        talk_open(&talk, "[{\"name\": \"none\"}]", "choice", 1, TALK_ROWS);
+        micro_check(guide_new(&guide, model, &talk.plan, talk.prefix, talk.prompt.n_before, MOST_BEHIND, ranges[r].last, 1, &err), &err);
+        for (size_t q = 0; q < 3; q++) {
+            char name[32];
+            float ours[3 * T], theirs[3 * T];
+            snprintf(name, sizeof name, "guide.%s", questions[q]);
+            set_question(&talk, questions[q]);
+            guide_ask(guide, embed(&talk, talk.prompt.after, talk.prompt.n_after), talk.prompt.n_after, ranges[r].first, ours);
+            const struct tensor *tensor = safetensors_find(truth, name);
+            assert_non_null(tensor);
+            micro_check(safetensors_read(truth, tensor, 0, 3 * T, theirs, &err), &err);
+            micro_assert_close(name, ours, theirs + ranges[r].first * T, n_layers * T, 1e-5);
+        }
+        guide_free(guide);
+        talk_close(&talk);
+    }
+}
+
 /* ---- bits ---------------------------------------------------------------------------------------------------------------- */
 
 /* Logits of a question after others were put to the same prefix, and after nothing, with so many threads. */
-static float *hear(struct talk *talk, const char *methods, int threads, const char *const *questions, bool plain)
+static float *hear(struct talk *talk, const char *methods, int threads, const char *const *questions, enum talk_form form)
 {
     int32_t reply[16];
     size_t n = reply_ids(reply);
     float *logits = NULL;
-    talk_open(talk, methods, questions[0], threads, plain);
+    talk_open(talk, methods, questions[0], threads, form);
     for (; *questions; questions++) {
         set_question(talk, *questions);
         logits = say(talk, reply, n, NULL);
@@ -237,7 +306,7 @@ static void test_nothing_dropped_is_the_plain_path(void **state)
     };
     for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
         struct talk hooked, plain;
-        float *a = hear(&hooked, idle[i], 1, three, false), *b = hear(&plain, idle[i], 1, one, true);
+        float *a = hear(&hooked, idle[i], 1, three, TALK_HOOKED), *b = hear(&plain, idle[i], 1, one, TALK_PLAIN);
         assert_same_bits(idle[i], a, b);
         talk_close(&hooked);
         talk_close(&plain);
@@ -251,7 +320,7 @@ static void test_same_bits_however_it_is_run(void **state)
     for (const struct json *fact = json_first(json_get(facts, "cases")); fact; fact = json_next(fact)) {
         struct talk alone, after;
         char *methods = json_text(json_get(fact, "methods"));
-        float *a = hear(&alone, methods, 1, one, false), *b = hear(&after, methods, 2, three, false);
+        float *a = hear(&alone, methods, 1, one, TALK_HOOKED), *b = hear(&after, methods, 2, three, TALK_HOOKED);
         assert_same_bits(json_string(json_get(fact, "name")), a, b);
         talk_close(&alone);
         talk_close(&after);
@@ -272,7 +341,7 @@ static void test_what_is_shared(void **state)
     };
     for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
         struct talk talk;
-        talk_open(&talk, shared[i].methods, "choice", 1, false);
+        talk_open(&talk, shared[i].methods, "choice", 1, TALK_HOOKED);
         assert_int_equal(hooks_shared_layers(talk.hooks), shared[i].layers);
         talk_close(&talk);
     }
@@ -313,6 +382,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logits_are_those_of_transformers),
+        cmocka_unit_test(test_a_guides_shares),
         cmocka_unit_test(test_nothing_dropped_is_the_plain_path),
         cmocka_unit_test(test_same_bits_however_it_is_run),
         cmocka_unit_test(test_what_is_shared),

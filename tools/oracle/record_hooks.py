@@ -259,6 +259,21 @@ def features(reference):
     return pool(x), pool(p)
 
 
+def guide_shares(prompt):
+    """[layers][T]: what of the last prompt row's attention falls on each frame, softmax over content alone."""
+    content = torch.where(~prompt.marker)[0]
+    shares = []
+
+    with torch.no_grad():
+        for layer in prompt.model.model.layers:
+            prompt.attend(layer)
+            log = prompt.weights[:, prompt.last, prompt.n_before:prompt.n_before + prompt.n][:, content].double().log()
+            each = torch.softmax(log, -1).mean(0)
+            shares.append(torch.stack([each[prompt.frame[content] == t].sum() for t in range(T)]))
+            prompt.feed(layer)
+    return torch.stack(shares).float()
+
+
 # ---- recording ---------------------------------------------------------------------------------------------------------------------
 
 def cases():
@@ -299,6 +314,9 @@ def main():
     visuals = {"all": all_rows(h, newline), "merged": merged_rows(h, newline, dyntok_groups(neighbour_cosines(x.numpy()), 0.6))}
 
     tensors, facts = {}, []
+    for question in ("choice", "detail"):
+        before, after = speaker.prompt_ids(QUESTIONS[question])
+        tensors[f"guide.{question}"] = guide_shares(Prompt(speaker.model, before, visuals["all"], after)).numpy()
     for name, methods, question, rows, method in cases():
         before, after = speaker.prompt_ids(QUESTIONS[question])
         prompt = Prompt(speaker.model, before, visuals[rows], after)

@@ -90,6 +90,32 @@ static void test_cells_are_the_product(void **state)
     sweep_free(&sweep);
 }
 
+static void test_methods_work_together(void **state)
+{
+    (void)state;
+    struct sweep sweep;
+    struct err err = {0};
+    const char *yaml = HEAD "  frames: 4\n  compressor:\n    - [{name: dyntok, threshold: [0.5, 0.6]}, none, {name: fastv, keep: [0.5, 0.25, 0.1]}]\n"
+                            "    - [none, fastv]\n    - fastv\n";
+    refused(yaml, "s.yaml:8:7", "'fastv keep=0.5' at 4 frames stands twice"); /* none stands for an empty place */
+    yaml = HEAD "  frames: 4\n  compressor:\n    - [{name: dyntok, threshold: [0.5, 0.6]}, none, {name: fastv, keep: [0.5, 0.25, 0.1]}]\n    - [none]\n";
+    if (load(&sweep, yaml, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(sweep.n_cells, 6 + 1);
+    assert_string_equal(sweep.cells[0].label, "dyntok threshold=0.5 + fastv keep=0.5");
+    assert_string_equal(sweep.cells[1].label, "dyntok threshold=0.6 + fastv keep=0.5");
+    assert_string_equal(sweep.cells[5].label, "dyntok threshold=0.6 + fastv keep=0.1");
+    assert_string_equal(sweep.cells[5].run.cell.compressor, "dyntok + fastv");
+    assert_string_equal(sweep.cells[6].run.cell.compressor, "none");
+    sweep_free(&sweep);
+    refused(HEAD "  frames: 4\n  compressor: [[fastv, pyramiddrop]]\n", "s.yaml:5", "fastv and pyramiddrop both act between the layers");
+    refused(HEAD "  frames: 4\n  compressor: [[]]\n", "s.yaml:5", "has 1 to 4 of them, this has 0");
+    refused(HEAD "  frames: 4\n  compressor: [[none, dyntok, fastv, dycoke, none]]\n", "s.yaml:5", "this has 5");
+    refused(HEAD "  frames: 4\n  compressor: dytok\n", "s.yaml:5", "nothing here spends them; add one of");
+    refused(HEAD "  frames: 4\n  compressor: [[dytok, fastv]]\n", "s.yaml:5", "the sweep names none; write assistant");
+    refused(HEAD "  frames: 4\n  compressor: [[{name: dytok, guide: self}, {name: dyntok, target_ratio: 0.5}]]\n", "s.yaml:5", "leave out the target");
+}
+
 static void test_set_changes_the_file(void **state)
 {
     (void)state;
@@ -222,8 +248,8 @@ static void test_identity(void **state)
     struct cell base = {.model = "m", .benchmark = "b", .profile = "p", .frames = 4, .compressor = "c", .params = "{}", .label = "l", .pooling = "bilinear",
                         .newline = "grid", .conversation = "q", .prompt_form = "default", .repetition_penalty = 1, .max_new_tokens = 16,
                         .dtype = "f32", .runner = "native", .isa = "avx2", .model_digest = "1", .manifest_digest = "2", .build_digest = "3"};
-    struct cell variants[20];
-    for (int i = 0; i < 20; i++)
+    struct cell variants[21];
+    for (int i = 0; i < 21; i++)
         variants[i] = base;
     variants[1].benchmark = "x";
     variants[2].profile = "x";
@@ -244,9 +270,10 @@ static void test_identity(void **state)
     variants[17].model_digest = "x";
     variants[18].manifest_digest = "x";
     variants[19].build_digest = "x";
-    for (int i = 0; i < 20; i++)
+    variants[20].assistant_digest = "x";
+    for (int i = 0; i < 21; i++)
         cell_identify(&variants[i]);
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 21; i++)
         for (int j = 0; j < i; j++)
             assert_string_not_equal(variants[i].digest, variants[j].digest);
     struct cell named = base;
@@ -281,6 +308,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals_name_the_place),      cmocka_unit_test(test_cells_are_the_product),
+        cmocka_unit_test(test_methods_work_together),
         cmocka_unit_test(test_set_changes_the_file),         cmocka_unit_test(test_jobs_are_videos),
         cmocka_unit_test(test_what_is_stored_is_not_planned), cmocka_unit_test(test_unknown_sample_is_refused),
         cmocka_unit_test(test_identity),
