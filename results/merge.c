@@ -12,7 +12,7 @@ struct reference { const char *column, *table; };
  * this one, so that nobody asks. `where` leaves out rows of the other store (alias o). Claims stay behind: they are of living processes. */
 static const struct merged {
     const char *name;
-    const char *unique[6];
+    const char *unique[7];
     struct reference references[4];
     const char *where;
 } tables[] = {
