@@ -301,6 +301,8 @@ static void test_nothing_dropped_is_the_plain_path(void **state)
         "[{\"name\": \"fastv\", \"layer\": 1, \"keep\": 1}]",
         "[{\"name\": \"fastv\", \"layer\": 2, \"keep\": 1, \"form\": \"hide\"}]",
         "[{\"name\": \"pyramiddrop\", \"keep\": 1}]",
+        "[{\"name\": \"sttm\", \"layer\": 1, \"spatial\": 2, \"temporal\": 0}]",
+        "[{\"name\": \"pact\", \"layer\": 2, \"keep\": 1, \"cutoff\": 0}]",
         "[{\"name\": \"dycoke\", \"k\": 0, \"p\": 0}]",
         "[{\"name\": \"dyntok\"}, {\"name\": \"fastv\", \"layer\": 1, \"keep\": 1, \"markers\": \"ranked\"}]",
     };
@@ -338,6 +340,8 @@ static void test_what_is_shared(void **state)
         {"[{\"name\": \"fastv\", \"layer\": 1, \"form\": \"hide\"}]", 3},
         {"[{\"name\": \"pyramiddrop\"}]", 1},
         {"[{\"name\": \"dycoke\", \"layer\": 1}]", 3},
+        {"[{\"name\": \"sttm\", \"layer\": 1}]", 3},
+        {"[{\"name\": \"pact\", \"layer\": 1}]", 3},
     };
     for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
         struct talk talk;

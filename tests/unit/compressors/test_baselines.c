@@ -378,6 +378,51 @@ static void test_sttm_between_layers(void **state)
     arena_free(&arena);
 }
 
+/* ---- pact ---------------------------------------------------------------------------------------------------------------- */
+
+/* Centres are farther apart than the cutoff, members within its reach; markers stay and are counted nowhere. */
+static void test_pact_clusters(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct vid_view video = random_video(14, 2, 7, 7, POOL_NONE, FEATURES_RANDOM, &arena);
+    struct tok_plan all = plan_with("none", "{}", &video, NULL, NEWLINE_GRID, &arena);
+    enum { D = 16, DK = 6 };
+    float *hidden = arena_alloc(&arena, all.n_tok * D, sizeof *hidden), *key = arena_alloc(&arena, all.n_tok * DK, sizeof *key);
+    float *row = arena_alloc(&arena, all.n_tok, sizeof *row);
+    for (size_t i = 0; i < all.n_tok; i++) {
+        memcpy(hidden + i * D, video.pooled.H + all.tok[i].rep * D, D * sizeof *hidden);
+        memcpy(key + i * DK, video.pooled.kv + all.tok[i].rep * DK, DK * sizeof *key);
+        row[i] = video.pooled.sal[all.tok[i].rep];
+    }
+    struct layer_view view = {.layer = 4, .n_layers = 28, .T = 2, .h = 7, .w = 7, .n = all.n_tok, .tok = all.tok, .d = D, .hidden = hidden,
+                              .key_dim = DK, .keys_after = key, .heads = 1, .n_rows = 1, .rows = row};
+    struct layer_plan plan = {0};
+    double values[COMPRESSOR_MOST_OPTIONS];
+    struct err err = {0};
+    resolve_options(compressor_find("pact"), "{\"cutoff\": 0.2}", values);
+    assert_int_equal(compressor_find("pact")->layer(values, POINT_PRE, &view, &arena, &plan, &err), 0);
+    assert_true(plan.merge.size_bias);
+    assert_int_equal(plan.merge.positions, POSITIONS_KEEP);
+    assert_int_equal(markers_of(&plan.merge), 14);
+    for (size_t i = 0; i < plan.merge.n_tok; i++) {
+        const struct out_tok *tok = &plan.merge.tok[i];
+        assert_int_equal(tok->size, taps_of(tok));
+        for (size_t k = 0; k < plan.merge.n_tok && tok->kind == TOK_VISUAL; k++) {
+            const float *a = video.pooled.kv + tok->rep * DK, *b = video.pooled.kv + plan.merge.tok[k].rep * DK;
+            double dot = 0, aa = 0, bb = 0;
+            for (int c = 0; c < DK; c++) {
+                dot += (double)(a[c] * b[c]);
+                aa += (double)(a[c] * a[c]);
+                bb += (double)(b[c] * b[c]);
+            }
+            if (k != i && plan.merge.tok[k].kind == TOK_VISUAL && 1 - dot / sqrt(aa * bb) < 0.2 - 1e-5)
+                fail_msg("centres %u and %u are near each other", tok->rep, plan.merge.tok[k].rep);
+        }
+    }
+    arena_free(&arena);
+}
+
 /* ---- what the plan command says ------------------------------------------------------------------------------------------ */
 
 /* Ratios said to be exact are. */
@@ -429,6 +474,7 @@ int main(void)
         cmocka_unit_test(test_scissor_ends),
         cmocka_unit_test(test_sttm_spatial_thresholds_refine),
         cmocka_unit_test(test_sttm_between_layers),
+        cmocka_unit_test(test_pact_clusters),
         cmocka_unit_test(test_expected_ratios),
     };
     return cmocka_run_group_tests_name("baselines", tests, NULL, NULL);

@@ -15,6 +15,7 @@ static const char *const fixtures[] = {
     "prunevid",
     "scissor",
     "sttm",
+    "pact",
 };
 
 enum { DX = 10, D = 12, DK = 6 };
@@ -56,6 +57,24 @@ static struct budget *recorded_budget(const struct json *item, int T, struct are
     return budget;
 }
 
+/* What a method makes between layers of the tokens of `none`, whose hidden rows, keys and attention are the recorded views. */
+static struct tok_plan plan_between_layers(const struct json *item, const struct vid_view *video, struct arena *arena)
+{
+    const struct compressor *method = compressor_find(json_string(json_get(item, "method")));
+    struct tok_plan all = plan_with("none", "{}", video, NULL, NEWLINE_NO, arena);
+    const struct grid_view *grid = &video->pooled;
+    struct layer_view view = {.layer = oracle_number(item, "layer"), .n_layers = 28, .T = video->T, .h = grid->h, .w = grid->w, .n = all.n_tok,
+                              .n_entered = all.n_tok, .n_content = all.n_tok, .tok = all.tok, .d = grid->d, .hidden = grid->H,
+                              .key_dim = grid->dk, .keys_after = grid->kv, .n_rows = 1, .heads = 1, .rows = grid->sal};
+    struct layer_plan plan = {0};
+    double values[COMPRESSOR_MOST_OPTIONS];
+    struct err err = {0};
+    resolve_options(method, json_string(json_get(item, "options")), values);
+    if (method->layer(values, POINT_PRE, &view, arena, &plan, &err))
+        fail_msg("%s", err.text);
+    return plan.merge;
+}
+
 static void expect_token(const char *what, const struct tok_plan *plan, size_t i, const double *sources, const double *weights, size_t n)
 {
     const struct out_tok *tok = &plan->tok[i];
@@ -76,8 +95,10 @@ static void expect_recorded(const char *fixture, const struct json *item)
     struct vid_view video = recorded_video(item, &arena);
     char what[160];
     snprintf(what, sizeof what, "%s: %s", fixture, json_key(item));
-    struct tok_plan plan = plan_with(json_string(json_get(item, "method")), json_string(json_get(item, "options")), &video,
-                                     recorded_budget(item, video.T, &arena), NEWLINE_NO, &arena);
+    struct tok_plan plan = json_get(item, "layer")
+                               ? plan_between_layers(item, &video, &arena)
+                               : plan_with(json_string(json_get(item, "method")), json_string(json_get(item, "options")), &video,
+                                           recorded_budget(item, video.T, &arena), NEWLINE_NO, &arena);
     size_t n, n_sources, n_weights;
     const double *starts = oracle_numbers(item, "starts", &n, &arena), *sources = oracle_numbers(item, "sources", &n_sources, &arena);
     const double *weights = oracle_numbers(item, "weights", &n_weights, &arena);
@@ -85,7 +106,10 @@ static void expect_recorded(const char *fixture, const struct json *item)
     if (plan.n_tok != n)
         fail_msg("%s: %zu tokens, recorded %zu", what, plan.n_tok, n);
     const double *reps = json_get(item, "reps") ? oracle_numbers(item, "reps", &n, &arena) : NULL; /* where tokens stand */
+    const double *sizes = json_get(item, "sizes") ? oracle_numbers(item, "sizes", &n, &arena) : NULL;
     for (size_t i = 0; i < n; i++) {
+        if (sizes && plan.tok[i].size != (uint32_t)sizes[i])
+            fail_msg("%s: token %zu is of size %u, recorded %g", what, i, plan.tok[i].size, sizes[i]);
         if (reps && plan.tok[i].rep != (uint32_t)reps[i])
             fail_msg("%s: token %zu stands at %u, recorded %g", what, i, plan.tok[i].rep, reps[i]);
         size_t first = (size_t)starts[i], end = i + 1 < n ? (size_t)starts[i + 1] : n_sources;
