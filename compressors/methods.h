@@ -22,6 +22,7 @@ extern const struct compressor compressor_prunevid;
 extern const struct compressor compressor_scissor;
 extern const struct compressor compressor_sttm;
 extern const struct compressor compressor_pact;
+extern const struct compressor compressor_flashvid;
 extern const struct compressor compressor_dyntok;
 extern const struct compressor compressor_pool;
 extern const struct compressor compressor_uniform;

@@ -12,7 +12,7 @@
 static const struct compressor *const compressors[] = {
     &compressor_visionzip, &compressor_prumerge, &compressor_divprune, &compressor_vidcom2,
     &compressor_fastvid, &compressor_holitom, &compressor_prunevid, &compressor_scissor, &compressor_sttm,
-    &compressor_pact,
+    &compressor_pact, &compressor_flashvid,
     &compressor_none, &compressor_dyntok, &compressor_pool, &compressor_uniform, &compressor_random,
     &compressor_dynamic_vlm, &compressor_slowfast, &compressor_tome, &compressor_vqtoken,
 

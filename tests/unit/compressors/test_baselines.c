@@ -49,6 +49,7 @@ static void test_keeping_everything(void **state)
         {"prunevid", "{\"tau\": 2, \"least\": 65536}"},
         {"scissor", "{\"threshold\": 2}"},
         {"sttm", "{\"layer\": 0, \"spatial\": 2, \"temporal\": 0}"},
+        {"flashvid", "{\"keep\": 1, \"expansion\": 1, \"alpha\": 1}"},
         {"divprune", "{\"keep\": 1}"},
         {"divprune", "{\"keep\": 1, \"per\": \"frame\"}"},
     };
@@ -423,6 +424,31 @@ static void test_pact_clusters(void **state)
     arena_free(&arena);
 }
 
+/* ---- flashvid ------------------------------------------------------------------------------------------------------------ */
+
+/* ceil(1.25 keep hw) tokens a frame, of which ceil(alpha) are sources as they are; a still video's trees run through a whole segment. */
+static void test_flashvid_still_video(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct vid_view video = random_video(15, 5, 6, 6, POOL_NONE, FEATURES_RANDOM, &arena);
+    size_t frame = 36 * (size_t)video.pooled.d, merged = 0, sources = 0;
+    float *H = arena_alloc(&arena, 5 * frame, sizeof *H);
+    for (size_t t = 0; t < 5; t++)
+        memcpy(H + t * frame, video.pooled.H, frame * sizeof *H);
+    video.pooled.H = H;
+    struct tok_plan plan = plan_with("flashvid", "{\"keep\": 0.2, \"select\": \"div\", \"segments\": 1, \"form\": \"intended\"}", &video, NULL,
+                                     NEWLINE_NO, &arena);
+    for (size_t i = 0; i < plan.n_tok; i++) {
+        merged += taps_of(&plan.tok[i]) > 1;
+        sources += taps_of(&plan.tok[i]);
+    }
+    assert_int_equal(plan.n_tok - merged, 5 * 7); /* ceil(0.7 * ceil(0.2 * 36 * 1.25)) */
+    assert_int_equal(sources, 5 * 36);
+    assert_in_range(merged, 1, 5 * 2);
+    arena_free(&arena);
+}
+
 /* ---- what the plan command says ------------------------------------------------------------------------------------------ */
 
 /* Ratios said to be exact are. */
@@ -475,6 +501,7 @@ int main(void)
         cmocka_unit_test(test_sttm_spatial_thresholds_refine),
         cmocka_unit_test(test_sttm_between_layers),
         cmocka_unit_test(test_pact_clusters),
+        cmocka_unit_test(test_flashvid_still_video),
         cmocka_unit_test(test_expected_ratios),
     };
     return cmocka_run_group_tests_name("baselines", tests, NULL, NULL);

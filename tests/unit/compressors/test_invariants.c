@@ -283,6 +283,7 @@ static const struct { const char *name, *options; unsigned claims; } claims[] = 
     {"scissor", "{\"threshold\": 0.4}", UNIT_ROWS},
     {"sttm", "{\"layer\": 0, \"spatial\": 0.4, \"root\": 0}", PARTITION | UNIT_ROWS},
     {"sttm", "{\"layer\": 0, \"spatial\": 0.4, \"root\": 0, \"mean\": \"cells\"}", PARTITION | UNIT_ROWS | MEANS},
+    {"flashvid", "{\"form\": \"intended\", \"segments\": 2, \"tau\": 0.4}", UNIT_ROWS},
     {"visionzip", "{\"keep\": 0.3}", PARTITION | EACH_FRAME | COSINES},
     {"visionzip", "{\"keep\": 0.3, \"merge\": \"mean\"}", PARTITION | UNIT_ROWS | MEANS | EACH_FRAME | COSINES},
     {"visionzip", "{\"dominant\": 5, \"contextual\": 2, \"grid\": \"raw\"}", PARTITION | EACH_FRAME | COSINES},

@@ -16,6 +16,7 @@ static const char *const fixtures[] = {
     "scissor",
     "sttm",
     "pact",
+    "flashvid",
 };
 
 enum { DX = 10, D = 12, DK = 6 };

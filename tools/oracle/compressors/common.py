@@ -95,7 +95,7 @@ def released_block(path, begin, end, edit=lambda text: text):
 
 
 class Torch:
-    """torch with noise that can be repeated, and distances that are not taken from products."""
+    """torch with noise that can be repeated, distances that are not taken from products, and the first of equal numbers on top."""
 
     def __getattr__(self, name):
         import torch
@@ -104,6 +104,14 @@ class Torch:
     def rand(self, *shape, **_):
         import torch
         return torch.from_numpy(noise(*(shape if isinstance(shape[0], int) else shape[0])))
+
+    def rand_like(self, like, **_):
+        return self.rand(*like.shape)
+
+    def topk(self, values, k, dim=-1, largest=True):
+        import torch
+        found = torch.sort(values, dim=dim, descending=largest, stable=True)
+        return torch.return_types.topk((found.values.narrow(dim, 0, k), found.indices.narrow(dim, 0, k)))
 
     def cdist(self, a, b):
         import torch
