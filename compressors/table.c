@@ -9,14 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct compressor *const compressors[] = {
-    &compressor_visionzip, &compressor_prumerge, &compressor_divprune, &compressor_vidcom2,
-    &compressor_fastvid, &compressor_holitom, &compressor_prunevid, &compressor_scissor, &compressor_sttm,
-    &compressor_pact, &compressor_flashvid,
-    &compressor_none, &compressor_dyntok, &compressor_pool, &compressor_uniform, &compressor_random,
-    &compressor_dynamic_vlm, &compressor_slowfast, &compressor_tome, &compressor_vqtoken,
-
-    &compressor_dytok, &compressor_fastv, &compressor_pyramiddrop, &compressor_dycoke,
+static const struct compressor *const compressors[] = { /* in the order they are listed */
+    &compressor_none, &compressor_dyntok, &compressor_dytok, &compressor_vqtoken, &compressor_pool, &compressor_uniform,
+    &compressor_random, &compressor_dynamic_vlm, &compressor_slowfast, &compressor_tome, &compressor_visionzip,
+    &compressor_prumerge, &compressor_divprune, &compressor_vidcom2, &compressor_fastvid, &compressor_holitom,
+    &compressor_prunevid, &compressor_scissor, &compressor_sttm, &compressor_pact, &compressor_flashvid, &compressor_fastv,
+    &compressor_pyramiddrop, &compressor_dycoke,
 };
 
 enum { N_COMPRESSORS = sizeof compressors / sizeof *compressors };
