@@ -154,8 +154,8 @@ def plan(method, options, video, rows, order=None):
 def upstream_module(checkout, path, name, stubs=()):
     """A module of a checkout of the released code, by its path, without installing the rest of it. `stubs` are modules that it
     imports and that what is asked of it never uses."""
-    for stub in stubs:
-        sys.modules.setdefault(stub, type(sys)(stub))
+    for absent in stubs:
+        sys.modules.setdefault(absent, type(sys)(absent))
     sys.path.insert(0, str(checkout))
     spec = importlib.util.spec_from_file_location(name, pathlib.Path(checkout) / path)
     module = importlib.util.module_from_spec(spec)
