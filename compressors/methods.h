@@ -8,6 +8,7 @@
 extern const struct compressor compressor_fastv;
 extern const struct compressor compressor_pyramiddrop;
 extern const struct compressor compressor_dycoke;
+extern const struct compressor compressor_framefusion;
 extern const struct compressor compressor_dytok;
 
 /* before it */
@@ -43,6 +44,10 @@ enum src_dom domain_pooled(const double *values);
 /* A plan that keeps the listed source tokens of the pooled grid, each as it is. `keep` is ascending. */
 int plan_select(const struct vid_view *video, const uint32_t *keep, size_t n_keep, struct arena *arena, struct tok_plan *out,
                 struct err *err);
+
+/* FrameFusion: the share of the tokens left that is to go so that the mean share over all layers is `cost`, when merging calls have taken
+ * share[n_calls] of what each found. In 0..1. */
+double framefusion_share(const double *share, int n_calls, double cost, int n_layers);
 
 /* What several methods offer: where tokens stand (each at its place, or as the released code makes them, with one marker at most), and
  * which row and frame markers stay (all, or those of rows and frames that have a token left). */

@@ -25,6 +25,8 @@ static const struct { const char *methods; int layers; } cells[] = {
     {"[{\"name\": \"pyramiddrop\"}]", 1},
     {"[{\"name\": \"dycoke\", \"k\": 0.5, \"p\": 0.5, \"layer\": 1}]", 3},
     {"[{\"name\": \"dycoke\", \"k\": 0, \"p\": 0.5, \"layer\": 2}]", 3},
+    {"[{\"name\": \"framefusion\", \"cost\": 0.6, \"threshold\": 0.9999}]", 0},
+    {"[{\"name\": \"framefusion\", \"cost\": 0.3, \"threshold\": -1}]", 3},
     {"[{\"name\": \"tome\"}]", 3},
     {"[{\"name\": \"tome\"}, {\"name\": \"fastv\", \"layer\": 1, \"size_power\": 1}]", 1},
     {"[{\"name\": \"dyntok\"}, {\"name\": \"fastv\", \"layer\": 2}, {\"name\": \"dycoke\", \"k\": 0, \"layer\": 1}]", 2},
@@ -202,7 +204,7 @@ static void test_what_changes_and_what_does_not(void **state)
         const struct heard *none = &all->heard[s];
         assert_true(all->heard[4 * SAMPLES + s].margin == none->margin); /* fastv with keep 1 */
         for (int c = 1; c < CELLS; c++)
-            if (c != 4 && all->heard[c * SAMPLES + s].margin == none->margin && c != 7 && c != 17) /* steps begin behind the first id */
+            if (c != 4 && all->heard[c * SAMPLES + s].margin == none->margin && c != 7 && c != 19) /* steps begin behind the first id */
                 fail_msg("%s leaves the first id's margin as it was", cells[c].methods);
         assert_true(all->heard[7 * SAMPLES + s].cost.tokens_cached < none->cost.tokens_cached);
         assert_true(all->heard[1 * SAMPLES + s].cost.tokens_mean < none->cost.tokens_mean);
@@ -246,9 +248,9 @@ static void test_a_missing_assistant_is_said_beforehand(void **state)
     assert_int_equal(runner_native.open(&self, &how, &facts, &err), 0);
     assert_null(facts.assistant_digest);
     assert_non_null(subject.facts.assistant_digest);
-    assert_int_equal(runner_native.bytes_needed(self, subject.job_cells + 12, 1, FRAMES, 1, &bytes, &err), ERR_CONFIG);
+    assert_int_equal(runner_native.bytes_needed(self, subject.job_cells + 14, 1, FRAMES, 1, &bytes, &err), ERR_CONFIG);
     assert_non_null(strstr(err.text, "the sweep names none"));
-    assert_int_equal(runner_native.bytes_needed(self, subject.job_cells + 11, 1, FRAMES, 1, &bytes, &err), 0);
+    assert_int_equal(runner_native.bytes_needed(self, subject.job_cells + 13, 1, FRAMES, 1, &bytes, &err), 0);
     assert_int_equal(runner_native.bytes_needed(subject.self, subject.job_cells, CELLS, FRAMES, 1, &with, &err), 0);
     assert_true(with > bytes);
     runner_native.close(self);
@@ -267,9 +269,9 @@ static void test_layers_that_are_not_there(void **state)
     run_cell->methods[0].values[compressor_option(run_cell->methods[0].compressor, "layer")] = 3;
     assert_int_equal(runner_native.bytes_needed(subject.self, subject.job_cells + 1, 1, FRAMES, 1, &bytes, &err), ERR_CONFIG);
     assert_non_null(strstr(err.text, "layers are 0 to 2"));
-    run_cell = &subject.runs[13];
+    run_cell = &subject.runs[15];
     run_cell->methods[0].values[compressor_option(run_cell->methods[0].compressor, "last_layer")] = 9;
-    assert_int_equal(runner_native.bytes_needed(subject.self, subject.job_cells + 13, 1, FRAMES, 1, &bytes, &err), ERR_CONFIG);
+    assert_int_equal(runner_native.bytes_needed(subject.self, subject.job_cells + 15, 1, FRAMES, 1, &bytes, &err), ERR_CONFIG);
     assert_non_null(strstr(err.text, "looks at layer 9"));
     subject_close(&subject);
 }

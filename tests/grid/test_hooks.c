@@ -304,6 +304,7 @@ static void test_nothing_dropped_is_the_plain_path(void **state)
         "[{\"name\": \"sttm\", \"layer\": 1, \"spatial\": 2, \"temporal\": 0}]",
         "[{\"name\": \"pact\", \"layer\": 2, \"keep\": 1, \"cutoff\": 0}]",
         "[{\"name\": \"dycoke\", \"k\": 0, \"p\": 0}]",
+        "[{\"name\": \"framefusion\", \"cost\": 1, \"threshold\": 1.5}]",
         "[{\"name\": \"dyntok\"}, {\"name\": \"fastv\", \"layer\": 1, \"keep\": 1, \"markers\": \"ranked\"}]",
     };
     for (size_t i = 0; i < sizeof idle / sizeof *idle; i++) {
@@ -342,6 +343,9 @@ static void test_what_is_shared(void **state)
         {"[{\"name\": \"dycoke\", \"layer\": 1}]", 3},
         {"[{\"name\": \"sttm\", \"layer\": 1}]", 3},
         {"[{\"name\": \"pact\", \"layer\": 1}]", 3},
+        {"[{\"name\": \"framefusion\", \"cost\": 0.4, \"threshold\": -0.5}]", 3}, /* merging is all it needs */
+        {"[{\"name\": \"framefusion\", \"cost\": 0.6, \"threshold\": 0.99}]", 0},
+        {"[{\"name\": \"framefusion\", \"cost\": 0.7, \"threshold\": 0.9, \"least\": 0.02}]", 1},
     };
     for (size_t i = 0; i < sizeof shared / sizeof *shared; i++) {
         struct talk talk;

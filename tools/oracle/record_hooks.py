@@ -217,6 +217,66 @@ class DyCoke(Method):
                 prompt.hide(prompt.best(prompt.row(r), int(len(content) * (1 - self.p)), ~prompt.marker), [r])
 
 
+class FrameFusion(Method):
+    """framefusion/main.py, with the model's number of layers in the place of 28."""
+
+    def __init__(self, cost, threshold, least=0.1):
+        self.cost, self.threshold, self.least = cost, threshold, least
+        self.taken, self.merged, self.pruned = [], False, False
+
+    def ratio(self, n_layers):
+        left = np.cumprod([1 - share for share in self.taken])
+        rest = (n_layers - len(left)) * (left[-1] if len(left) else 1)
+        return max(0, 1 - (n_layers * self.cost - left.sum()) / rest)
+
+    def merge(self, prompt, n_layers):
+        rows, start = prompt.visual, {}
+        before = torch.full((prompt.n,), -1)
+        for i, cell in enumerate(prompt.cell.tolist()):
+            before[i] = start.get(cell, -1)
+            start[cell] = i
+        there = torch.where(before >= 0)[0]
+        alike = torch.full((prompt.n,), -2.0)
+        a, b = rows[there], rows[before[there]]
+        alike[there] = (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1))
+        marked = alike >= self.threshold
+        share, most = int(marked.sum()) / prompt.n, self.ratio(n_layers)
+        prompt.margin = min(prompt.margin, (alike - self.threshold).abs().min().item())
+        if share < most:
+            self.taken.append(share)
+            self.merged = share < self.least
+        else:
+            count = int(most * prompt.n)
+            order = torch.argsort(alike, descending=True, stable=True)
+            prompt.margin = min(prompt.margin, (alike[order[count - 1]] - alike[order[count]]).item())
+            marked = torch.zeros_like(marked)
+            marked[order[:count]] = True
+            self.merged = self.pruned = True
+        parts = {}
+        into = []
+        for i in range(prompt.n):
+            into.append(into[before[i]] if marked[i] else i)
+            parts.setdefault(into[i], []).append(i)
+        visual = torch.stack([rows[members].mean(0) for members in parts.values()])
+        kept = torch.tensor(list(parts))
+        sizes = torch.tensor([prompt.size[members].sum() for members in parts.values()])
+        prompt.keep(kept)
+        prompt.size = sizes
+        prompt.rows = torch.cat([prompt.rows[:prompt.n_before], visual, prompt.rows[prompt.n_before + prompt.n:]])
+
+    def before(self, prompt, layers, i):
+        if i == 0:
+            self.merge(prompt, len(layers))
+
+    def within(self, prompt, layers, i):
+        if self.merged and not self.pruned:
+            count = half_even(prompt.n * (1 - self.ratio(len(layers))))
+            prompt.keep(prompt.best(prompt.row(prompt.last), count, torch.ones_like(prompt.marker)))
+            self.pruned = True
+        elif not self.merged:
+            self.merge(prompt, len(layers))
+
+
 # ---- visual rows -------------------------------------------------------------------------------------------------------------------
 
 class Visual:
@@ -289,6 +349,11 @@ def cases():
     yield "pdrop", [pdrop()], "choice", "all", PyramidDrop({1: 0.5, 2: 0.25})
     yield "pdrop-early", [pdrop(layer1=0, layer2=1, layer3=2, keep1=0.7, keep2=0.5, keep3=0.1)], "detail", "all", PyramidDrop({0: 0.7, 1: 0.5, 2: 0.1})
     yield "pdrop-ranked", [pdrop(markers="ranked", positions="keep")], "describe", "all", PyramidDrop({1: 0.5, 2: 0.25}, False, True)
+    fusion = lambda **options: {"name": "framefusion", **options}
+    yield "framefusion", [fusion(cost=0.5, threshold=0.6)], "choice", "all", FrameFusion(0.5, 0.6)
+    yield "framefusion-steps", [fusion(cost=0.7, threshold=0.9, least=0.02)], "detail", "all", FrameFusion(0.7, 0.9, 0.02)
+    yield "framefusion-merges", [fusion(cost=0.4, threshold=-0.5)], "detail", "all", FrameFusion(0.4, -0.5)
+    yield "framefusion-prunes", [fusion(cost=0.6, threshold=0.99)], "describe", "all", FrameFusion(0.6, 0.99)
     dycoke = lambda **options: {"name": "dycoke", "k": 0, **options}
     yield "dycoke", [dycoke(layer=1, p=0.7)], "choice", "all", DyCoke(1, 0.7)
     yield "dycoke-always", [dycoke(layer=2, p=0.8, hold=2)], "detail", "all", DyCoke(2, 0.8, 2)

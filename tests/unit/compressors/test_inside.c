@@ -2,6 +2,7 @@
 #include "tests/unit/compressors/videos.h"
 
 #include "compressors/layer.h"
+#include "compressors/methods.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -280,6 +281,55 @@ static void test_dycoke_roles(void **state)
     }
 }
 
+/* ---- FrameFusion --------------------------------------------------------------------------------------------------------- */
+
+static void test_framefusion_golden_shares(void **state)
+{
+    (void)state;
+    static const double share[] = {0.4, 0.05};
+    static const double wanted[] = {0.7000, 0.5185, 0.5121};
+    for (int n = 0; n < 3; n++)
+        if (fabs(framefusion_share(share, n, 0.3, 28) - wanted[n]) > 5e-5)
+            fail_msg("%d calls: %g", n, framefusion_share(share, n, 0.3, 28));
+    assert_true(framefusion_share(share, 0, 1, 28) == 0);
+    assert_true(framefusion_share((const double[]){0.9}, 1, 0.9, 28) == 0);   /* more was merged than had to */
+    assert_true(framefusion_share((const double[]){0, 0}, 2, 0.05, 28) == 1); /* more was spent than there was */
+    assert_true(framefusion_share((const double[]){0, 0, 0}, 3, 0.5, 3) == 0); /* no layer is left */
+}
+
+/* Three frames of two cells and a marker: cell 0 stays, cell 1 changes, the marker stays. */
+static void test_framefusion_merges_runs(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_new(3, 1, 2);
+    const struct compressor *method = compressor_find("framefusion");
+    static const float hidden[9][2] = {{1, 0}, {1, 0}, {0, 3}, {2, 0}, {0, 1}, {0, 3}, {6, 0}, {-1, 0}, {0, 3}};
+    double values[COMPRESSOR_MOST_OPTIONS];
+    struct layer_plan plan = {0};
+    struct layer_want want = {0};
+    struct err err = {0};
+    resolve_options(method, "{\"cost\": 0.3, \"threshold\": 0.6}", values);
+    fake->view.hidden = hidden[0];
+    fake->view.d = 2;
+    fake->view.memory = arena_alloc(&fake->arena, method->memory(values, 9, 28), 1);
+    method->want(values, fake->view.memory, 0, POINT_PRE, 28, &want);
+    assert_true(want.call && want.hidden && want.rows == ROWS_NONE);
+    assert_int_equal(method->layer(values, POINT_PRE, &fake->view, &fake->arena, &plan, &err), 0);
+    static const struct { uint32_t source, size; } left[] = {{0, 3}, {1, 1}, {2, 3}, {4, 1}, {7, 1}};
+    assert_int_equal(plan.merge.n_tok, 5); /* 4 of 9 merge: less than 0.7 */
+    for (size_t i = 0; i < 5; i++) {
+        const struct out_tok *tok = &plan.merge.tok[i];
+        assert_int_equal(plan.merge.taps[tok->row0].src, left[i].source); /* its place */
+        assert_int_equal(tok->row1 - tok->row0, left[i].size);
+        assert_int_equal(tok->size, left[i].size);
+    }
+    assert_true(plan.merge.taps[plan.merge.tok[0].row0].w == 1 / 3.0f);
+    want = (struct layer_want){0};
+    method->want(values, fake->view.memory, 0, POINT_MID, 28, &want);
+    assert_true(want.call && want.rows == ROWS_NONE); /* there was much to merge: it goes on */
+    fake_free(fake);
+}
+
 /* ---- composition --------------------------------------------------------------------------------------------------------- */
 
 static int compose(const char *const *names, struct method *methods, int *n, struct err *err)
@@ -306,9 +356,10 @@ static void test_composition(void **state)
     assert_ptr_equal(methods_find(methods, n, ROLE_LAYER), &methods[1]);
     assert_null(methods_find(methods, n, ROLE_DECODE));
     assert_int_equal(methods_spender(methods, n), 0);
+    assert_int_equal(compose((const char *const[]){"pool", "framefusion", NULL}, methods, &n, &err), 0); /* a full grid, if a smaller one */
     assert_int_equal(compose((const char *const[]){"none", "none", NULL}, methods, &n, &err), 0);
     assert_int_equal(n, 1);
-    static const char *const rivals[][3] = {{"fastv", "pyramiddrop", NULL}, {"dyntok", "dycoke", NULL}, {"dyntok", "uniform", NULL}};
+    static const char *const rivals[][3] = {{"fastv", "pyramiddrop", NULL}, {"dyntok", "dycoke", NULL}, {"dyntok", "uniform", NULL}, {"dyntok", "framefusion", NULL}};
     for (size_t i = 0; i < sizeof rivals / sizeof *rivals; i++) {
         assert_int_equal(compose(rivals[i], methods, &n, &err), ERR_CONFIG);
         assert_non_null(strstr(err.text, rivals[i][1]));
@@ -329,6 +380,8 @@ int main(void)
         cmocka_unit_test(test_dycoke_keeps_what_is_new),
         cmocka_unit_test(test_dycoke_hides_and_holds),
         cmocka_unit_test(test_dycoke_roles),
+        cmocka_unit_test(test_framefusion_golden_shares),
+        cmocka_unit_test(test_framefusion_merges_runs),
         cmocka_unit_test(test_composition),
     };
     return cmocka_run_group_tests_name("inside", tests, NULL, NULL);
