@@ -3,6 +3,7 @@
 
 #include "datasets/manifest.h"
 #include "harness/guesses.h"
+#include "metrics/interval.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -29,13 +30,15 @@ static void share_cell(struct rows *rows, double share)
         table_cell(&rows->table, "%.1f", 100 * share);
 }
 
-static void interval_cells(struct rows *rows, int64_t n, double low, double high)
+/* Nothing is said where one video, or none, has answers. */
+static void interval_cells(struct rows *rows, double accuracy, double se, int64_t n, int64_t n_videos)
 {
+    struct interval interval = share_interval(accuracy, se, n, n_videos, 0.95);
     if (rows->plain) {
-        share_cell(rows, n ? low : NAN);
-        share_cell(rows, n ? high : NAN);
-    } else if (n) {
-        table_cell(&rows->table, "%.1f–%.1f", 100 * low, 100 * high);
+        share_cell(rows, n_videos > 1 ? interval.low : NAN);
+        share_cell(rows, n_videos > 1 ? interval.high : NAN);
+    } else if (n_videos > 1) {
+        table_cell(&rows->table, "%.1f–%.1f", 100 * interval.low, 100 * interval.high);
     } else {
         table_cell(&rows->table, "%s", "");
     }
@@ -86,7 +89,7 @@ static int add_cell_row(const struct cell_row *row, void *context)
     }
     if (rows->guesses && guess_cells(rows, row))
         return 1;
-    interval_cells(rows, scored, row->wilson_low, row->wilson_high);
+    interval_cells(rows, row->accuracy, row->accuracy_se, row->headline_n, row->n_videos);
     if (rows->plain) {
         table_cell(table, "%lld", (long long)row->n_correct);
         table_cell(table, "%lld", (long long)scored);
@@ -126,7 +129,7 @@ static void average_columns(const struct rows *rows, struct table *table)
 
 static void cell_columns(const struct rows *rows, struct table *table)
 {
-    static const char *const counts[] = {"wilson_low", "wilson_high", "correct", "answered", "samples", "failed", NULL};
+    static const char *const counts[] = {"low", "high", "correct", "answered", "samples", "failed", NULL};
     static const char *const shown[] = {"95 %", "right/answered/all", "failed", NULL};
     table_column(table, "benchmark", false);
     table_column(table, "frames", true);
@@ -146,7 +149,7 @@ static void put_legend(const struct rows *rows, struct text *out)
 {
     text_put(out, "\ntokens: mean visual tokens per question, markers counted; kept: their share of the tokens without compression;\n"
                   "content: the same without markers; alone and paid: time per question by itself, and what sharing left of it;\n"
-                  "95 %: Wilson's interval, questions taken as independent.\n");
+                  "95 %: interval of acc, Wilson's over videos, as questions on one video are not independent.\n");
     if (rows->averages)
         text_put(out, "micro: mean over questions; macro: mean over task types; acc is the one that the profile makes its headline.\n");
     if (rows->guesses)
@@ -185,7 +188,7 @@ static int add_group_row(const struct group_row *row, void *context)
     table_cell(&rows->table, "%s", row->label);
     table_cell(&rows->table, "%s", row->name);
     share_cell(rows, row->accuracy);
-    interval_cells(rows, row->n, row->wilson_low, row->wilson_high);
+    interval_cells(rows, row->accuracy, row->accuracy_se, row->n, row->n_videos);
     table_cell(&rows->table, "%lld", (long long)row->n);
     rows->n++;
     return 0;
@@ -205,8 +208,8 @@ int group_table(struct store *store, const char *kind, const char *where, enum t
     table_column(&rows.table, name, false);
     table_column(&rows.table, rows.plain ? "accuracy" : "acc %", true);
     if (rows.plain)
-        table_column(&rows.table, "wilson_low", true);
-    table_column(&rows.table, rows.plain ? "wilson_high" : "95 %", true);
+        table_column(&rows.table, "low", true);
+    table_column(&rows.table, rows.plain ? "high" : "95 %", true);
     table_column(&rows.table, "n", true);
     int rc = store_each_group(store, kind, where, add_group_row, &rows, err);
     if (!rc && !table_write(&rows.table, format, out))

@@ -86,6 +86,17 @@ void cells_free(struct cells *cells)
     *cells = (struct cells){0};
 }
 
+struct interval cell_interval(const struct cell_row *row)
+{
+    struct interval share = share_interval(row->accuracy, row->accuracy_se, row->headline_n, row->n_videos, 0.95);
+    return (struct interval){100 * share.low, 100 * share.high};
+}
+
+bool cell_has_replies(const struct cell_row *row)
+{
+    return row->headline_n > 0;
+}
+
 /* ---- what cells differ in -------------------------------------------------------------------------------------------------- */
 
 /* Axes beside compressor, parameters and frames. A legend names those that vary. */
@@ -234,10 +245,10 @@ struct notes cells_notes(struct cells *cells, bool moved_apart)
     bool macro = false;
     for (size_t i = 0; i < cells->n; i++) {
         const struct cell_row *row = &cells->rows[i];
-        int64_t replies = row->n_answered - row->n_failed;
+        int64_t replies = row->headline_n;
         least = replies < least ? replies : least;
         most = replies > most ? replies : most;
-        incomplete += replies < row->n_samples;
+        incomplete += row->n_answered - row->n_failed < row->n_samples;
         macro |= row->macro;
     }
     char count[64], part[96] = "";
@@ -245,8 +256,8 @@ struct notes cells_notes(struct cells *cells, bool moved_apart)
     if (incomplete)
         snprintf(part, sizeof part, "%zu of %zu cells lack replies to part of the questions", incomplete, cells->n);
     struct notes notes;
-    notes.first = arena_printf(&cells->arena, "%s replies a point; bars are 95 %% Wilson intervals%s", count,
-                               macro ? "; accuracy is over questions (micro average)" : "");
+    notes.first = arena_printf(&cells->arena, "%s replies a point; bars are 95 %% intervals over videos%s", count,
+                               macro ? "; accuracy is the mean over task types" : "");
     notes.second = arena_printf(&cells->arena, "%s%s%s", part, incomplete && moved_apart ? "; " : "",
                                 moved_apart ? "points at equal x are drawn side by side" : "");
     return notes;

@@ -7,6 +7,7 @@
 
 #include "core/arena.h"
 #include "core/text.h"
+#include "metrics/interval.h"
 #include "plots/plot.h"
 
 #include <stdbool.h>
@@ -24,6 +25,12 @@ struct cells { /* zero-initialise; everything below lives in the arena */
 int cells_collect(struct cells *cells, struct store *store, const char *where, bool (*wanted)(const struct cell_row *row),
                   const char *lacking, struct err *err);
 void cells_free(struct cells *cells);
+
+/* 95 % of the headline accuracy, over videos; percent. */
+struct interval cell_interval(const struct cell_row *row);
+
+/* Whether there is an accuracy to show. */
+bool cell_has_replies(const struct cell_row *row);
 
 /* Cells of one compressor and one number of frames that agree in all else but the compressor's parameters. */
 struct series {
@@ -51,7 +58,7 @@ const char *series_point_label(struct cells *cells, const struct series *series,
 /* "LLaVA-Video-7B-Qwen2 on videomme": what all cells have in common. NULL when memory is out. */
 const char *cells_title(struct cells *cells);
 
-/* "2700 replies a point; bars are 95 % Wilson intervals ..." and, on a second line if need be, what a reader must know to trust it. */
+/* "2700 replies a point; bars are 95 % intervals over videos ..." and, on a second line if need be, what a reader must know to trust it. */
 struct notes { const char *first, *second; };
 struct notes cells_notes(struct cells *cells, bool moved_apart);
 

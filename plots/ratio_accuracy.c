@@ -13,7 +13,7 @@ static double kept(const struct cell_row *row)
 
 static bool wanted(const struct cell_row *row)
 {
-    return row->n_answered > row->n_failed && !isnan(row->ratio);
+    return cell_has_replies(row) && !isnan(row->ratio);
 }
 
 /* Points whose x are equal stand side by side, so that their bars can be told apart: how far this one moves. */
@@ -46,8 +46,9 @@ static struct panel panel_make(const struct cells *cells)
     double low = 100, high = 0, widest = 100;
     for (size_t i = 0; i < cells->n; i++) {
         const struct cell_row *row = &cells->rows[i];
-        low = fmin(low, 100 * row->wilson_low);
-        high = fmax(high, 100 * row->wilson_high);
+        struct interval interval = cell_interval(row);
+        low = fmin(low, interval.low);
+        high = fmax(high, interval.high);
         widest = fmax(widest, kept(row));
     }
     return (struct panel){.left = 76, .right = CANVAS_WIDTH - 24, .top = 78, .bottom = 510,
@@ -63,11 +64,12 @@ static void data_write(struct text *data, const struct series_set *set)
         const struct series *series = &set->series[i];
         text_printf(data, "%s# ", i ? "\n\n" : "");
         text_quote_data(data, series->title);
-        text_put(data, "\n# kept accuracy wilson_low wilson_high correct replies shift label\n");
+        text_put(data, "\n# kept accuracy low high correct replies shift label\n");
         for (size_t j = 0; j < series->n; j++) {
             const struct cell_row *row = series->cells[j];
-            text_printf(data, "%.4f %.4f %.4f %.4f %lld %lld %g ", kept(row), 100 * row->accuracy_micro, 100 * row->wilson_low,
-                        100 * row->wilson_high, (long long)row->n_correct, (long long)(row->n_answered - row->n_failed),
+            struct interval interval = cell_interval(row);
+            text_printf(data, "%.4f %.4f %.4f %.4f %lld %lld %g ", kept(row), 100 * row->accuracy, interval.low, interval.high,
+                        (long long)row->headline_correct, (long long)row->headline_n,
                         shift_of(set, series, row));
             text_quote_data(data, row->label);
             text_put(data, "\n");
@@ -87,11 +89,11 @@ static int labels_write(struct text *script, struct cells *cells, const struct p
         for (size_t j = 0; j < set->series[i].n; j++) {
             const struct cell_row *row = set->series[i].cells[j];
             const char *text = series_point_label(cells, &set->series[i], row);
+            struct interval interval = cell_interval(row);
             if (!text)
                 return err_no_memory(err, "the labels of a plot");
-            labels[n] = (struct label){.x = kept(row) + shift_of(set, &set->series[i], row), .y = 100 * row->accuracy_micro,
-                                       .low = 100 * row->wilson_low, .high = 100 * row->wilson_high, .text = text, .ink = style_of(set,
-                                           i).ink};
+            labels[n] = (struct label){.x = kept(row) + shift_of(set, &set->series[i], row), .y = 100 * row->accuracy,
+                                       .low = interval.low, .high = interval.high, .text = text, .ink = style_of(set, i).ink};
             if (j > 0)
                 segments[n_segments++] = (struct segment){n - 1, n};
             n++;

@@ -17,7 +17,7 @@ static bool is_baseline(const struct cell_row *row)
 
 static bool wanted(const struct cell_row *row)
 {
-    return row->n_answered > row->n_failed && (is_baseline(row) || (!isnan(row->threshold) && !isnan(row->ratio)));
+    return cell_has_replies(row) && (is_baseline(row) || (!isnan(row->threshold) && !isnan(row->ratio)));
 }
 
 struct plan { /* what the parts of the drawing agree on */
@@ -56,8 +56,9 @@ static void panels_make(struct plan *plan, const struct cells *cells)
         const struct cell_row *row = &cells->rows[i];
         least = fmin(least, row->threshold); /* fmin and fmax pass over NaN */
         most = fmax(most, row->threshold);
-        low = fmin(low, 100 * row->wilson_low);
-        high = fmax(high, 100 * row->wilson_high);
+        struct interval interval = cell_interval(row);
+        low = fmin(low, interval.low);
+        high = fmax(high, interval.high);
         if (!is_baseline(row))
             widest = fmax(widest, 100 * row->ratio);
     }
@@ -95,15 +96,16 @@ static void data_write(struct text *data, const struct series_set *set)
         const struct series *series = &set->series[i];
         text_printf(data, "%s# ", i ? "\n\n" : "");
         text_quote_data(data, series->title);
-        text_put(data, "\n# threshold kept accuracy wilson_low wilson_high correct replies label\n");
+        text_put(data, "\n# threshold kept accuracy low high correct replies label\n");
         for (size_t j = 0; j < series->n; j++) {
             const struct cell_row *row = series->cells[j];
+            struct interval interval = cell_interval(row);
             if (series->baseline)
                 text_put(data, "NaN");
             else
                 text_printf(data, "%.10g", row->threshold);
-            text_printf(data, " %.4f %.4f %.4f %.4f %lld %lld ", 100 * row->ratio, 100 * row->accuracy_micro, 100 * row->wilson_low,
-                        100 * row->wilson_high, (long long)row->n_correct, (long long)(row->n_answered - row->n_failed));
+            text_printf(data, " %.4f %.4f %.4f %.4f %lld %lld ", 100 * row->ratio, 100 * row->accuracy, interval.low, interval.high,
+                        (long long)row->headline_correct, (long long)row->headline_n);
             text_quote_data(data, row->label);
             text_put(data, "\n");
         }
@@ -212,12 +214,13 @@ static int numbers_write(struct text *script, struct cells *cells, const struct 
         const struct series *series = &plan->set.series[i];
         for (size_t j = 0; j < series->n && !series->baseline && complete; j++) {
             const struct cell_row *row = series->cells[j];
-            double y = 100 * (accuracy ? row->accuracy_micro : row->ratio);
+            double y = 100 * (accuracy ? row->accuracy : row->ratio);
             struct label label = {.x = row->threshold + shift_of(plan, line), .y = y, .low = y, .high = y,
                                   .ink = style_series(line).ink};
             if (accuracy) {
-                label.low = 100 * row->wilson_low;
-                label.high = 100 * row->wilson_high;
+                struct interval interval = cell_interval(row);
+                label.low = interval.low;
+                label.high = interval.high;
             }
             complete = (label.text = arena_printf(&cells->arena, "%.1f", y)) != NULL;
             if (j > 0)

@@ -150,6 +150,8 @@ static const struct column cell_columns[] = {
     CELL(KIND_INT64, headline_n),
     CELL(KIND_INT64, headline_correct),
     CELL(KIND_REAL, accuracy),
+    CELL(KIND_REAL, accuracy_se),
+    CELL(KIND_INT64, n_videos),
     CELL(KIND_REAL, accuracy_micro),
     CELL(KIND_REAL, accuracy_macro),
     CELL(KIND_REAL, accuracy_expected),
@@ -187,6 +189,8 @@ static const struct column group_columns[] = {
     GROUP(KIND_INT64, n),
     GROUP(KIND_INT64, n_correct),
     GROUP(KIND_REAL, accuracy),
+    GROUP(KIND_REAL, accuracy_se),
+    GROUP(KIND_INT64, n_videos),
     GROUP(KIND_REAL, wilson_low),
     GROUP(KIND_REAL, wilson_high),
 };

@@ -21,8 +21,8 @@ enum {
     WAL_ATTEMPTS = 200,          /* of 10 ms: SQLite does not wait by itself when two processes switch to WAL */
 };
 
-/* migrations[v] takes a store from version v to v + 1; the views are made anew after the last. */
-static const char *const migrations[] = {store_schema_sql, store_schema_2_sql, store_schema_3_sql, store_schema_4_sql};
+/* migrations[v] takes a store from version v to v + 1; the views are made anew after the last, and with "" nothing else changes. */
+static const char *const migrations[] = {store_schema_sql, store_schema_2_sql, store_schema_3_sql, store_schema_4_sql, ""};
 enum { VERSION = COUNT(migrations) };
 
 /* ---- failures -------------------------------------------------------------------------------------------------------------- */

@@ -122,12 +122,14 @@ struct cell_row {
     int64_t n_answered, n_ok, n_correct, n_failed; /* answered: rows; ok: status ok; failed: neither ok, no_answer nor ambiguous */
     double accuracy;          /* headline by the cell's protocol: micro or macro, over answers that are not failures (and, with
                                * drop_empty, not empty) */
+    double accuracy_se;       /* standard error of accuracy, videos as clusters; NaN with fewer than two: for share_interval() */
+    int64_t n_videos;         /* that have an answer in the headline */
     double accuracy_micro;    /* correct / (answered - failed) */
     double accuracy_macro;    /* mean over task types, with the headline's denominators; NaN if there are none */
     double accuracy_expected; /* headline if letters were drawn, on average; NaN unless `guesses` */
     int64_t headline_n, headline_correct; /* what a micro headline is made of */
     int64_t n_no_answer;      /* replies without a letter */
-    double wilson_low, wilson_high; /* 95 % of accuracy_micro */
+    double wilson_low, wilson_high; /* 95 % of accuracy_micro, questions taken as independent */
     double tokens_before, tokens_visual, tokens_marker, tokens_text, tokens_generated; /* means per answer */
     double tokens_mean;       /* visual tokens and markers per layer of the language model, mean over its layers */
     double tokens_cached;     /* of these, what the first step of generation sees in the cache */
@@ -149,7 +151,8 @@ struct group_row {
     const char *benchmark, *label, *kind, *name;
     int frames;
     int64_t n, n_correct; /* n: the headline's denominator */
-    double accuracy, wilson_low, wilson_high;
+    double accuracy, accuracy_se, wilson_low, wilson_high; /* as in cell_row */
+    int64_t n_videos;
 };
 
 /* Those of one kind ("task_type", "duration", "domain", "sub_category", or a kind of tag); `where` is a condition over view cell_accuracy. */

@@ -17,6 +17,7 @@ CREATE VIEW scored_answer AS
 SELECT answer.cell_id,
        answer.sample_id,
        sample.manifest_row,
+       sample.video_id,
        sample.task_type,
        sample.duration,
        sample.domain,
@@ -34,7 +35,9 @@ JOIN cell ON cell.id = answer.cell_id
 JOIN sample ON sample.id = answer.sample_id
 LEFT JOIN cost ON cost.answer_id = answer.id; -- imported answers have none
 
--- One row per cell. Means and ratios are over the answers that are not failures. Bounds are Wilson's at 95 %, of accuracy_micro.
+-- One row per cell. Means and ratios are over the answers that are not failures. accuracy_se is the standard error of accuracy with videos
+-- as clusters: of the sums of deviations per video, with the factor G / (G - 1) for G videos; NULL with fewer than two. The bounds are
+-- Wilson's at 95 %, of accuracy_micro, with questions taken as independent.
 CREATE VIEW cell_accuracy AS
 WITH
     constant AS (SELECT 1.959963984540054 AS z),
@@ -79,11 +82,36 @@ WITH
                avg(generate_paid_ms) FILTER (WHERE replied) AS generate_paid_ms
         FROM scored_answer
         GROUP BY cell_id),
+    part AS (
+        SELECT cell_id, task_type, avg(correct) AS accuracy, count(*) AS n
+        FROM scored_answer
+        WHERE in_headline
+        GROUP BY cell_id, task_type),
     macro AS (
         SELECT cell_id,
+               max(count(*), (SELECT macro_types FROM cell WHERE cell.id = cell_id)) AS n_parts,
                sum(accuracy) / max(count(*), (SELECT macro_types FROM cell WHERE cell.id = cell_id)) AS headline_macro,
                count(task_type) AS n_types
-        FROM (SELECT cell_id, task_type, avg(correct) AS accuracy FROM scored_answer WHERE in_headline GROUP BY cell_id, task_type)
+        FROM part
+        GROUP BY cell_id),
+    piece AS (
+        SELECT cell_id, task_type, video_id, sum(correct) AS n_correct, count(*) AS n
+        FROM scored_answer
+        WHERE in_headline
+        GROUP BY cell_id, task_type, video_id),
+    deviation AS ( -- how far each video moves the headline
+        SELECT piece.cell_id,
+               sum(CASE WHEN cell.macro THEN (piece.n_correct - part.accuracy * piece.n) / (part.n * macro.n_parts)
+                   ELSE (piece.n_correct - 1.0 * headline_correct / headline_n * piece.n) / headline_n END) AS moved
+        FROM piece
+        JOIN part ON part.cell_id = piece.cell_id AND part.task_type IS piece.task_type
+        JOIN macro ON macro.cell_id = piece.cell_id
+        JOIN tally ON tally.cell_id = piece.cell_id
+        JOIN cell ON cell.id = piece.cell_id
+        GROUP BY piece.cell_id, piece.video_id),
+    spread AS (
+        SELECT cell_id, count(*) AS n_videos, sqrt(1.0 * count(*) / (count(*) - 1) * sum(moved * moved)) AS accuracy_se
+        FROM deviation
         GROUP BY cell_id)
 SELECT cell.id,
        benchmark.name AS benchmark,
@@ -91,6 +119,8 @@ SELECT cell.id,
        cell.frames,
        cell.label,
        CASE WHEN cell.macro THEN headline_macro ELSE 1.0 * headline_correct / headline_n END AS accuracy,
+       accuracy_se,
+       coalesce(n_videos, 0) AS n_videos, -- that have an answer in the headline
        1.0 * n_correct / n AS accuracy_micro,
        CASE WHEN n > 0 THEN max(0.0, (n_correct + z * z / 2 - z * sqrt(1.0 * n_correct * (n - n_correct) / n + z * z / 4)) / (n + z * z))
        END AS wilson_low,
@@ -130,27 +160,34 @@ JOIN model ON model.id = cell.model_id
 JOIN benchmark ON benchmark.id = cell.benchmark_id
 LEFT JOIN tally ON tally.cell_id = cell.id
 LEFT JOIN macro ON macro.cell_id = cell.id
+LEFT JOIN spread ON spread.cell_id = cell.id
 ORDER BY benchmark.name, model.name, cell.frames, cell.id;
 
 -- One row per cell and group of samples: kind is "task_type", "duration", "domain", "sub_category" or a kind of tag. n is the headline's
--- denominator; groups are in the order in which the manifest has them first.
+-- denominator; groups are in the order in which the manifest has them first. accuracy_se and the bounds are as in cell_accuracy.
 CREATE VIEW group_accuracy AS
 WITH
     constant AS (SELECT 1.959963984540054 AS z),
     grouped AS (
-        SELECT cell_id, 'task_type' AS kind, task_type AS name, correct, manifest_row, in_headline FROM scored_answer
+        SELECT cell_id, 'task_type' AS kind, task_type AS name, correct, video_id, manifest_row, in_headline FROM scored_answer
         UNION ALL
-        SELECT cell_id, 'duration', duration, correct, manifest_row, in_headline FROM scored_answer
+        SELECT cell_id, 'duration', duration, correct, video_id, manifest_row, in_headline FROM scored_answer
         UNION ALL
-        SELECT cell_id, 'domain', domain, correct, manifest_row, in_headline FROM scored_answer
+        SELECT cell_id, 'domain', domain, correct, video_id, manifest_row, in_headline FROM scored_answer
         UNION ALL
-        SELECT cell_id, 'sub_category', sub_category, correct, manifest_row, in_headline FROM scored_answer
+        SELECT cell_id, 'sub_category', sub_category, correct, video_id, manifest_row, in_headline FROM scored_answer
         UNION ALL
-        SELECT cell_id, tag.kind, tag.name, correct, manifest_row, in_headline FROM scored_answer JOIN tag ON tag.sample_id = scored_answer.sample_id),
-    tally AS (
-        SELECT cell_id, kind, name, count(*) AS n, sum(correct) AS n_correct, min(manifest_row) AS first_row
+        SELECT cell_id, tag.kind, tag.name, correct, video_id, manifest_row, in_headline FROM scored_answer JOIN tag ON tag.sample_id = scored_answer.sample_id),
+    piece AS (
+        SELECT cell_id, kind, name, 1.0 * count(*) AS n, sum(correct) AS n_correct, min(manifest_row) AS first_row
         FROM grouped
         WHERE in_headline AND name IS NOT NULL
+        GROUP BY cell_id, kind, name, video_id),
+    tally AS ( -- squares: n^2 times the sum over videos of (n_correct - accuracy * n)^2, in whole numbers
+        SELECT cell_id, kind, name, CAST(sum(n) AS INTEGER) AS n, sum(n_correct) AS n_correct, min(first_row) AS first_row, count(*) AS n_videos,
+               sum(n_correct * n_correct) * sum(n) * sum(n) - 2 * sum(n_correct * n) * sum(n_correct) * sum(n)
+                   + sum(n * n) * sum(n_correct) * sum(n_correct) AS squares
+        FROM piece
         GROUP BY cell_id, kind, name)
 SELECT cell.id AS cell,
        benchmark.name AS benchmark,
@@ -160,6 +197,8 @@ SELECT cell.id AS cell,
        tally.kind,
        tally.name,
        1.0 * n_correct / n AS accuracy,
+       sqrt(1.0 * n_videos / (n_videos - 1) * squares) / n / n AS accuracy_se,
+       n_videos,
        max(0.0, (n_correct + z * z / 2 - z * sqrt(1.0 * n_correct * (n - n_correct) / n + z * z / 4)) / (n + z * z)) AS wilson_low,
        min(1.0, (n_correct + z * z / 2 + z * sqrt(1.0 * n_correct * (n - n_correct) / n + z * z / 4)) / (n + z * z)) AS wilson_high,
        n_correct,

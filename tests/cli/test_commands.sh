@@ -191,7 +191,7 @@ query native 'SELECT benchmark, frames, label, n_correct, n_answered, n_samples 
 assert_equal 'cells' 6 "$(wc -l <rows.txt)"
 assert_status 0 report native
 assert_same_file 'the table of run and report' native.table out
-assert_contains out 'right/answered/all' "Wilson's interval"
+assert_contains out 'right/answered/all' 'interval of acc'
 for format in terminal md csv json latex; do
     assert_status 0 report native --format $format
     [ ! -s err ] || fail "report --format $format said: $(cat err)"
@@ -207,8 +207,8 @@ assert_equal 'types of numbers' real,integer,real "$(json report.json "DISTINCT 
     json_type(value, '$.frames') || ',' || json_type(value, '$.tokens')")"
 sqlite3 imported '.import --csv report.csv report'
 assert_query imported "$(<rows.txt)" 'SELECT benchmark, frames, compressor, correct, answered, samples FROM report'
-assert_query imported 6 'SELECT count(*) FROM report WHERE abs(accuracy - 1.0 * correct / answered) < 1e-6 AND wilson_low <= accuracy
-    AND accuracy <= wilson_high AND tokens > 0'
+assert_query imported 6 'SELECT count(*) FROM report WHERE abs(accuracy - 1.0 * correct / answered) < 1e-6 AND low <= accuracy
+    AND accuracy <= high AND tokens > 0'
 assert_equal 'fields of a Markdown row' 13 "$(awk -F'|' '/^\|.*\|$/ {print NF - 1} !/^\|.*\|$/ {print $0}' report.md | sort -u)"
 assert_equal 'lines of Markdown' 8 "$(wc -l <report.md)"
 assert_equal 'rows of LaTeX' 7 "$(grep -c ' \\\\$' report.latex)"

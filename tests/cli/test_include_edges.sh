@@ -10,7 +10,7 @@ declare -A sees=( # what the headers that a folder names must match
     [engine]='^(core/|compressors/compressor\.h$|engine/[^/]*$|engine/kernels/[^/]*$)'
     [metrics]='^(core|metrics)/'
     [results]='^(core|results)/'
-    [plots]='^(core/|plots/|results/store\.h$)'
+    [plots]='^(core/|metrics/|plots/|results/store\.h$)'
     [runners]='^(core/|runners/|compressors/(compressor|methods)\.h$|datasets/video\.h$|engine/[^/]*$)'
     [harness]='^(core|compressors|datasets|engine|metrics|results|plots|runners|harness)/|^build_facts\.h$'
 )

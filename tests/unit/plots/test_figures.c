@@ -169,16 +169,16 @@ static void ratio_accuracy_data_is_exact(void **state)
             "# kept: visual tokens that entered the language model, of those without compression, markers included.\n"
             "# shift: added to kept where points at equal x are drawn side by side.\n"
             "# \"none, 10 frames\"\n"
-            "# kept accuracy wilson_low wilson_high correct replies shift label\n"
-            "100.0000 60.0000 31.2674 83.1820 6 10 0 \"none\"\n"
+            "# kept accuracy low high correct replies shift label\n"
+            "100.0000 60.0000 13.1244 93.7082 6 10 0 \"none\"\n"
             "\n\n"
             "# \"dyntok threshold, 10 frames\"\n"
-            "# kept accuracy wilson_low wilson_high correct replies shift label\n"
-            "20.0000 50.0000 23.6593 76.3407 5 10 0 \"dyntok threshold=0.4\"\n"
-            "43.3333 70.0000 39.6778 89.2209 7 10 0 \"dyntok threshold=0.6\"\n");
+            "# kept accuracy low high correct replies shift label\n"
+            "20.0000 50.0000 11.0588 88.9412 5 10 0 \"dyntok threshold=0.4\"\n"
+            "43.3333 70.0000 20.8098 95.3956 7 10 0 \"dyntok threshold=0.6\"\n");
     xml_is_well_formed(path_in(fixture, "a.svg"));
     file_holds(path_in(fixture, "a.svg"), "tiny on videomme");
-    file_holds(path_in(fixture, "a.svg"), "n = 10 replies a point; bars are 95 % Wilson intervals");
+    file_holds(path_in(fixture, "a.svg"), "n = 10 replies a point; bars are 95 % intervals over videos");
     file_holds(path_in(fixture, "a.svg"), "accuracy (%)");
     file_holds(path_in(fixture, "a.gp"), "set xrange [0:105]");
     file_holds(path_in(fixture, "a.gp"), "set label '0.4' at screen");
@@ -193,13 +193,13 @@ static void threshold_data_is_exact(void **state)
             "# One block per series, as many as the legend has entries. Percent, but for the threshold.\n"
             "# kept: visual tokens that entered the language model, of those without compression, markers included.\n"
             "# \"none, 10 frames\"\n"
-            "# threshold kept accuracy wilson_low wilson_high correct replies label\n"
-            "NaN 100.0000 60.0000 31.2674 83.1820 6 10 \"none\"\n"
+            "# threshold kept accuracy low high correct replies label\n"
+            "NaN 100.0000 60.0000 13.1244 93.7082 6 10 \"none\"\n"
             "\n\n"
             "# \"dyntok, 10 frames\"\n"
-            "# threshold kept accuracy wilson_low wilson_high correct replies label\n"
-            "0.4 20.0000 50.0000 23.6593 76.3407 5 10 \"dyntok threshold=0.4\"\n"
-            "0.6 43.3333 70.0000 39.6778 89.2209 7 10 \"dyntok threshold=0.6\"\n");
+            "# threshold kept accuracy low high correct replies label\n"
+            "0.4 20.0000 50.0000 11.0588 88.9412 5 10 \"dyntok threshold=0.4\"\n"
+            "0.6 43.3333 70.0000 20.8098 95.3956 7 10 \"dyntok threshold=0.6\"\n");
     xml_is_well_formed(path_in(fixture, "t.svg"));
     file_holds(path_in(fixture, "t.svg"), "tokens kept (%)");
     file_holds(path_in(fixture, "t.svg"), "43.3");

@@ -98,7 +98,7 @@ static void cell_without_answers_has_no_numbers(void **state)
     assert_int_equal(row.n_answered, 0);
     assert_int_equal(row.n_ok + row.n_correct + row.n_failed, 0);
     const double none[] = {row.accuracy, row.accuracy_micro, row.wilson_low, row.wilson_high, row.ratio, row.ratio_content,
-                           row.tokens_before, row.alone_ms[STAGE_OPEN], row.threshold};
+                           row.tokens_before, row.alone_ms[STAGE_OPEN], row.threshold, row.accuracy_se};
     for (size_t i = 0; i < sizeof none / sizeof *none; i++)
         assert_true(isnan(none[i]));
 }
@@ -122,6 +122,9 @@ static void accuracy_is_over_replies(void **state)
     /* Wilson for 7 of 10 at z = 1.959963984540054, from the definition in exact decimal arithmetic */
     near(row.wilson_low, 0.39677814746114537);
     near(row.wilson_high, 0.8922087325936989);
+    /* Videos have 2, 2, 2, 1 and 0 of 2: squared deviations sum to 3.2, times 5/4, over 10 squared. */
+    near(row.accuracy_se, 0.2);
+    assert_int_equal(row.n_videos, 5);
     near(row.tokens_before, 840);
     near(row.tokens_visual, 300);
     near(row.tokens_marker, 56);
@@ -158,6 +161,9 @@ static void macro_headline_is_the_mean_over_tasks(void **state)
     struct cell_row row = only_cell(fixture);
     assert_true(row.macro);
     near(row.accuracy, (1 + 0.5 + 0) / 3);
+    /* Only beta varies, by half a question of its two on videos 0 and 2: a third of that moves the headline; four videos. */
+    near(row.accuracy_se, sqrt(4.0 / 3 * 2) * 0.5 / 2 / 3);
+    assert_int_equal(row.n_videos, 4);
     near(row.accuracy_micro, 4.0 / 7);
 }
 
@@ -310,14 +316,15 @@ static void wrong_conditions_are_explained(void **state)
 
 /* ---- group_accuracy -------------------------------------------------------------------------------------------------------- */
 
-struct tasks { char text[512]; };
+struct tasks { char text[768]; };
 
 static int take_group(const struct group_row *row, void *context)
 {
     struct tasks *tasks = context;
     char line[128];
-    snprintf(line, sizeof line, "%lld %s %d %s %lld/%lld %.4f %.4f %.4f\n", (long long)row->cell, row->label, row->frames, row->name,
-             (long long)row->n_correct, (long long)row->n, row->accuracy, row->wilson_low, row->wilson_high);
+    snprintf(line, sizeof line, "%lld %s %d %s %lld/%lld %.4f %.4f %.4f %.4f %lld\n", (long long)row->cell, row->label, row->frames, row->name,
+             (long long)row->n_correct, (long long)row->n, row->accuracy, row->wilson_low, row->wilson_high,
+             row->accuracy_se, (long long)row->n_videos);
     strcat(tasks->text, line);
     return 0;
 }
@@ -330,9 +337,9 @@ static void groups_come_with_bounds(void **state)
     put(fixture, cell, 11, answer_failed(ANSWER_RUNNER_FAILED));
     struct tasks tasks = {{0}};
     OK(store_each_group(fixture->store, "task_type", NULL, take_group, &tasks, &err));
-    assert_string_equal(tasks.text, "1 none 4 alpha 2/4 0.5000 0.1500 0.8500\n"
-                                    "1 none 4 beta 1/4 0.2500 0.0456 0.6994\n"
-                                    "1 none 4 gamma 1/3 0.3333 0.0615 0.7923\n");
+    assert_string_equal(tasks.text, "1 none 4 alpha 2/4 0.5000 0.1500 0.8500 0.2887 4\n"
+                                    "1 none 4 beta 1/4 0.2500 0.0456 0.6994 0.2500 4\n"
+                                    "1 none 4 gamma 1/3 0.3333 0.0615 0.7923 0.3333 3\n");
     assert_string_equal(sql(fixture->path, "SELECT group_concat(task_type || n) FROM task_accuracy"), "alpha4,beta4,gamma3");
     tasks = (struct tasks){{0}};
     OK(store_each_group(fixture->store, "task_type", "frames = 4 -- a comment", take_group, &tasks, &err));
@@ -457,7 +464,7 @@ static void tags_are_groups_too(void **state)
     assert_non_null(strstr(groups.text, "memory 1/1"));
     groups = (struct tasks){{0}};
     OK(store_each_group(fixture->store, "domain", NULL, take_group, &groups, &err));
-    assert_string_equal(groups.text, "1 none 4 d 0/1 0.0000 0.0000 0.7935\n");
+    assert_string_equal(groups.text, "1 none 4 d 0/1 0.0000 0.0000 0.7935 nan 1\n");
     arena_free(&manifest.arena);
 }
 
@@ -517,7 +524,7 @@ static void cell_accuracy_reads_well_by_itself(void **state)
                                            "FROM benchmark) FROM cell_accuracy"),
                         "videomme|lmms-lab/tiny|4|none|0.25|1|4|12|0.423809523809524|1");
     assert_string_equal(sql(fixture->path, "SELECT group_concat(name) FROM (SELECT name FROM pragma_table_info('cell_accuracy') LIMIT 8)"),
-                        "id,benchmark,model,frames,label,accuracy,accuracy_micro,wilson_low");
+                        "id,benchmark,model,frames,label,accuracy,accuracy_se,n_videos");
 }
 
 #define IN_STORE(test) cmocka_unit_test_setup_teardown(test, store_setup, store_teardown)
