@@ -5,7 +5,6 @@
 #include "datasets/picture.h"
 
 #include <dirent.h>
-#include <libavcodec/avcodec.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,38 +86,6 @@ void folder_free(struct folder *folder)
     *folder = (struct folder){0};
 }
 
-/* By the first bytes, because names lie. */
-static enum AVCodecID codec_of(const char *bytes, size_t n)
-{
-    if (n >= 3 && !memcmp(bytes, "\xff\xd8\xff", 3))
-        return AV_CODEC_ID_MJPEG;
-    if (n >= 8 && !memcmp(bytes, "\x89PNG\r\n\x1a\n", 8))
-        return AV_CODEC_ID_PNG;
-    return AV_CODEC_ID_NONE;
-}
-
-static int decode_bytes(const char *bytes, size_t n, const AVCodec *codec, AVFrame *frame)
-{
-    AVPacket *packet = av_packet_alloc();
-    AVCodecContext *decoder = avcodec_alloc_context3(codec);
-    int code = AVERROR(ENOMEM);
-    if (!packet || !decoder || (code = av_new_packet(packet, (int)n)) < 0)
-        goto done;
-    memcpy(packet->data, bytes, n);
-    decoder->thread_count = 1;
-    decoder->max_pixels = PICTURE_MOST_PIXELS;
-    decoder->err_recognition = AV_EF_EXPLODE; /* half a picture is no picture */
-    decoder->idct_algo = FF_IDCT_INT;         /* libjpeg's, which Pillow decodes with */
-    if ((code = avcodec_open2(decoder, codec, NULL)) < 0 || (code = avcodec_send_packet(decoder, packet)) < 0 ||
-        (code = avcodec_send_packet(decoder, NULL)) < 0)
-        goto done;
-    code = avcodec_receive_frame(decoder, frame);
-done:
-    avcodec_free_context(&decoder);
-    av_packet_free(&packet);
-    return code;
-}
-
 int folder_decode(const char *path, AVFrame *frame, struct err *err)
 {
     char *bytes;
@@ -126,12 +93,7 @@ int folder_decode(const char *path, AVFrame *frame, struct err *err)
     int rc = file_load(&bytes, &n, path, MOST_BYTES, err);
     if (rc < 0)
         return rc;
-    const AVCodec *codec = avcodec_find_decoder(codec_of(bytes, n));
-    int code = codec ? decode_bytes(bytes, n, codec, frame) : AVERROR_INVALIDDATA;
+    rc = picture_file_read(bytes, n, path, frame, err);
     free(bytes);
-    if (code == AVERROR(ENOMEM))
-        return err_no_memory(err, path);
-    if (code < 0)
-        return err_set(err, ERR_DATA, "'%s' is not a whole picture, expected a jpg or a png", path);
-    return 0;
+    return rc;
 }

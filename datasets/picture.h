@@ -26,6 +26,9 @@ struct painter {
 int painter_paint(struct painter *painter, const AVFrame *frame, uint8_t *dst, struct err *err);
 void painter_free(struct painter *painter);
 
+/* Decodes a PNG or JPEG file that is in memory; `name` is for messages. */
+int picture_file_read(const char *bytes, size_t n, const char *name, AVFrame *frame, struct err *err);
+
 /* JPEG colours as libjpeg gives them to Pillow: 4:2:0, 4:2:2 and 4:4:4 in YCbCr. */
 bool jpeg_can_convert(const AVFrame *frame);
 int jpeg_convert(const AVFrame *frame, uint8_t *rgb, struct err *err);

@@ -59,4 +59,13 @@ int video_read(struct video *video, const uint32_t *index, size_t n, int side, s
  * ERR_MEMORY only. */
 int resize_bicubic(const uint8_t *src, int w, int h, uint8_t *dst, int ow, int oh, struct err *err);
 
+/* ---- single pictures ----------------------------------------------------------------------------------------------------- */
+
+/* A PNG or JPEG file in memory -> RGB24 [side][side][3], as a picture of a folder is read. `name` is for messages. ERR_DATA. */
+int picture_decode(const char *bytes, size_t n, const char *name, int side, uint8_t *rgb, struct err *err);
+
+/* RGB24 [h][w][3] -> a picture file in malloc'ed memory: PNG, which loses nothing, when jpeg_quantiser is 0; else JPEG with FFmpeg's
+ * quantiser, 1 (finest) to 31. */
+int picture_encode(uint8_t **out, size_t *n, const uint8_t *rgb, int w, int h, int jpeg_quantiser, struct err *err);
+
 #endif

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "core/arena.h"
+#include "core/base64.h"
 #include "core/digest.h"
 #include "core/dtype.h"
 #include "core/err.h"
@@ -141,9 +142,35 @@ static void test_rng_is_a_pure_function(void **state)
     assert_float_equal(sum / 100000, 0.5, 0.005);
 }
 
+/* The vectors of RFC 4648, section 10, both ways; and what is no base64. */
+static void test_base64(void **state)
+{
+    static const char *const pairs[][2] = {{"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+    static const char *const wrong[] = {"Z", "Zg", "Zg=", "Zh==", "Zm9=", "Z===", "====", "Zg==Zg==", "Zm 8", "Zm8\n", "Zm-_"};
+    (void)state;
+    for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+        char text[16] = {0};
+        uint8_t bytes[16];
+        size_t n = strlen(pairs[i][0]), back;
+        base64_encode(text, (const uint8_t *)pairs[i][0], n);
+        assert_string_equal(text, pairs[i][1]);
+        assert_int_equal(strlen(text), base64_length(n));
+        assert_true(base64_decode(bytes, &back, text, strlen(text)));
+        assert_int_equal(back, n);
+        assert_memory_equal(bytes, pairs[i][0], n);
+    }
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        uint8_t bytes[16];
+        size_t n;
+        if (base64_decode(bytes, &n, wrong[i], strlen(wrong[i])))
+            fail_msg("'%s' is taken for base64", wrong[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_base64),
         cmocka_unit_test(test_err_prefix_is_cut_not_overrun), cmocka_unit_test(test_err_append_is_cut_not_overrun), cmocka_unit_test(test_arena),        cmocka_unit_test(test_text),
         cmocka_unit_test(test_bf16_rounds_to_even),           cmocka_unit_test(test_f16_is_exact), cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_rng_is_a_pure_function),
