@@ -48,6 +48,14 @@ struct cost {
     double joules;            /* NaN where the machine does not report them */
 };
 
+/* What a server says of an answer, as it says it, and what asking took. Never mixed with what is measured or counted here. */
+struct remote {
+    int attempts;             /* requests that were sent; 0 in answers of this process */
+    double request_ms;        /* of the last of them, from its first byte out to its last byte in; NaN if none was sent */
+    const char *finish;       /* finish_reason; NULL if there is none */
+    const char *usage;        /* its usage object as canonical JSON; NULL if there is none */
+};
+
 struct answer {
     enum answer_status status;
     const char *raw;          /* the reply, stripped; NULL unless status is ok, no_answer or ambiguous */
@@ -58,6 +66,7 @@ struct answer {
     double margin;            /* top logit minus second, at the first generated text id; NaN if not known */
     char tokens_digest[DIGEST_HEX]; /* of the visual tokens (their plan and source frames); "" if not known */
     struct cost cost;
+    struct remote remote;
 };
 
 #endif

@@ -12,11 +12,13 @@ void cell_identify(struct cell *cell)
              cell->time_instruction, cell->repetition_penalty, cell->max_new_tokens);
     const char *const parts[] = {"cell-1", cell->benchmark, cell->profile, cell->compressor, cell->params, cell->pooling, cell->newline,
                                  cell->conversation, cell->prompt_form, cell->dtype, cell->runner, cell->isa, cell->model_digest, cell->manifest_digest,
-                                 cell->build_digest, numbers, cell->assistant_digest};
-    size_t n = sizeof parts / sizeof *parts - !cell->assistant_digest, used = 0;
+                                 cell->build_digest, numbers, cell->assistant_digest, cell->body};
+    size_t used = 0;
     /* Each part is digested on its own first, so that no text can imitate a boundary between parts. */
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         char part[DIGEST_HEX];
+        if (!parts[i])
+            continue; /* the last two may be missing: a digest is no JSON, so that either alone is told from the other */
         digest_of(parts[i], strlen(parts[i]), part);
         memcpy(text + used, part, DIGEST_HEX - 1);
         used += DIGEST_HEX - 1;

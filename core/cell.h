@@ -27,9 +27,10 @@ struct cell { /* strings belong to the sweep */
     double repetition_penalty;
     int max_new_tokens;
     const char *dtype;
+    const char *body;          /* what the sweep adds to each request to a server, canonical JSON; NULL: nothing */
 
     /* what was found when the sweep was resolved */
-    const char *runner;           /* "native", "mock" */
+    const char *runner;           /* "native", "http", "mock" */
     const char *isa;              /* name of the kernel table */
     const char *model_digest;     /* config, tokenizer and tensor bytes */
     const char *assistant_digest; /* the same of the checkpoint that guides its allocator; NULL: none does */

@@ -29,7 +29,7 @@ struct result { /* one answer, or the end of a task */
     bool ends;
     size_t cell, sample;
     struct answer answer;
-    char *raw, *message;       /* owned */
+    char *raw, *message, *finish, *usage; /* owned */
     struct err failure;        /* of a task that ends with one */
 };
 
@@ -214,6 +214,20 @@ static void *decode_tasks(void *context)
 
 struct sink_context { struct schedule *schedule; struct task *task; };
 
+static char *copy_text(const char *text)
+{
+    return text ? strdup(text) : NULL;
+}
+
+static void result_free(struct result *result)
+{
+    free(result->raw);
+    free(result->message);
+    free(result->finish);
+    free(result->usage);
+    free(result);
+}
+
 static int post_answer(void *context, size_t cell, size_t sample, const struct answer *answer)
 {
     struct sink_context *at = context;
@@ -221,10 +235,10 @@ static int post_answer(void *context, size_t cell, size_t sample, const struct a
     if (!result)
         return 1;
     *result = (struct result){.task = at->task, .cell = cell, .sample = sample, .answer = *answer};
-    result->raw = answer->raw ? strdup(answer->raw) : NULL;
-    result->message = answer->message ? strdup(answer->message) : NULL;
-    result->answer.raw = result->raw;
-    result->answer.message = result->message;
+    result->answer.raw = result->raw = copy_text(answer->raw);
+    result->answer.message = result->message = copy_text(answer->message);
+    result->answer.remote.finish = result->finish = copy_text(answer->remote.finish);
+    result->answer.remote.usage = result->usage = copy_text(answer->remote.usage);
     post(at->schedule, result);
     return atomic_load(&at->schedule->halt);
 }
@@ -492,11 +506,8 @@ static int conduct(struct schedule *schedule, struct err *err)
             } else if (result && !rc) {
                 step = keep_answer(schedule, result, &why);
             }
-            if (result) {
-                free(result->raw);
-                free(result->message);
-                free(result);
-            }
+            if (result)
+                result_free(result);
         }
         if (!step && !rc)
             step = keep_house(schedule, &why);

@@ -33,6 +33,7 @@ static const struct merged {
     {"cell", {"digest"}, {{"model_id", "model"}, {"benchmark_id", "benchmark"}}, NULL},
     {"answer", {"cell_id", "sample_id"}, {{"cell_id", "cell"}, {"sample_id", "sample"}, {"run_id", "run"}}, NULL},
     {"cost", {0}, {{"answer_id", "answer"}}, NULL},
+    {"remote", {0}, {{"answer_id", "answer"}}, NULL},
     {"imported", {0}, {{"answer_id", "answer"}}, NULL},
     {"rescoring", {"cell_id", "profile"}, {{"cell_id", "cell"}}, NULL},
     {"score", {0}, {{"rescoring_id", "rescoring"}, {"answer_id", "answer"}}, NULL},

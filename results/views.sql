@@ -9,6 +9,7 @@ DROP VIEW IF EXISTS failures;
 DROP VIEW IF EXISTS run_cost;
 DROP VIEW IF EXISTS video_frames;
 DROP VIEW IF EXISTS rescored_accuracy;
+DROP VIEW IF EXISTS server_usage;
 
 -- One row per answer, with the two denominators it can be in: that of the plain accuracy (every reply) and that of the cell's headline
 -- (without empty replies, or those without a letter, where the protocol drops them). "expected" is what the answer is worth on average:
@@ -147,6 +148,7 @@ SELECT cell.id,
        json_remove(cell.params, '$.threshold', '$.target_ratio') AS variant, -- the other parameters
        cell.profile, cell.macro, cell.guesses, cell.sampling, cell.pooling, cell.image_size, cell.newline, cell.conversation,
        cell.prompt_form, cell.time_instruction, cell.repetition_penalty, cell.max_new_tokens, cell.dtype, cell.runner, cell.isa,
+       cell.body,
        open_alone_ms, decode_alone_ms, resize_alone_ms, vision_alone_ms, guide_alone_ms, compress_alone_ms, prefill_alone_ms,
        generate_alone_ms,
        open_paid_ms, decode_paid_ms, resize_paid_ms, vision_paid_ms, guide_paid_ms, compress_paid_ms, prefill_paid_ms, generate_paid_ms,
@@ -344,3 +346,21 @@ JOIN benchmark ON benchmark.id = cell.benchmark_id
 LEFT JOIN tally ON tally.id = rescoring.id
 LEFT JOIN macro ON macro.id = rescoring.id
 ORDER BY cell.id, rescoring.profile;
+
+-- One row per cell that servers answered: what they say it cost, and what asking took. Sums are over answers that report a number.
+CREATE VIEW server_usage AS
+SELECT cell.id AS cell,
+       cell.frames,
+       cell.label,
+       count(*) AS n_answers,
+       sum(remote.attempts) AS n_requests,
+       count(remote.usage) AS n_reported,
+       sum(remote.prompt_tokens) AS prompt_tokens,
+       sum(remote.completion_tokens) AS completion_tokens,
+       avg(remote.request_ms) AS request_ms, -- mean, of the requests that ended each answer
+       sum(remote.finish = 'length') AS n_cut -- replies that the server cut off
+FROM remote
+JOIN answer ON answer.id = remote.answer_id
+JOIN cell ON cell.id = answer.cell_id
+GROUP BY cell.id
+ORDER BY cell.id;

@@ -195,10 +195,10 @@ static int put_cell(struct store *store, const struct cell *cell, const struct p
     struct query query = query_on(store,
         "INSERT INTO cell (digest, model_id, benchmark_id, profile, frames, sampling, compressor, params, label, pooling, image_size, "
         "newline, conversation, prompt_form, time_instruction, repetition_penalty, max_new_tokens, dtype, runner, isa, build_digest, "
-        "macro, drop_empty, drop_unread, guesses, macro_types, assistant_digest) "
+        "macro, drop_empty, drop_unread, guesses, macro_types, assistant_digest, body) "
         "VALUES (:digest, :model, :benchmark, :profile, :frames, :sampling, :compressor, :params, :label, :pooling, :image_size, "
         ":newline, :conversation, :prompt_form, :time_instruction, :repetition_penalty, :max_new_tokens, :dtype, :runner, :isa, "
-        ":build_digest, :macro, :drop_empty, :drop_unread, :guesses, :macro_types, :assistant_digest) "
+        ":build_digest, :macro, :drop_empty, :drop_unread, :guesses, :macro_types, :assistant_digest, :body) "
         "ON CONFLICT (digest) DO UPDATE SET digest = digest RETURNING id");
     query_text(&query, ":digest", cell->digest);
     query_integer(&query, ":model", model);
@@ -222,6 +222,7 @@ static int put_cell(struct store *store, const struct cell *cell, const struct p
     query_text(&query, ":isa", cell->isa);
     query_text(&query, ":build_digest", cell->build_digest);
     query_text(&query, ":assistant_digest", cell->assistant_digest);
+    query_text(&query, ":body", cell->body);
     put_protocol(&query, protocol);
     return run_for_id(&query, id, "write the cell", err);
 }
@@ -337,6 +338,30 @@ static int insert_cost(struct store *store, int64_t answer, const struct cost *c
     return query_run(&query, "write a cost", err);
 }
 
+static int insert_remote(struct store *store, int64_t answer, const struct remote *remote, struct err *err)
+{
+    struct query query = query_on(store, "INSERT INTO remote (answer_id, attempts, request_ms, finish, usage) "
+                                         "VALUES (:answer, :attempts, :request_ms, :finish, :usage)");
+    query_integer(&query, ":answer", answer);
+    query_integer(&query, ":attempts", remote->attempts);
+    query_real(&query, ":request_ms", remote->request_ms);
+    query_text(&query, ":finish", remote->finish);
+    query_text(&query, ":usage", remote->usage);
+    return query_run(&query, "write what a server said", err);
+}
+
+/* An answer with what belongs to it. */
+static int insert_whole(struct store *store, int64_t run, int64_t cell, int64_t sample, const struct answer *answer, struct err *err)
+{
+    int rc = insert_answer(store, run, cell, sample, answer, err);
+    int64_t id = sqlite3_last_insert_rowid(store->db);
+    if (rc == 0 && answer->cost.frames >= 0)
+        rc = insert_cost(store, id, &answer->cost, err);
+    if (rc == 0 && answer->remote.attempts)
+        rc = insert_remote(store, id, &answer->remote, err);
+    return rc;
+}
+
 int store_put_answer(struct store *store, int64_t run, int64_t cell, const struct manifest *manifest, size_t sample,
                      const struct answer *answer, struct err *err)
 {
@@ -350,8 +375,8 @@ int store_put_answer(struct store *store, int64_t run, int64_t cell, const struc
     if (rc == 0 && (!there || failed)) {
         if (there)
             rc = drop_answer(store, there, err); /* and its cost with it */
-        if (rc == 0 && (rc = insert_answer(store, run, cell, sample_id, answer, err)) == 0 && answer->cost.frames >= 0)
-            rc = insert_cost(store, sqlite3_last_insert_rowid(store->db), &answer->cost, err);
+        if (rc == 0)
+            rc = insert_whole(store, run, cell, sample_id, answer, err);
     }
     return store_commit(store, rc, what, err);
 }

@@ -48,6 +48,7 @@ static void put_answer(struct store_fixture *fixture, int64_t cell, size_t sampl
     if (!raw) {
         answer.status = ANSWER_TIMEOUT;
         answer.message = "why";
+        answer.remote = (struct remote){.attempts = 5, .request_ms = 1000, .usage = "{\"prompt_tokens\":7}"};
     }
     OK(store_put_answer(fixture->store, fixture->run, cell, &fixture->manifest, sample, &answer, &err));
 }
@@ -84,12 +85,12 @@ static void fill(struct store_fixture *fixture)
 /* Every answer with all that belongs to it, by names. */
 static const char content[] =
     "SELECT model.digest, benchmark.digest, cell.digest, cell.label, sample.name, video.name, answer.status, raw, answer.message, "
-    "answer.extracted, answer.correct, answered_at, started_at, outcome, tokens_visual, record, rescoring.profile, score.extracted, "
+    "answer.extracted, answer.correct, answered_at, started_at, outcome, tokens_visual, record, attempts, usage, rescoring.profile, score.extracted, "
     "(SELECT group_concat(text) FROM option WHERE option.sample_id = sample.id), "
     "(SELECT group_concat(tag.name) FROM tag WHERE tag.sample_id = sample.id) "
     "FROM answer JOIN cell ON cell.id = answer.cell_id JOIN sample ON sample.id = answer.sample_id JOIN video ON video.id = video_id "
     "JOIN model ON model.id = model_id JOIN benchmark ON benchmark.id = cell.benchmark_id JOIN run ON run.id = run_id "
-    "LEFT JOIN cost ON cost.answer_id = answer.id LEFT JOIN imported ON imported.answer_id = answer.id "
+    "LEFT JOIN cost ON cost.answer_id = answer.id LEFT JOIN imported ON imported.answer_id = answer.id LEFT JOIN remote ON remote.answer_id = answer.id "
     "LEFT JOIN score ON score.answer_id = answer.id LEFT JOIN rescoring ON rescoring.id = rescoring_id ORDER BY cell.digest, sample.name";
 
 static void all_tables_come_along(void **state)

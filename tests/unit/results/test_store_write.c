@@ -373,6 +373,32 @@ static void builds_are_found_by_their_beginning(void **state)
     assert_non_null(strstr(why.text, "the builds of its cells are cd03, ab02, ab01"));
 }
 
+/* ---- servers --------------------------------------------------------------------------------------------------------------- */
+
+static void what_a_server_says_is_kept(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct cell cell = fixture_cell(&fixture->manifest, "none", "{}", "none", 4);
+    int64_t plain, knobs;
+    OK(fixture_put_cell(fixture->store, cell, &plain, &err));
+    cell.body = "{\"pruning\":0.5}";
+    OK(fixture_put_cell(fixture->store, cell, &knobs, &err));
+    assert_int_not_equal(plain, knobs);
+    struct answer answer = fixture_answer(true, 4, 0);
+    answer.remote = (struct remote){.attempts = 3, .request_ms = 12.5, .finish = "stop", .usage = "{\"completion_tokens\":2,\"prompt_tokens\":900}"};
+    OK(store_put_answer(fixture->store, fixture->run, knobs, &fixture->manifest, 0, &answer, &err));
+    answer.remote = (struct remote){.attempts = 1, .request_ms = (double)NAN, .usage = "{\"prompt_tokens\":\"many\"}"};
+    OK(store_put_answer(fixture->store, fixture->run, knobs, &fixture->manifest, 1, &answer, &err));
+    answer.remote = (struct remote){0};
+    OK(store_put_answer(fixture->store, fixture->run, plain, &fixture->manifest, 0, &answer, &err));
+    assert_string_equal(sql(fixture->path, "SELECT attempts, request_ms, finish, prompt_tokens, completion_tokens FROM remote ORDER BY answer_id"),
+                        "3|12.5|stop|900|2\n1|NULL|NULL|NULL|NULL");
+    assert_string_equal(sql(fixture->path, "SELECT n_answers, n_requests, n_reported, prompt_tokens, completion_tokens, request_ms, n_cut FROM server_usage"),
+                        "2|4|2|900|2|12.5|0");
+    assert_string_equal(sql(fixture->path, "SELECT body FROM cell_accuracy ORDER BY id"), "NULL\n{\"pruning\":0.5}");
+    assert_string_equal(sql(fixture->path, "PRAGMA integrity_check"), "ok");
+}
+
 /* ---- calibrations ---------------------------------------------------------------------------------------------------------- */
 
 static void calibration_comes_back(void **state)
@@ -411,6 +437,7 @@ int main(void)
         IN_STORE(cell_may_come_before_its_manifest),
         IN_STORE(cell_with_broken_params_is_refused),
         IN_STORE(answer_keeps_every_member),
+        IN_STORE(what_a_server_says_is_kept),
         IN_STORE(unknown_values_are_null),
         IN_STORE(only_failures_are_replaced),
         IN_STORE(unknown_sample_is_refused),
