@@ -1,234 +1,21 @@
-/* `run`: the main job. Resolve, calibrate, plan what the store lacks, compute it, print the table. */
+/* `run`: the main job. Computes what the store lacks of a sweep, prints the table. */
 #include "harness/accuracy.h"
-#include "harness/calibrate.h"
-#include "harness/cli.h"
-#include "harness/origin.h"
-#include "harness/schedule.h"
+#include "harness/run.h"
 
-#include "build_facts.h"
 #include "core/log.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 static const struct cli_option options[] = {
-    {"store", "FILE", "results.sqlite", "the SQLite file of answers; made if it is not there", false},
-    {"set", "KEY=VALUE", NULL, "changes the sweep file: --set axes.frames=[8,16]", true},
-    {"plugin", "FILE.so", NULL, "a compressor in a shared object; may be repeated", true},
-    {"data", "FOLDER", NULL, "where benchmarks named without a manifest are looked for", false},
-    {"jobs", "N", NULL, "videos computed at once (small models: one per processor; large ones: 1)", false},
-    {"threads", "N", NULL, "threads per job (processors divided by jobs)", false},
-    {"memory", "SIZE", NULL, "most memory to plan with, weights included (80 % of what is free)", false},
-    {"limit", "N", NULL, "only the first N samples of each benchmark", false},
-    {"samples", "ID", NULL, "only this sample; may be repeated", true},
-    {"shard", "K/N", NULL, "only every N-th video, starting with the K-th (1 to N)", false},
-    {"retry-failed", NULL, NULL, "computes failed answers again", false},
-    {"no-share", NULL, NULL, "computes every answer by itself; the answers are the same", false},
-    {"reuse-build", "DIGEST", NULL, "continues the cells of an older build in this store on purpose; the beginning of its digest is enough", false},
-    {"device", "NAME", NULL, "overrides runner.device", false},
-    {"dtype", "NAME", NULL, "overrides runner.dtype: f32 or bf16", false},
-    {"isa", "NAME", NULL, "overrides runner.isa: a kernel table of 'toksweep list devices'", false},
+    RUN_OPTIONS,
     {0},
 };
-
-struct run {
-    const struct cli_args *args;
-    struct sweep sweep;
-    struct runner_facts facts;
-    void *runner;
-    struct store *store;
-    int64_t id, *cell_ids;
-    bool **done;
-    struct plan plan;
-    struct plan_options plan_options;
-    struct schedule_options schedule;
-    struct arena arena;
-};
-
-/* ---- options ------------------------------------------------------------------------------------------------------------- */
-
-static size_t free_memory(void)
-{
-    char line[128];
-    unsigned long long kib = 0;
-    FILE *file = fopen("/proc/meminfo", "r");
-    while (file && fgets(line, sizeof line, file) && sscanf(line, "MemAvailable: %llu kB", &kib) != 1)
-        continue;
-    if (file)
-        fclose(file);
-    return kib ? (size_t)kib * 1024 : (size_t)sysconf(_SC_PHYS_PAGES) * (size_t)sysconf(_SC_PAGESIZE);
-}
-
-static int read_shard(const struct cli_args *args, struct plan_options *out, struct err *err)
-{
-    const char *text = cli_text(args, "shard");
-    unsigned k, n;
-    char rest;
-    if (!text)
-        return 0;
-    if (sscanf(text, "%u/%u%c", &k, &n, &rest) != 2 || !k || k > n || n > 1000000)
-        return err_set(err, ERR_CONFIG, "--shard should be K/N with 1 <= K <= N, it is '%s'", text);
-    out->shard = k - 1;
-    out->n_shards = n;
-    return 0;
-}
-
-static int read_plan_options(struct run *run, struct err *err)
-{
-    int64_t limit = 0;
-    const char *const *samples = cli_texts(run->args, "samples");
-    int rc = cli_integer(run->args, "limit", 1, INT32_MAX, &limit, err);
-    if (!rc)
-        rc = read_shard(run->args, &run->plan_options, err);
-    run->plan_options.limit = (size_t)limit;
-    run->plan_options.samples = samples[0] ? samples : NULL;
-    run->plan_options.no_share = cli_flag(run->args, "no-share");
-    return rc;
-}
-
-/* Small models: a worker on every processor, where one thread is busy all the time. Large ones: one worker, whose matrices are
- * large enough for all threads, and only one video's memory. */
-static int read_schedule_options(struct run *run, size_t memory, struct err *err)
-{
-    enum { SMALL_MODEL_BYTES = 64 << 20 };
-    int64_t processors = sysconf(_SC_NPROCESSORS_ONLN), jobs, threads;
-    jobs = run->facts.fixed_bytes < SMALL_MODEL_BYTES ? processors : 1;
-    int rc = cli_integer(run->args, "jobs", 1, 1024, &jobs, err);
-    threads = processors / jobs > 1 ? processors / jobs : 1;
-    if (!rc)
-        rc = cli_integer(run->args, "threads", 1, 1024, &threads, err);
-    if (!rc && memory <= run->facts.fixed_bytes)
-        rc = err_set(err, ERR_MEMORY, "the weights of '%s' take %.1f MiB, --memory allows %.1f MiB; allow more%s", run->sweep.model,
-                     (double)run->facts.fixed_bytes / 0x1p20, (double)memory / 0x1p20,
-                     strcmp(run->sweep.dtype, "f32") ? "" : ", or take half with --dtype bf16");
-    run->schedule.jobs = (int)jobs;
-    run->schedule.threads = (int)threads;
-    run->schedule.memory_bytes = memory - run->facts.fixed_bytes;
-    run->schedule.retry_failed = cli_flag(run->args, "retry-failed");
-    run->schedule.stop = &cli_stopped;
-    return rc;
-}
-
-/* ---- progress ------------------------------------------------------------------------------------------------------------ */
-
-struct talk {
-    bool terminal;
-    const char *jobs; /* what a job is */
-    double printed; /* when the last line was */
-    struct schedule_progress last;
-};
-
-static void print_progress(const struct schedule_progress *progress, void *context)
-{
-    struct talk *talk = context;
-    bool terminal = talk->terminal;
-    talk->last = *progress;
-    if (progress->seconds - talk->printed < (terminal ? 0.5 : 60))
-        return;
-    talk->printed = progress->seconds;
-    double rate = progress->seconds > 0 ? (double)progress->answers_done / progress->seconds : 0;
-    long left = rate > 0 ? (long)((double)(progress->answers_total - progress->answers_done) / rate) : 0;
-    fprintf(stderr, "%s%zu/%zu answers, %zu/%zu %s, %.1f answers/s, %ld:%02ld left%s%s", terminal ? "\r\033[K" : "", progress->answers_done,
-            progress->answers_total, progress->jobs_done, progress->jobs_total, talk->jobs, rate, left / 60, left % 60,
-            progress->answers_failed ? ", some failed" : "", terminal ? "" : "\n");
-}
-
-/* ---- steps --------------------------------------------------------------------------------------------------------------- */
-
-static int open_runner(struct run *run, struct err *err)
-{
-    struct sweep *sweep = &run->sweep;
-    const char *folder = sweep->model, *assistant = sweep->assistant;
-    int rc = sweep->runner->opens_checkpoint ? sweep_model_folder(sweep, sweep->model, &run->arena, &folder, err) : 0;
-    if (!rc && assistant && sweep->runner->opens_checkpoint)
-        rc = sweep_model_folder(sweep, sweep->assistant, &run->arena, &assistant, err);
-    struct runner_options how = {.model = folder, .assistant = assistant, .dtype = sweep->dtype, .isa = sweep->isa, .device = sweep->device, .extra = sweep->runner_config};
-    return rc ? rc : sweep->runner->open(&run->runner, &how, &run->facts, err);
-}
-
-static int begin(struct run *run, struct err *err)
-{
-    char *config = json_text(config_root(run->sweep.config));
-    const char *device =
-        arena_printf(&run->arena, "%s, %d jobs of %d threads", run->facts.device, run->schedule.jobs, run->schedule.threads);
-    int rc = config && device ? origin_begin_run(run->store, run->args, run->sweep.name, config, device, &run->id, err)
-                              : err_no_memory(err, "a sweep's configuration");
-    free(config);
-    return rc;
-}
-
-static int reuse_build(struct run *run, struct err *err)
-{
-    const char *beginning = cli_text(run->args, "reuse-build");
-    char *build = arena_alloc(&run->arena, DIGEST_HEX, 1);
-    if (!beginning)
-        return 0;
-    int rc = build ? store_find_build(run->store, beginning, build, err) : err_no_memory(err, "a build's digest");
-    if (rc)
-        return rc;
-    for (size_t i = 0; i < run->sweep.n_cells; i++)
-        run->sweep.cells[i].run.cell.build_digest = build;
-    if (strcmp(build, BUILD_DIGEST))
-        log_say(LOG_WARNING, "continuing the cells of build %.12s with build %.12s; numbers may differ", build, BUILD_DIGEST);
-    return 0;
-}
-
-/* Writes cells and manifests, and asks which answers are there. */
-static int register_cells(struct run *run, struct err *err)
-{
-    struct sweep *sweep = &run->sweep;
-    int rc = 0;
-    for (size_t b = 0; b < sweep->n_benchmarks && !rc; b++)
-        rc = store_put_manifest(run->store, &sweep->benchmarks[b].manifest, err);
-    run->cell_ids = arena_alloc(&run->arena, sweep->n_cells, sizeof *run->cell_ids);
-    run->done = arena_alloc(&run->arena, sweep->n_cells, sizeof *run->done);
-    if (!rc && (!run->cell_ids || !run->done))
-        rc = err_no_memory(err, "the cells of a sweep");
-    for (size_t c = 0; c < sweep->n_cells && !rc; c++) {
-        const struct manifest *manifest = &sweep->benchmarks[sweep->cells[c].benchmark].manifest;
-        run->done[c] = arena_alloc(&run->arena, manifest->n_samples, sizeof **run->done);
-        if (!run->done[c])
-            return err_no_memory(err, "the cells of a sweep");
-        rc = store_put_cell(run->store, &sweep->cells[c].run.cell, profile_protocol(sweep->profile, manifest->benchmark), &run->cell_ids[c], err);
-        if (!rc)
-            rc = store_answered(run->store, run->cell_ids[c], manifest, run->schedule.retry_failed, run->done[c], err);
-    }
-    return rc;
-}
-
-static int prepare(struct run *run, struct err *err)
-{
-    const struct cli_args *args = run->args;
-    struct sweep_overrides overrides = {.plugins = cli_texts(args, "plugin"), .sets = cli_texts(args, "set"), .dtype = cli_text(args, "dtype"),
-                                        .device = cli_text(args, "device"), .isa = cli_text(args, "isa"), .data = cli_text(args, "data")};
-    size_t memory = free_memory() / 5 * 4;
-    int rc;
-    if ((rc = read_plan_options(run, err)) || (rc = cli_bytes(args, "memory", &memory, err)) ||
-        (rc = sweep_load(&run->sweep, args->operands[0], &overrides, err)) || (rc = sweep_load_manifests(&run->sweep, err)) ||
-        (rc = store_open(&run->store, cli_text(args, "store"), STORE_WRITE, err)) || (rc = open_runner(run, err)) ||
-        (rc = read_schedule_options(run, memory, err)))
-        return rc;
-    if ((rc = reuse_build(run, err)) || (rc = sweep_bind(&run->sweep, &run->facts, err)) ||
-        (rc = calibrate_cells(&run->sweep, run->store, run->runner, &run->facts, run->schedule.jobs * run->schedule.threads, &cli_stopped, err)))
-        return rc;
-    if (atomic_load(&cli_stopped))
-        return 0;
-    if ((rc = register_cells(run, err)))
-        return rc;
-    return plan_make(&run->plan, &run->sweep, (const bool *const *)run->done, &run->plan_options, err);
-}
 
 static int print_table(struct run *run, struct err *err)
 {
     struct text where = {0}, out = {0};
     size_t n;
-    text_put(&where, "id IN (");
-    for (size_t c = 0; c < run->sweep.n_cells; c++)
-        text_printf(&where, "%s%lld", c ? "," : "", (long long)run->cell_ids[c]);
-    text_put(&where, ")");
+    run_put_where(run, &where);
     int rc = where.failed ? err_no_memory(err, "a table") : accuracy_table(run->store, where.bytes, TABLE_TERMINAL, &out, &n, err);
     if (!rc && out.bytes)
         fputs(out.bytes, stdout);
@@ -237,97 +24,19 @@ static int print_table(struct run *run, struct err *err)
     return rc;
 }
 
-static const char *job_name(const struct run *run)
-{
-    return run->plan_options.no_share ? "questions" : "videos";
-}
-
-/* Runs the plan, and adds what it did to *sum. */
-static int compute_pass(struct run *run, struct schedule_progress *sum, struct err *err)
-{
-    struct talk talk = {.terminal = isatty(STDERR_FILENO), .jobs = job_name(run)};
-    run->schedule.progress = print_progress;
-    run->schedule.context = &talk;
-    int rc = schedule_run(&run->sweep, &run->plan, run->store, run->id, run->cell_ids, run->runner, &run->facts, &run->schedule, err);
-    if (talk.terminal)
-        fputs("\r\033[K", stderr);
-    sum->answers_done += talk.last.answers_done;
-    sum->answers_failed += talk.last.answers_failed;
-    sum->seconds += talk.last.seconds;
-    sum->answers_elsewhere = talk.last.answers_elsewhere;
-    for (int status = 0; status < ANSWER_STATUSES; status++)
-        sum->failed[status] += talk.last.failed[status];
-    return rc;
-}
-
-static void print_sum(const struct schedule_progress *sum)
-{
-    struct text kinds = {0};
-    for (int status = 0; status < ANSWER_STATUSES; status++)
-        if (sum->failed[status])
-            text_printf(&kinds, "%s%zu %s", kinds.length ? ", " : ": ", sum->failed[status], answer_status_name((enum answer_status)status));
-    log_say(LOG_NOTE, "computed %zu answers in %.1f s, %zu of them failed%s%s", sum->answers_done, sum->seconds, sum->answers_failed,
-            kinds.length ? kinds.bytes : "", kinds.length ? "; --retry-failed computes them again" : "");
-    text_free(&kinds);
-}
-
-/* Another process may stop before it has given the answers that it holds, so they are asked for again after a while. An answer that
- * failed is not: this run may have tried it. */
-static int plan_rest(struct run *run, struct err *err)
-{
-    const struct timespec pause = {.tv_sec = 1};
-    int rc = 0;
-    nanosleep(&pause, NULL);
-    for (size_t c = 0; c < run->sweep.n_cells && !rc; c++)
-        rc = store_answered(run->store, run->cell_ids[c], &run->sweep.benchmarks[run->sweep.cells[c].benchmark].manifest, false,
-                            run->done[c], err);
-    if (rc)
-        return rc;
-    plan_free(&run->plan);
-    return plan_make(&run->plan, &run->sweep, (const bool *const *)run->done, &run->plan_options, err);
-}
-
-static int compute(struct run *run, struct err *err)
-{
-    struct schedule_progress sum = {0};
-    bool told = false;
-    log_say(LOG_NOTE, "%zu cells, %zu %s, %zu answers to compute, %zu in the store; %d jobs of %d threads, %s", run->sweep.n_cells,
-            run->plan.n_jobs, job_name(run), run->plan.n_wanted, run->plan.n_stored, run->schedule.jobs, run->schedule.threads,
-            run->facts.device);
-    int rc = begin(run, err);
-    if (rc)
-        return rc;
-    while (!(rc = compute_pass(run, &sum, err)) && sum.answers_elsewhere && !atomic_load(&cli_stopped)) {
-        if (!told)
-            log_say(LOG_NOTE, "another process computes %zu answers of this sweep; waiting for them", sum.answers_elsewhere);
-        told = true;
-        if ((rc = plan_rest(run, err)))
-            break;
-    }
-    print_sum(&sum);
-    struct err ending = {0};
-    int ended = store_end_run(run->store, run->id, rc ? "failed" : atomic_load(&cli_stopped) ? "stopped" : "done", rc ? &ending : err);
-    return rc ? rc : ended;
-}
-
 static int run_command(const struct cli_args *args, struct err *err)
 {
     struct run run = {.args = args};
-    int rc = prepare(&run, err);
-    if (!rc && run.plan.n_wanted && !atomic_load(&cli_stopped))
-        rc = compute(&run, err);
+    int rc = run_prepare(&run, args->operands[0], err);
+    if (!rc)
+        rc = run_compute(&run, err);
     if (!rc && run.cell_ids)
         rc = print_table(&run, err);
     if (!rc && atomic_load(&cli_stopped)) {
         log_say(LOG_NOTE, "stopped; every answer so far is in '%s', the same command continues", cli_text(args, "store"));
         rc = EXIT_RUN_FAILED;
     }
-    plan_free(&run.plan);
-    store_close(run.store);
-    if (run.runner)
-        run.sweep.runner->close(run.runner);
-    sweep_free(&run.sweep);
-    arena_free(&run.arena);
+    run_free(&run);
     return rc;
 }
 

@@ -618,6 +618,23 @@ void sweep_free(struct sweep *sweep)
 
 /* ---- binding ------------------------------------------------------------------------------------------------------------- */
 
+void sweep_keep_found(struct sweep *sweep)
+{
+    size_t n_cells = 0, n_found = 0;
+    for (size_t i = 0; i < sweep->n_benchmarks; i++) {
+        if (!sweep->benchmarks[i].source.path)
+            continue;
+        for (size_t c = 0; c < sweep->n_cells; c++)
+            if (sweep->cells[c].benchmark == i) { /* cells stand benchmark by benchmark */
+                sweep->cells[n_cells] = sweep->cells[c];
+                sweep->cells[n_cells++].benchmark = n_found;
+            }
+        sweep->benchmarks[n_found++] = sweep->benchmarks[i];
+    }
+    sweep->n_cells = n_cells;
+    sweep->n_benchmarks = n_found;
+}
+
 int sweep_load_manifests(struct sweep *sweep, struct err *err)
 {
     for (size_t i = 0; i < sweep->n_benchmarks; i++) {

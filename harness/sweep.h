@@ -56,6 +56,9 @@ struct sweep_overrides { /* from the command line; NULL where not given */
 int sweep_load(struct sweep *out, const char *path, const struct sweep_overrides *overrides, struct err *err);
 void sweep_free(struct sweep *sweep);
 
+/* Leaves out the benchmarks whose manifest was found nowhere, with their cells: between load and the manifests. */
+void sweep_keep_found(struct sweep *sweep);
+
 /* Reads the manifests. ERR_CONFIG for a benchmark that was found nowhere, or what manifest_load says. */
 int sweep_load_manifests(struct sweep *sweep, struct err *err);
 
