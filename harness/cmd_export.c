@@ -16,7 +16,7 @@
 #include <sys/stat.h>
 
 static const struct cli_option options[] = {
-    {"cell", "NAME", NULL, "which cell: its label, or the beginning of its digest (the only one in the store)", false},
+    {"cell", "NAME", NULL, "which cell: its label, LABEL@FRAMES, or the beginning of its digest (the only one in the store)", false},
     {"out", "PATH", NULL, "the file; a folder (one that is there, or a name with / at its end) gets files named as the other program does; "
                           "- is standard output", false},
     {0},

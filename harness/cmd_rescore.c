@@ -15,7 +15,7 @@
 
 static const struct cli_option options[] = {
     {"profile", "NAME", NULL, "the other profile: a name of 'toksweep list profiles'", false},
-    {"cell", "NAME", NULL, "only this cell, by its label or the beginning of its digest; may be repeated", true},
+    {"cell", "NAME", NULL, "only this cell, by its label, LABEL@FRAMES or the beginning of its digest; may be repeated", true},
     {"format", "NAME", "terminal", "of the list: terminal, md, csv, json or latex", false},
     {0},
 };

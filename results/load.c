@@ -4,6 +4,7 @@
 #include "core/text.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,10 +12,19 @@ enum { DIGEST_BEGINNING = 4 };
 
 /* ---- finding --------------------------------------------------------------------------------------------------------------- */
 
-static bool is_called(const char *name, const char *label, const char *digest)
+/* Whether `name` is "<label>@<frames>". */
+static bool is_at_frames(const char *name, const char *label, int frames)
 {
-    size_t n = name ? strlen(name) : 0;
-    return !name || strcmp(name, label) == 0 || (n >= DIGEST_BEGINNING && strncmp(name, digest, n) == 0);
+    char at[16];
+    size_t length = strlen(label);
+    snprintf(at, sizeof at, "@%d", frames);
+    return strncmp(name, label, length) == 0 && strcmp(name + length, at) == 0;
+}
+
+bool store_is_called(const char *name, const char *label, int frames, const char *digest)
+{
+    size_t n = strlen(name);
+    return strcmp(name, label) == 0 || is_at_frames(name, label, frames) || (n >= DIGEST_BEGINNING && strncmp(name, digest, n) == 0);
 }
 
 int store_find_cell(struct store *store, const char *name, int64_t *id, struct err *err)
@@ -27,11 +37,12 @@ int store_find_cell(struct store *store, const char *name, int64_t *id, struct e
     int rc;
     while ((rc = query_step(&query, "look for a cell", err)) > 0) {
         const char *label = store_column_text(query.stmt, 1), *digest = store_column_text(query.stmt, 2);
-        bool fits = is_called(name, label, digest);
+        int frames = sqlite3_column_int(query.stmt, 4);
+        bool fits = !name || store_is_called(name, label, frames, digest);
         struct text *list = fits ? &fitting : &cells;
         if ((fits ? n : n_cells - n) < MOST_SHOWN)
             text_printf(list, "%s'%s' (%s, %d frames, digest %.8s)", list->length ? ", " : "", label,
-                        store_column_text(query.stmt, 3), sqlite3_column_int(query.stmt, 4), digest);
+                        store_column_text(query.stmt, 3), frames, digest);
         if (fits && n++ == 0)
             *id = sqlite3_column_int64(query.stmt, 0);
         n_cells++;
@@ -39,10 +50,10 @@ int store_find_cell(struct store *store, const char *name, int64_t *id, struct e
     if (rc == 0 && n_cells == 0)
         rc = err_set(err, ERR_CONFIG, "store '%s' holds no cell; 'toksweep run' and 'toksweep import' fill it", store->path);
     else if (rc == 0 && n == 0)
-        rc = err_set(err, ERR_CONFIG, "no cell of store '%s' is called '%s'; give a label or the beginning of a digest of %s", store->path,
+        rc = err_set(err, ERR_CONFIG, "no cell of store '%s' is called '%s'; give a label, LABEL@FRAMES or the beginning of a digest of %s", store->path,
                      name, cells.bytes);
     else if (rc == 0 && n > 1)
-        rc = err_set(err, ERR_CONFIG, "%zu cells of store '%s' may be meant: give the beginning of a digest, of %s", n, store->path,
+        rc = err_set(err, ERR_CONFIG, "%zu cells of store '%s' may be meant: give LABEL@FRAMES or the beginning of a digest, of %s", n, store->path,
                      fitting.bytes);
     text_free(&cells);
     text_free(&fitting);
@@ -163,7 +174,43 @@ static enum answer_status status_of(const char *name)
     return (enum answer_status)status;
 }
 
-/* Columns from `at` on: those of load_samples that begin with answer.id. */
+enum { ANSWER_FACTS = 9, COST_COUNTS = 11 };
+
+#define ALONE_AND_PAID(stage) stage "_alone_ms, " stage "_paid_ms"
+
+/* What read_answer reads, from answer.id on. */
+#define ANSWER_COLUMNS                                                                                                       \
+    "answer.id, status, raw, message, extracted, correct, empty, margin, record, "                                          \
+    "cost.frames, frames_encoded, tokens_before, tokens_marker_before, tokens_visual, tokens_marker, tokens_text, "         \
+    "tokens_generated, tokens_prefilled, tokens_guide, shared_layers, tokens_mean, tokens_cached, "                         \
+    ALONE_AND_PAID("open") ", " ALONE_AND_PAID("decode") ", " ALONE_AND_PAID("resize") ", " ALONE_AND_PAID("vision") ", "   \
+    ALONE_AND_PAID("guide") ", " ALONE_AND_PAID("compress") ", " ALONE_AND_PAID("prefill") ", " ALONE_AND_PAID("generate")
+
+static double number_or_nan(sqlite3_stmt *stmt, int column)
+{
+    return sqlite3_column_type(stmt, column) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(stmt, column);
+}
+
+/* The part of ANSWER_COLUMNS that begins with cost.frames, at column `at`. */
+static struct cost read_cost(sqlite3_stmt *stmt, int at)
+{
+    struct cost cost = {.frames = -1, .joules = (double)NAN};
+    if (sqlite3_column_type(stmt, at) == SQLITE_NULL)
+        return cost;
+    int32_t *counts[COST_COUNTS] = {&cost.frames, &cost.frames_encoded, &cost.tokens_before, &cost.tokens_marker_before, &cost.tokens_visual,
+                                    &cost.tokens_marker, &cost.tokens_text, &cost.tokens_generated, &cost.tokens_prefilled,
+                                    &cost.tokens_guide, &cost.shared_layers};
+    for (int i = 0; i < COST_COUNTS; i++)
+        *counts[i] = sqlite3_column_int(stmt, at + i);
+    cost.tokens_mean = sqlite3_column_double(stmt, at + COST_COUNTS);
+    cost.tokens_cached = sqlite3_column_double(stmt, at + COST_COUNTS + 1);
+    for (int stage = 0; stage < STAGES; stage++) {
+        cost.alone_ms[stage] = number_or_nan(stmt, at + COST_COUNTS + 2 + 2 * stage);
+        cost.paid_ms[stage] = number_or_nan(stmt, at + COST_COUNTS + 3 + 2 * stage);
+    }
+    return cost;
+}
+
 static struct stored_answer read_answer(struct loader *loader, sqlite3_stmt *stmt, int at)
 {
     struct stored_answer stored = {.id = sqlite3_column_int64(stmt, at)};
@@ -176,13 +223,11 @@ static struct stored_answer read_answer(struct loader *loader, sqlite3_stmt *stm
         .message = copy(loader, stmt, at + 3),
         .extracted = has_letter ? sqlite3_column_int(stmt, at + 4) : -1,
         .correct = sqlite3_column_int(stmt, at + 5),
-        .empty = sqlite3_column_int(stmt, at + 12),
-        .margin = (double)NAN,
-        .cost = {.frames = sqlite3_column_int(stmt, at + 6), .tokens_visual = sqlite3_column_int(stmt, at + 7),
-                 .tokens_marker = sqlite3_column_int(stmt, at + 8), .tokens_text = sqlite3_column_int(stmt, at + 9),
-                 .tokens_generated = sqlite3_column_int(stmt, at + 10)},
+        .empty = sqlite3_column_int(stmt, at + 6),
+        .margin = number_or_nan(stmt, at + 7),
+        .cost = read_cost(stmt, at + ANSWER_FACTS),
     };
-    stored.record = copy(loader, stmt, at + 11);
+    stored.record = copy(loader, stmt, at + 8);
     return stored;
 }
 
@@ -193,8 +238,7 @@ static int load_samples(struct loader *loader, struct err *err)
     loader->cell->answers = table(loader, manifest->n_samples, sizeof *loader->cell->answers);
     struct query query = query_on(loader->store,
         "SELECT sample.id, video_id, manifest_row, sample.name, question, sample.answer, task_type, duration, domain, sub_category, "
-        "answer.id, status, raw, message, extracted, correct, cost.frames, tokens_visual, tokens_marker, tokens_text, tokens_generated, "
-        "record, empty FROM sample LEFT JOIN answer ON answer.sample_id = sample.id AND answer.cell_id = :cell "
+        ANSWER_COLUMNS " FROM sample LEFT JOIN answer ON answer.sample_id = sample.id AND answer.cell_id = :cell "
         "LEFT JOIN cost ON cost.answer_id = answer.id LEFT JOIN imported ON imported.answer_id = answer.id "
         "WHERE sample.benchmark_id = :benchmark ORDER BY manifest_row");
     query_integer(&query, ":cell", loader->cell->id);

@@ -170,23 +170,22 @@ static int merge_attached(struct store *store, struct merge_counts *out, struct 
     return rc;
 }
 
-/* Statements are kept prepared, and those above must not outlive the store that they name. */
-static void forget_statements(struct store *store)
-{
-    for (int i = 0; i < store->n_kept; i++)
-        sqlite3_finalize(store->kept[i].stmt);
-    store->n_kept = 0;
-}
-
-static int check_other(struct store *store, const char *path, struct err *err)
+/* Attaches a store that can be read as "other": the file, or the copy that an older one is read through. */
+static int attach_other(struct store *store, const char *path, struct err *err)
 {
     struct stat ours, theirs;
     struct store *other;
     if (!stat(path, &theirs) && !stat(store->path, &ours) && ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino)
         return err_set(err, ERR_CONFIG, "'%s' is the store that is merged into; name the others", path);
     int rc = store_open(&other, path, STORE_READ, err); /* says what is wrong with it */
-    if (rc == 0)
-        store_close(other);
+    if (rc < 0)
+        return rc;
+    struct query attach = query_on(store, "ATTACH DATABASE :path AS other");
+    query_text(&attach, ":path", other->is_copy ? "" : path);
+    rc = query_run(&attach, "merge", err);
+    if (rc == 0 && other->is_copy && (rc = store_copy(store, "other", other, err)) < 0)
+        store_execute(store, "DETACH DATABASE other", "merge", &(struct err){0});
+    store_close(other);
     return rc;
 }
 
@@ -194,12 +193,8 @@ int store_merge(struct store *store, const char *path, struct merge_counts *out,
 {
     static const char what[] = "merge";
     *out = (struct merge_counts){0};
-    int rc = check_other(store, path, err);
+    int rc = attach_other(store, path, err);
     if (rc < 0)
-        return rc;
-    struct query attach = query_on(store, "ATTACH DATABASE :path AS other");
-    query_text(&attach, ":path", path);
-    if ((rc = query_run(&attach, what, err)) < 0)
         return rc;
     if ((rc = store_begin(store, what, err)) == 0) {
         rc = merge_attached(store, out, err);
@@ -207,7 +202,7 @@ int store_merge(struct store *store, const char *path, struct merge_counts *out,
             rc = drop_maps(store, err);
         rc = store_commit(store, rc, what, err);
     }
-    forget_statements(store);
+    store_forget_statements(store); /* those above must not outlive the store that they name */
     struct err ignored = {0};
     int detached = store_execute(store, "DETACH DATABASE other", what, rc < 0 ? &ignored : err);
     return rc < 0 ? rc : detached;

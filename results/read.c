@@ -195,18 +195,50 @@ static const struct column group_columns[] = {
     GROUP(KIND_REAL, wilson_high),
 };
 
+#define HISTORY(kind, member) {#member, kind, offsetof(struct history_row, member)}
+
+static const struct column history_columns[] = {
+    HISTORY(KIND_INT64, cell),
+    HISTORY(KIND_TEXT, point),
+    HISTORY(KIND_TEXT, digest),
+    HISTORY(KIND_TEXT, benchmark),
+    HISTORY(KIND_TEXT, model),
+    HISTORY(KIND_TEXT, label),
+    HISTORY(KIND_TEXT, revision),
+    HISTORY(KIND_TEXT, build_digest),
+    HISTORY(KIND_TEXT, model_digest),
+    HISTORY(KIND_TEXT, manifest_digest),
+    HISTORY(KIND_TEXT, started_at),
+    HISTORY(KIND_TEXT, device),
+    HISTORY(KIND_INT, frames),
+    HISTORY(KIND_INT64, n_samples),
+    HISTORY(KIND_INT64, n_answered),
+    HISTORY(KIND_INT64, n_failed),
+    HISTORY(KIND_INT64, n_correct),
+    HISTORY(KIND_REAL, accuracy),
+    HISTORY(KIND_REAL, accuracy_se),
+    HISTORY(KIND_INT64, headline_n),
+    HISTORY(KIND_INT64, n_videos),
+    HISTORY(KIND_REAL, ratio),
+};
+
 struct view {
-    const char *name, *order;
+    const char *name;
+    const char *cell; /* its column with the cell's id */
+    const char *order;
     const struct column *columns;
     size_t n_columns;
 };
 
-static const struct view cell_accuracy = {"cell_accuracy", "benchmark, model, frames, id", cell_columns, COUNT(cell_columns)};
-static const struct view group_accuracy = {"group_accuracy", "benchmark, model, frames, cell, first_row", group_columns, COUNT(group_columns)};
+static const struct view cell_accuracy = {"cell_accuracy", "id", "benchmark, model, frames, id", cell_columns, COUNT(cell_columns)};
+static const struct view group_accuracy = {"group_accuracy", "cell", "benchmark, model, frames, cell, first_row", group_columns,
+                                           COUNT(group_columns)};
+static const struct view cell_history = {"cell_history", "cell", "benchmark, model, frames, point, started_at, cell", history_columns,
+                                         COUNT(history_columns)};
 
 struct selection { /* of a view's rows */
     const struct view *view;
-    const char *kind;  /* of group_accuracy; NULL of cell_accuracy */
+    const char *kind;  /* of group_accuracy; NULL of others */
     const char *where; /* a condition over cell_accuracy, NULL for none */
 };
 
@@ -232,7 +264,8 @@ static void column_read(sqlite3_stmt *stmt, int at, const struct column *column,
     }
 }
 
-/* "SELECT <columns> FROM <view> WHERE (<where>) ORDER BY <order>"; NULL when memory is out. */
+/* "SELECT <columns> FROM <view> WHERE <kind> AND <cell> IN (SELECT id FROM cell_accuracy WHERE (<where>)) ORDER BY <order>"; NULL when
+ * memory is out. */
 static char *select_text(const struct selection *selection)
 {
     const struct view *view = selection->view;
@@ -240,12 +273,13 @@ static char *select_text(const struct selection *selection)
     sqlite3_str_appendall(text, "SELECT ");
     for (size_t i = 0; i < view->n_columns; i++)
         sqlite3_str_appendf(text, "%s%s", i ? ", " : "", view->columns[i].name);
-    sqlite3_str_appendf(text, " FROM %s", view->name);
+    sqlite3_str_appendf(text, " FROM %s WHERE true", view->name);
     if (selection->kind)
-        sqlite3_str_appendf(text, " WHERE kind = %Q AND cell IN (SELECT id FROM cell_accuracy", selection->kind);
-    if (selection->where)
-        sqlite3_str_appendf(text, " WHERE (%s\n)", selection->where); /* a comment in `where` ends at the line */
-    sqlite3_str_appendall(text, selection->kind ? ")" : "");
+        sqlite3_str_appendf(text, " AND kind = %Q", selection->kind);
+    if (selection->where && view == &cell_accuracy)
+        sqlite3_str_appendf(text, " AND (%s\n)", selection->where); /* a comment in `where` ends at the line */
+    else if (selection->where)
+        sqlite3_str_appendf(text, " AND %s IN (SELECT id FROM cell_accuracy WHERE (%s\n))", view->cell, selection->where);
     sqlite3_str_appendf(text, " ORDER BY %s", view->order);
     return sqlite3_str_finish(text);
 }
@@ -305,6 +339,7 @@ static int select_each(struct store *store, const struct selection *selection, v
 
 struct cell_reader { int (*each)(const struct cell_row *row, void *context); void *context; };
 struct group_reader { int (*each)(const struct group_row *row, void *context); void *context; };
+struct history_reader { int (*each)(const struct history_row *row, void *context); void *context; };
 
 static int cell_each(const void *row, void *context)
 {
@@ -315,6 +350,12 @@ static int cell_each(const void *row, void *context)
 static int group_each(const void *row, void *context)
 {
     const struct group_reader *reader = context;
+    return reader->each(row, reader->context);
+}
+
+static int history_each(const void *row, void *context)
+{
+    const struct history_reader *reader = context;
     return reader->each(row, reader->context);
 }
 
@@ -332,6 +373,14 @@ int store_each_group(struct store *store, const char *kind, const char *where, i
     struct group_row row;
     struct group_reader reader = {each, context};
     return select_each(store, &(struct selection){&group_accuracy, kind, where}, &row, group_each, &reader, err);
+}
+
+int store_each_history(struct store *store, const char *where, int (*each)(const struct history_row *row, void *context), void *context,
+                       struct err *err)
+{
+    struct history_row row;
+    struct history_reader reader = {each, context};
+    return select_each(store, &(struct selection){&cell_history, NULL, where}, &row, history_each, &reader, err);
 }
 
 int store_each_unread(struct store *store, int64_t cell, int (*each)(const struct unread_row *row, void *context), void *context,

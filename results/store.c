@@ -4,6 +4,8 @@
  * When a disk fills, the statement that failed is rolled back and everything committed before stays, here or in the -wal file. */
 #include "results/store_impl.h"
 
+#include "core/log.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <math.h>
@@ -23,7 +25,7 @@ enum {
 
 /* migrations[v] takes a store from version v to v + 1; the views are made anew after the last, and with "" nothing else changes. */
 static const char *const migrations[] = {store_schema_sql, store_schema_2_sql, store_schema_3_sql, store_schema_4_sql, "",
-                                         store_schema_6_sql};
+                                         store_schema_6_sql, ""};
 enum { VERSION = COUNT(migrations) };
 
 /* ---- failures -------------------------------------------------------------------------------------------------------------- */
@@ -90,6 +92,13 @@ struct query query_on(struct store *store, const char *sql)
         store->kept[store->n_kept++].stmt = query.stmt;
     }
     return query;
+}
+
+void store_forget_statements(struct store *store)
+{
+    for (int i = 0; i < store->n_kept; i++)
+        sqlite3_finalize(store->kept[i].stmt);
+    store->n_kept = 0;
 }
 
 /* Position of a named parameter, 0 when the query has failed before. */
@@ -282,6 +291,29 @@ static int configure(struct store *store, struct err *err)
     return store_execute(store, "PRAGMA foreign_keys = ON; PRAGMA synchronous = FULL", "set up", err);
 }
 
+int store_copy(struct store *to, const char *schema, struct store *from, struct err *err)
+{
+    sqlite3_backup *backup = sqlite3_backup_init(to->db, schema, from->db, "main");
+    int code = backup ? sqlite3_backup_step(backup, -1) : sqlite3_errcode(to->db);
+    sqlite3_backup_finish(backup);
+    return code == SQLITE_DONE ? 0 : store_fail(from, code, "copy", err);
+}
+
+/* Goes on with a private copy of the store, which ends with this connection: in memory, and in a temporary file when it is large. */
+static int continue_with_copy(struct store *store, struct err *err)
+{
+    struct store copy = {.path = store->path, .is_copy = true};
+    if (sqlite3_open_v2("", &copy.db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL) != SQLITE_OK) {
+        sqlite3_close(copy.db);
+        return err_no_memory(err, "a copy of a store");
+    }
+    int rc = store_copy(&copy, "main", store, err);
+    store_forget_statements(store);
+    sqlite3_close(store->db);
+    *store = copy;
+    return rc < 0 ? rc : configure(store, err);
+}
+
 static int prepare_for_reading(struct store *store, struct err *err)
 {
     int64_t version = 0;
@@ -290,11 +322,13 @@ static int prepare_for_reading(struct store *store, struct err *err)
         return rc;
     if (version == 0)
         return err_set(err, ERR_DATA, "store '%s' is empty; fill it with 'toksweep run SWEEP.yaml --store %s'", store->path, store->path);
-    if (version < VERSION)
-        return err_set(err, ERR_DATA,
-                       "store '%s' has version %lld, this program reads version %d; any 'toksweep run' into it brings it there",
-                       store->path, (long long)version, (int)VERSION);
-    return 0;
+    if (version == VERSION)
+        return 0;
+    log_say(LOG_NOTE, "store '%s' has version %lld and stays as it is: a copy brought to version %d is read; any 'toksweep run' into the "
+            "store brings it there", store->path, (long long)version, (int)VERSION);
+    if ((rc = continue_with_copy(store, err)) == 0 && (rc = migrate(store, err)) == 0)
+        rc = store_execute(store, "PRAGMA query_only = ON", "set up", err);
+    return rc;
 }
 
 static int prepare_for_writing(struct store *store, struct err *err)
@@ -379,8 +413,7 @@ void store_close(struct store *store)
 {
     if (!store)
         return;
-    for (int i = 0; i < store->n_kept; i++)
-        sqlite3_finalize(store->kept[i].stmt);
+    store_forget_statements(store);
     sqlite3_close(store->db);
     free(store->path);
     free(store);

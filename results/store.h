@@ -18,7 +18,8 @@
 
 struct store;
 
-enum store_mode { STORE_READ, STORE_WRITE }; /* WRITE creates and migrates */
+/* WRITE creates the file and brings an older one to this version; READ leaves it as it is, and reads an older one through a copy. */
+enum store_mode { STORE_READ, STORE_WRITE };
 
 int store_open(struct store **out, const char *path, enum store_mode mode, struct err *err);
 void store_close(struct store *store); /* NULL is fine */
@@ -159,6 +160,23 @@ struct group_row {
 int store_each_group(struct store *store, const char *kind, const char *where, int (*each)(const struct group_row *row, void *context),
                      void *context, struct err *err);
 
+/* One row of view cell_history: a revision of a point of a sweep, "point" being what a sweep file says of a cell. Order: points, each
+ * from its oldest revision to its latest. */
+struct history_row {
+    int64_t cell;
+    const char *point, *digest, *benchmark, *model, *label;
+    const char *revision;                                     /* of the source tree; "" if not known */
+    const char *build_digest, *model_digest, *manifest_digest;
+    const char *started_at, *device;                          /* "" when its answers come from several machines */
+    int frames;
+    int64_t n_samples, n_answered, n_failed, n_correct, headline_n, n_videos;
+    double accuracy, accuracy_se, ratio;                      /* as of a cell_row */
+};
+
+/* As store_each_cell, of cells that have answers. */
+int store_each_history(struct store *store, const char *where, int (*each)(const struct history_row *row, void *context), void *context,
+                       struct err *err);
+
 /* A reply of a cell without a letter. Order: that of the manifest. */
 struct unread_row {
     int n_options, answer; /* the right option, -1 if the manifest does not tell */
@@ -167,14 +185,17 @@ struct unread_row {
 int store_each_unread(struct store *store, int64_t cell, int (*each)(const struct unread_row *row, void *context), void *context,
                       struct err *err);
 
-/* The cell of that label, or whose digest begins so (with four digits at least); with `name` NULL the only one there is. ERR_CONFIG when
- * there is none, or more than one: names those there are. */
+/* The cell of that label, or LABEL@FRAMES, or whose digest begins so (with four digits at least); with `name` NULL the only one there is.
+ * ERR_CONFIG when there is none, or more than one: names those there are. */
 int store_find_cell(struct store *store, const char *name, int64_t *id, struct err *err);
+
+/* Whether `name` may mean a cell, by the same rule. */
+bool store_is_called(const char *name, const char *label, int frames, const char *digest);
 
 /* A cell with all it was asked and answered, for exports and for scoring again. Owns its texts. */
 struct stored_answer {
     int64_t id;               /* 0: the sample has none */
-    struct answer answer;     /* raw and message NULL where they are */
+    struct answer answer;     /* raw and message NULL where they are; cost.frames -1 where no cost is known, and times NaN */
     const char *record;       /* of store_put_record; NULL if it has none */
 };
 struct stored_cell {

@@ -13,7 +13,8 @@ struct store {
     char *path;
     struct { const char *sql; sqlite3_stmt *stmt; } kept[STORE_STATEMENTS]; /* prepared once, found by the address of their text */
     int n_kept;
-    int depth; /* of transactions begun within each other; the outermost is SQLite's */
+    int depth;    /* of transactions begun within each other; the outermost is SQLite's */
+    bool is_copy; /* of an older file, brought to this version; not what is at `path` */
 };
 
 extern const char store_schema_sql[], store_schema_2_sql[], store_schema_3_sql[], store_schema_4_sql[], store_schema_6_sql[],
@@ -42,6 +43,11 @@ void query_end(struct query *query);                                            
 int query_run(struct query *query, const char *what, struct err *err);          /* for statements without rows */
 
 const char *store_column_text(sqlite3_stmt *stmt, int column); /* of the row that is there; "" for NULL */
+
+void store_forget_statements(struct store *store); /* that are kept prepared */
+
+/* Puts the whole of `from` in the place of what schema "main", or an attached one, of `to` holds. */
+int store_copy(struct store *to, const char *schema, struct store *from, struct err *err);
 
 /* Runs statements without rows; ERR_DATA, ERR_IO as store_fail has it. */
 int store_execute(struct store *store, const char *sql, const char *what, struct err *err);

@@ -1,6 +1,7 @@
 -- Views of a store: one row per thing that a table or a figure shows. Nothing is rounded; ratios and accuracies are 0..1.
 -- Made anew by every migration, so that they always fit the program that wrote last.
 
+DROP VIEW IF EXISTS cell_history;
 DROP VIEW IF EXISTS cell_accuracy;
 DROP VIEW IF EXISTS task_accuracy;
 DROP VIEW IF EXISTS group_accuracy;
@@ -164,6 +165,37 @@ LEFT JOIN tally ON tally.cell_id = cell.id
 LEFT JOIN macro ON macro.cell_id = cell.id
 LEFT JOIN spread ON spread.cell_id = cell.id
 ORDER BY benchmark.name, model.name, cell.frames, cell.id;
+
+-- One row per cell with answers, in order of time among the revisions of one point: cells that a sweep file cannot tell apart, and that
+-- differ in the bytes of program, model, manifest or in the machine. Where answers come from several starts of the program, revision is
+-- the last one's, and device is '' unless all were given on the same.
+CREATE VIEW cell_history AS
+WITH
+    given AS (
+        SELECT cell_id,
+               min(answered_at) AS started_at,
+               max(answered_at) AS ended_at,
+               max(run_id) AS run_id,
+               CASE WHEN count(DISTINCT host || char(10) || device) = 1 THEN min(device) ELSE '' END AS device
+        FROM answer
+        JOIN run ON run.id = answer.run_id
+        GROUP BY cell_id)
+SELECT cell_accuracy.id AS cell,
+       json_array(cell_accuracy.benchmark, cell_accuracy.model, frames, label, profile, sampling, pooling, newline, conversation, prompt_form,
+                  time_instruction, repetition_penalty, max_new_tokens, dtype, runner) AS point,
+       given.started_at, given.ended_at, -- of its first and its last answer
+       run.revision,
+       given.device,
+       cell_accuracy.build_digest, model_digest, manifest_digest, isa,
+       benchmark, model, frames, label,
+       accuracy, accuracy_se, headline_n, n_videos,
+       n_correct, n_answered, n_failed, n_samples,
+       ratio,
+       cell_accuracy.digest
+FROM cell_accuracy
+JOIN given ON given.cell_id = cell_accuracy.id
+JOIN run ON run.id = given.run_id
+ORDER BY benchmark, model, frames, point, given.started_at, cell;
 
 -- One row per cell and group of samples: kind is "task_type", "duration", "domain", "sub_category" or a kind of tag. n is the headline's
 -- denominator; groups are in the order in which the manifest has them first. accuracy_se and the bounds are as in cell_accuracy.

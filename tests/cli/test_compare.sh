@@ -31,7 +31,12 @@ assert_contains out 'A - B  +0.0 points, 95 % +0.0 to +0.0' 'ruled out'
 assert_status 0 compare store $a $b --format json
 assert_query found 1 "SELECT json_valid(readfile('out'))"
 
-assert_error 2 'may be meant|4 frames|digest' compare store none $b
+assert_status 0 compare store 'dyntok threshold=0.4@4' none@4 --format csv --margin 3
+sed 1d out >by_name
+assert_status 0 compare store $a $b --format csv --margin 3
+sed 1d out >by_digest
+assert_same_file 'cells by label and frames' by_digest by_name
+assert_error 2 'may be meant|LABEL@FRAMES|4 frames|digest' compare store none $b
 assert_error 2 'no cell of store|nothing' compare store $a nothing
 assert_error 2 '--margin should be points of accuracy' compare store $a $b --margin -1
 assert_error 2 '--margin should be points of accuracy' compare store $a $b --margin much

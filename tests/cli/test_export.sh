@@ -175,8 +175,8 @@ SWEEP
 assert_status 0 run mock.yaml --store mock
 videomme=$(query mock "SELECT digest FROM cell_accuracy WHERE benchmark = 'videomme'")
 mvbench=$(query mock "SELECT digest FROM cell_accuracy WHERE benchmark = 'mvbench'")
-assert_error 2 "2 cells of store 'mock' may be meant: give the beginning of a digest" export mock lmms-eval-samples --out x
-assert_error 2 "no cell of store 'mock' is called 'some'; give a label or the beginning of a digest" export mock lmms-eval-samples --cell some --out x
+assert_error 2 "2 cells of store 'mock' may be meant: give LABEL@FRAMES or the beginning of a digest" export mock lmms-eval-samples --out x
+assert_error 2 "no cell of store 'mock' is called 'some'; give a label, LABEL@FRAMES or the beginning of a digest" export mock lmms-eval-samples --cell some --out x
 assert_error 2 "no format 'xlsx'; there are lmms-eval-samples, lmms-eval-results, vlmevalkit-tsv" export mock xlsx --out x
 assert_error 2 'vlmevalkit-tsv is for cells of videomme' export mock vlmevalkit-tsv --cell "$mvbench" --out x
 assert_error 2 '--out is missing' export mock lmms-eval-samples --cell "$videomme"

@@ -60,6 +60,10 @@ static void cell_is_found_by_label_and_digest(void **state)
     put_cell(fixture, "none", 8);
     OK(store_find_cell(fixture->store, "dyntok threshold=0.5", &id, &err));
     assert_int_equal(id, second);
+    OK(store_find_cell(fixture->store, "none@4", &id, &err));
+    assert_int_equal(id, first);
+    OK(store_find_cell(fixture->store, "none@8", &id, &err));
+    assert_int_equal(id, 3);
     char digest[DIGEST_HEX];
     snprintf(digest, sizeof digest, "%s", sql(fixture->path, "SELECT substr(digest, 1, 12) FROM cell WHERE id = 3"));
     OK(store_find_cell(fixture->store, digest, &id, &err));
@@ -73,6 +77,8 @@ static void unclear_cell_is_an_error_with_choices(void **state)
     put_cell(fixture, "none", 8);
     refuses_name(fixture, "none", "2 cells of store '", "'none' (videomme, 4 frames, digest ");
     refuses_name(fixture, NULL, "2 cells of store '", "'none' (videomme, 8 frames, digest ");
+    refuses_name(fixture, "none@16", "no cell of store '", "LABEL@FRAMES");
+    refuses_name(fixture, "none@4 ", "no cell of store '", "'none'");
     refuses_name(fixture, "nine", "no cell of store '", "'none' (videomme, 4 frames, digest ");
     refuses_name(fixture, "", "is called ''", "'none'");
     char digest[DIGEST_HEX]; /* three digits are too few */
@@ -125,7 +131,17 @@ static void cell_is_read_as_written(void **state)
     assert_int_equal(cell.answers[0].answer.extracted, 0);
     assert_true(cell.answers[0].answer.correct);
     assert_int_equal(cell.answers[0].answer.cost.tokens_visual, 300);
-    assert_int_equal(cell.answers[0].answer.cost.tokens_generated, 2);
+    const struct cost *cost = &cell.answers[0].answer.cost;
+    assert_int_equal(cost->tokens_generated, 2);
+    assert_int_equal(cost->frames, ok.cost.frames);
+    assert_int_equal(cost->frames_encoded, ok.cost.frames_encoded);
+    assert_int_equal(cost->tokens_prefilled, ok.cost.tokens_prefilled);
+    for (int stage = 0; stage < STAGES; stage++) {
+        assert_true(cost->alone_ms[stage] == ok.cost.alone_ms[stage] || (isnan(cost->alone_ms[stage]) && isnan(ok.cost.alone_ms[stage])));
+        assert_true(cost->paid_ms[stage] == ok.cost.paid_ms[stage] || (isnan(cost->paid_ms[stage]) && isnan(ok.cost.paid_ms[stage])));
+    }
+    assert_true(cell.answers[0].answer.margin == ok.margin || isnan(ok.margin));
+    assert_int_equal(cell.answers[1].answer.cost.frames, 0); /* no answer at all */
     assert_null(cell.answers[0].record);
     assert_int_equal(cell.answers[3].answer.status, ANSWER_TOO_LONG);
     assert_null(cell.answers[3].answer.raw);
@@ -273,6 +289,45 @@ static void failed_write_ends_the_batch(void **state)
 
 #define WITH_STORE(test) cmocka_unit_test_setup_teardown(test, store_setup, store_teardown)
 
+/* ---- history --------------------------------------------------------------------------------------------------------------- */
+
+struct revisions { char text[1024]; };
+
+static int tell_revision(const struct history_row *row, void *context)
+{
+    struct revisions *revisions = context;
+    size_t n = strlen(revisions->text);
+    snprintf(revisions->text + n, sizeof revisions->text - n, "%s@%d %s %lld/%lld on %lld videos, %s;", row->label, row->frames, row->build_digest,
+             (long long)row->n_correct, (long long)row->n_answered, (long long)row->n_videos, row->device);
+    return 0;
+}
+
+/* Cells that differ in their build alone are one point, in the order of their answers; those without answers are left out. */
+static void history_goes_by_point_and_time(void **state)
+{
+    struct store_fixture *fixture = *state;
+    static const char *const builds[] = {"b2", "b1", "b3"};
+    int64_t cells[3], other = put_cell(fixture, "none", 8);
+    for (int i = 0; i < 3; i++) {
+        struct cell cell = fixture_cell(&fixture->manifest, "none", "{}", "none", 4);
+        cell.build_digest = builds[i];
+        OK(fixture_put_cell(fixture->store, cell, &cells[i], &err));
+    }
+    struct answer right = fixture_answer(true, 4, 300), wrong = fixture_answer(false, 4, 300);
+    OK(store_put_answer(fixture->store, fixture->run, cells[1], &fixture->manifest, 0, &right, &err));
+    pause_ms(20);
+    OK(store_put_answer(fixture->store, fixture->run, cells[0], &fixture->manifest, 0, &right, &err));
+    OK(store_put_answer(fixture->store, fixture->run, cells[0], &fixture->manifest, 2, &wrong, &err));
+    OK(store_put_answer(fixture->store, fixture->run, other, &fixture->manifest, 0, &right, &err));
+    struct revisions revisions = {""};
+    OK(store_each_history(fixture->store, NULL, tell_revision, &revisions, &err));
+    assert_string_equal(revisions.text, "none@4 b1 1/1 on 1 videos, cpu: test, 1 threads;none@4 b2 1/2 on 2 videos, cpu: test, 1 threads;"
+                                        "none@8 b0 1/1 on 1 videos, cpu: test, 1 threads;");
+    revisions.text[0] = 0;
+    OK(store_each_history(fixture->store, "frames = 8", tell_revision, &revisions, &err));
+    assert_string_equal(revisions.text, "none@8 b0 1/1 on 1 videos, cpu: test, 1 threads;");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -285,6 +340,7 @@ int main(void)
         WITH_STORE(scoring_again_replaces),
         WITH_STORE(failed_scores_leave_what_was_there),
         WITH_STORE(scores_go_with_their_answer),
+        WITH_STORE(history_goes_by_point_and_time),
         WITH_STORE(batch_is_all_or_nothing),
         WITH_STORE(failed_write_ends_the_batch),
     };

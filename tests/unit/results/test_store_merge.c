@@ -231,8 +231,20 @@ static void other_files_are_refused(void **state)
     fputs("no store at all, but some text that is long enough", file);
     fclose(file);
     refuses(pair, path, ERR_DATA, "is not a store: it is no SQLite file");
-    sql(pair->from.path, "PRAGMA user_version = 1");
-    refuses(pair, pair->from.path, ERR_DATA, "has version 1, this program reads version");
+    sql(pair->from.path, "PRAGMA user_version = 99");
+    refuses(pair, pair->from.path, ERR_DATA, "has version 99, this program knows versions up to");
+}
+
+/* A store of an older version comes in through a copy, and stays as it is. */
+static void older_store_comes_in(void **state)
+{
+    struct pair *pair = *state;
+    fill(&pair->from);
+    sql(pair->from.path, "DROP VIEW cell_history");
+    sql(pair->from.path, "PRAGMA user_version = 6");
+    assert_int_equal(merged(pair).answers, 3);
+    assert_int_equal(merged(pair).answers, 0);
+    assert_string_equal(sql(pair->from.path, "PRAGMA user_version"), "6");
 }
 
 /* The other store breaks off half-way: nothing came in, and the store goes on. */
@@ -256,6 +268,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_PAIR(all_tables_come_along),   WITH_PAIR(workers_halves_make_a_whole),   WITH_PAIR(merging_again_adds_nothing),
         WITH_PAIR(places_of_videos_stay),   WITH_PAIR(replies_replace_failures_only), WITH_PAIR(other_files_are_refused),
+        WITH_PAIR(older_store_comes_in),
         WITH_PAIR(failure_leaves_all_as_it_was), WITH_PAIR(runs_end_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -61,10 +61,10 @@ static void new_store_has_identity_and_wal(void **state)
     store_close(fixture->store);
     fixture->store = NULL;
     assert_string_equal(sql(fixture->path, "PRAGMA application_id"), "1953198967");
-    assert_string_equal(sql(fixture->path, "PRAGMA user_version"), "6");
+    assert_string_equal(sql(fixture->path, "PRAGMA user_version"), "7");
     assert_string_equal(sql(fixture->path, "PRAGMA journal_mode"), "wal");
     assert_string_equal(sql(fixture->path, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"), "16");
-    assert_string_equal(sql(fixture->path, "SELECT count(*) FROM sqlite_schema WHERE type = 'view'"), "9");
+    assert_string_equal(sql(fixture->path, "SELECT count(*) FROM sqlite_schema WHERE type = 'view'"), "10");
 }
 
 static void store_opens_again_for_both(void **state)
@@ -94,9 +94,8 @@ static void run_file(sqlite3 *db, const char *name)
 }
 
 /* A store as version 2 left it, with an answer of each kind. */
-static void older_store_is_brought_up(void **state)
+static void make_older_store(const struct store_fixture *fixture)
 {
-    struct store_fixture *fixture = *state;
     sqlite3 *db;
     assert_int_equal(sqlite3_open(fixture->path, &db), SQLITE_OK);
     run_file(db, "schema.sql");
@@ -119,10 +118,47 @@ static void older_store_is_brought_up(void **state)
     if (sqlite3_exec(db, rows, NULL, NULL, &message) != SQLITE_OK)
         fail_msg("%s", message);
     sqlite3_close(db);
+}
+
+static void older_store_is_brought_up(void **state)
+{
+    struct store_fixture *fixture = *state;
+    make_older_store(fixture);
     OK(store_open(&fixture->store, fixture->path, STORE_WRITE, &err));
     assert_string_equal(sql(fixture->path, "SELECT group_concat(empty, '') FROM answer"), "0100");
     assert_string_equal(sql(fixture->path, "SELECT drop_empty, drop_unread, guesses, macro_types FROM cell"), "1|0|0|0");
     assert_string_equal(sql(fixture->path, "SELECT accuracy, headline_n, n_no_answer, n_failed FROM cell_accuracy"), "0.5|2|2|1");
+}
+
+static int take_accuracy(const struct cell_row *row, void *context)
+{
+    *(double *)context = row->accuracy;
+    return 0;
+}
+
+/* What a reader needs is in a copy; the file stays what it was, to the byte. */
+static void older_store_is_read_as_it_is(void **state)
+{
+    struct store_fixture *fixture = *state;
+    char *before, *after;
+    size_t n_before, n_after;
+    double accuracy = 0;
+    struct err refusal = {0};
+    int64_t run;
+    make_older_store(fixture);
+    OK(file_load(&before, &n_before, fixture->path, 1 << 20, &err));
+    OK(store_open(&fixture->store, fixture->path, STORE_READ, &err));
+    OK(store_each_cell(fixture->store, "label = 'none'", take_accuracy, &accuracy, &err));
+    assert_true(accuracy == 0.5);
+    assert_int_equal(fixture_begin_run(fixture->store, &run, &refusal), ERR_IO);
+    store_close(fixture->store);
+    fixture->store = NULL;
+    OK(file_load(&after, &n_after, fixture->path, 1 << 20, &err));
+    assert_int_equal(n_before, n_after);
+    assert_memory_equal(before, after, n_before);
+    free(before);
+    free(after);
+    assert_string_equal(sql(fixture->path, "PRAGMA user_version"), "2");
 }
 
 static void reader_cannot_write(void **state)
@@ -197,7 +233,7 @@ static void newer_version_is_refused(void **state)
     store_close(fixture->store);
     fixture->store = NULL;
     sql(fixture->path, "PRAGMA user_version = 70");
-    static const char words[] = "store '%s' has version 70, this program knows versions up to 6; use a newer toksweep, or another store";
+    static const char words[] = "store '%s' has version 70, this program knows versions up to 7; use a newer toksweep, or another store";
     refuses(fixture, STORE_WRITE, ERR_DATA, words);
     refuses(fixture, STORE_READ, ERR_DATA, words);
     sql(fixture->path, "PRAGMA user_version = -1");
@@ -359,6 +395,7 @@ int main(void)
         IN_FOLDER(new_store_has_identity_and_wal),
         IN_FOLDER(store_opens_again_for_both),
         IN_FOLDER(older_store_is_brought_up),
+        IN_FOLDER(older_store_is_read_as_it_is),
         IN_FOLDER(reader_cannot_write),
         IN_FOLDER(empty_file_becomes_a_store),
         IN_FOLDER(missing_file_is_named),
