@@ -2,7 +2,10 @@
 #include "harness/accuracy.h"
 #include "harness/cli.h"
 
+#include "build_facts.h"
+#include "core/log.h"
 #include "plots/plot.h"
+#include "plots/report.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,6 +14,8 @@ static const struct cli_option report_options[] = {
     {"format", "NAME", "terminal", "terminal, md, csv, json or latex", false},
     {"where", "SQL", NULL, "only cells for which this holds over view cell_accuracy: \"frames = 96 AND compressor = 'dyntok'\"", false},
     {"by", "WHAT", "cell", "cell, or a row for each group of each: task_type (or task), duration, domain, sub_category, area, tag", false},
+    {"html", "FILE", NULL, "writes a page for a browser instead: plot, tables, every question with its answers, flips; one file, no network", false},
+    {"title", "TEXT", NULL, "with --html: its title (the store's path)", false},
     {0},
 };
 
@@ -22,8 +27,26 @@ static int refuse_empty(const struct cli_args *args, const char *by, struct err 
                    "sub_category, area or tag, of which each benchmark has some, and --where chooses cells", args->operands[0], by);
 }
 
+static int report_page(const struct cli_args *args, struct err *err)
+{
+    struct store *store = NULL;
+    struct report_counts counts;
+    const char *path = args->operands[0], *slash = strrchr(path, '/');
+    struct report_options options = {.out = cli_text(args, "html"), .where = cli_text(args, "where"), .title = cli_text(args, "title"),
+                                     .store = slash ? slash + 1 : path, .program = "toksweep " BUILD_VERSION};
+    int rc = store_open(&store, path, STORE_READ, err);
+    if (!rc)
+        rc = report_write(store, &options, &counts, err);
+    if (!rc)
+        log_say(LOG_NOTE, "%s: %zu cells, %zu answers, %.1f MB", options.out, counts.cells, counts.answers, (double)counts.bytes / 1e6);
+    store_close(store);
+    return rc;
+}
+
 static int report(const struct cli_args *args, struct err *err)
 {
+    if (cli_text(args, "html"))
+        return report_page(args, err);
     struct store *store = NULL;
     struct text out = {0};
     int format = table_format_find(cli_text(args, "format"));

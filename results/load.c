@@ -128,14 +128,20 @@ static int load_videos(struct loader *loader, struct err *err)
     loader->video_ids = table(loader, manifest->n_videos, sizeof *loader->video_ids);
     if (loader->no_memory)
         return err_no_memory(err, "a cell's videos");
-    struct query query = query_on(loader->store, "SELECT id, name, path, missing FROM video WHERE benchmark_id = :benchmark ORDER BY id");
+    struct query query = query_on(loader->store, "SELECT id, name, path, missing, is_folder, folder_fps, start_s, end_s FROM video "
+                                                 "WHERE benchmark_id = :benchmark ORDER BY id");
     query_integer(&query, ":benchmark", loader->benchmark);
     size_t n = 0;
     int rc;
     while ((rc = query_step(&query, "read videos", err)) > 0 && n < manifest->n_videos) {
         loader->video_ids[n] = sqlite3_column_int64(query.stmt, 0);
-        manifest->videos[n++] = (struct video_ref){.id = copy(loader, query.stmt, 1), .path = copy(loader, query.stmt, 2),
-                                                   .missing = sqlite3_column_int(query.stmt, 3), .start_s = -1, .end_s = -1};
+        manifest->videos[n++] = (struct video_ref){.id = copy(loader, query.stmt, 1),
+                                                   .path = copy(loader, query.stmt, 2),
+                                                   .missing = sqlite3_column_int(query.stmt, 3),
+                                                   .is_folder = sqlite3_column_int(query.stmt, 4),
+                                                   .folder_fps = sqlite3_column_double(query.stmt, 5),
+                                                   .start_s = sqlite3_column_double(query.stmt, 6),
+                                                   .end_s = sqlite3_column_double(query.stmt, 7)};
     }
     query_end(&query);
     manifest->n_videos = n;
@@ -174,13 +180,14 @@ static enum answer_status status_of(const char *name)
     return (enum answer_status)status;
 }
 
-enum { ANSWER_FACTS = 9, COST_COUNTS = 11 };
+enum { ANSWER_FACTS = 11, COST_COUNTS = 11 };
 
 #define ALONE_AND_PAID(stage) stage "_alone_ms, " stage "_paid_ms"
 
 /* What read_answer reads, from answer.id on. */
 #define ANSWER_COLUMNS                                                                                                       \
-    "answer.id, status, raw, message, extracted, correct, empty, margin, record, "                                          \
+    "answer.id, status, raw, message, extracted, correct, empty, margin, record, tokens_digest, "                           \
+    "NOT failed AND NOT (drop_empty AND empty) AND NOT (drop_unread AND status = 'no_answer'), "                            \
     "cost.frames, frames_encoded, tokens_before, tokens_marker_before, tokens_visual, tokens_marker, tokens_text, "         \
     "tokens_generated, tokens_prefilled, tokens_guide, shared_layers, tokens_mean, tokens_cached, "                         \
     ALONE_AND_PAID("open") ", " ALONE_AND_PAID("decode") ", " ALONE_AND_PAID("resize") ", " ALONE_AND_PAID("vision") ", "   \
@@ -228,6 +235,8 @@ static struct stored_answer read_answer(struct loader *loader, sqlite3_stmt *stm
         .cost = read_cost(stmt, at + ANSWER_FACTS),
     };
     stored.record = copy(loader, stmt, at + 8);
+    snprintf(stored.answer.tokens_digest, DIGEST_HEX, "%s", store_column_text(stmt, at + 9));
+    stored.counted = sqlite3_column_int(stmt, at + 10);
     return stored;
 }
 
@@ -238,7 +247,7 @@ static int load_samples(struct loader *loader, struct err *err)
     loader->cell->answers = table(loader, manifest->n_samples, sizeof *loader->cell->answers);
     struct query query = query_on(loader->store,
         "SELECT sample.id, video_id, manifest_row, sample.name, question, sample.answer, task_type, duration, domain, sub_category, "
-        ANSWER_COLUMNS " FROM sample LEFT JOIN answer ON answer.sample_id = sample.id AND answer.cell_id = :cell "
+        ANSWER_COLUMNS " FROM sample JOIN cell ON cell.id = :cell LEFT JOIN answer ON answer.sample_id = sample.id AND answer.cell_id = :cell "
         "LEFT JOIN cost ON cost.answer_id = answer.id LEFT JOIN imported ON imported.answer_id = answer.id "
         "WHERE sample.benchmark_id = :benchmark ORDER BY manifest_row");
     query_integer(&query, ":cell", loader->cell->id);

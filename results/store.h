@@ -196,6 +196,7 @@ bool store_is_called(const char *name, const char *label, int frames, const char
 struct stored_answer {
     int64_t id;               /* 0: the sample has none */
     struct answer answer;     /* raw and message NULL where they are; cost.frames -1 where no cost is known, and times NaN */
+    bool counted;             /* in the headline's denominator */
     const char *record;       /* of store_put_record; NULL if it has none */
 };
 struct stored_cell {
@@ -203,7 +204,7 @@ struct stored_cell {
     const char *digest, *model, *label, *profile, *prompt_form, *compressor, *params, *sampling, *dtype, *runner, *conversation;
     int frames, max_new_tokens;
     const char *started_at, *ended_at; /* of its first and its last answer; "" without any */
-    struct manifest manifest;        /* as it was read last; without the videos' bounds and folders */
+    struct manifest manifest;        /* as it was read last */
     struct stored_answer *answers;   /* [manifest.n_samples] */
     size_t n_answers;
 };

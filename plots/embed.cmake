@@ -1,0 +1,22 @@
+# cmake -DSOURCE=<plots/report> -DOUT=<c file> -P embed.cmake: writes the page, its style and its scripts, joined, as C strings.
+function(quoted_files out)
+  set(joined "")
+  foreach(name ${ARGN})
+    file(READ ${SOURCE}/${name} text)
+    string(APPEND joined "${text}")
+  endforeach()
+  string(REPLACE "\\" "\\\\" joined "${joined}")
+  string(REPLACE "\"" "\\\"" joined "${joined}")
+  string(REPLACE "?" "\\?" joined "${joined}") # or two of them would begin a trigraph
+  string(REPLACE "\n" "\\n\"\n    \"" joined "${joined}")
+  set(${out} "${joined}" PARENT_SCOPE)
+endfunction()
+
+quoted_files(page page.html)
+quoted_files(style page.css)
+quoted_files(script dom.js store.js plot.js overview.js cell.js film.js browser.js page.js)
+set(text "/* Made by plots/embed.cmake from plots/report/. */\n#include \"plots/report_impl.h\"\n")
+foreach(name page style script)
+  string(APPEND text "\nconst char report_${name}[] =\n    \"${${name}}\";\n")
+endforeach()
+file(WRITE ${OUT} "${text}")
