@@ -1,0 +1,66 @@
+"""Words: the vocabulary, and the prompts, which are those of the program for benchmark videomme under the profile `toksweep`."""
+
+import functools
+import itertools
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+VOCABULARY = 640  # rows of the embedding: bytes, merges, added tokens, padding
+ADDED = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>"]
+SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+SHAPES = ["disc", "square", "triangle", "star", "cross", "ring"]
+COLOURS = ["red", "green", "blue", "yellow", "orange", "purple", "white", "cyan"]
+ACTIONS = ["moves left", "moves right", "moves up", "moves down", "grows", "shrinks"]
+FAMILIES = ["plain", "gradient", "stripes", "mosaic"]
+PLACES = ["left of it", "right of it", "above it", "below it"]
+
+BEFORE = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
+INTRO = ("\nSelect the best answer to the following multiple-choice question based on the video and the subtitles. "
+         "Respond with only the letter (A, B, C, or D) of the correct option.\n")
+CLOSE = "<|im_end|>\n<|im_start|>assistant\n"
+CHOOSE = "\nAnswer with the option's letter from the given choices directly."
+SAY = "\nAnswer in words."
+
+
+def choice(text, options):
+    """A question as the program asks it, behind INTRO."""
+    return f"{text}\n" + "\n".join(f"{letter}. {option}" for letter, option in zip("ABCD", options)) + f"\n{CHOOSE}{CLOSE}"
+
+
+def plain(text):
+    """The same without options: only for training."""
+    return f"{text}\n{SAY}{CLOSE}"
+
+
+def corpus():
+    prompt = BEFORE + INTRO + CHOOSE + SAY + CLOSE
+    yield from itertools.repeat(prompt.replace("<|im_start|>", "").replace("<|im_end|>", ""), 40)
+    names = [SHAPES, COLOURS, ACTIONS, FAMILIES, PLACES, [str(n) for n in range(10)]]
+    questions = ["What color is the {0}?", "Which shape is {1}?", "Which number is on the sign?", "Where is the {0}, seen from the {0}?",
+                 "How many {1} shapes are there?", "Which color did the border flash?", "In which order did the bar light up?",
+                 "What does the {0} do?", "Which background lasted longest?"]
+    for k in range(48):
+        for question in questions:
+            yield question.format(SHAPES[k % 6], COLOURS[k % 8])
+        for group in names:
+            word = group[k % len(group)]
+            yield f"A. {word}\nB. {word}, {word}, {word}\nC. {word}\nD. {word}"
+
+
+@functools.cache
+def tokenizer():
+    """Byte-level BPE in Qwen2's file format. Made from the words above, the same each time."""
+    made = Tokenizer(models.BPE(ignore_merges=False))
+    made.normalizer = normalizers.NFC()
+    made.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(SPLIT), "isolated"),
+                                                  pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    made.decoder = decoders.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.train_from_iterator(corpus(), trainers.BpeTrainer(vocab_size=VOCABULARY - len(ADDED), show_progress=False,
+                                                           initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
+    made.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in ADDED])
+    return made
+
+
+@functools.lru_cache(1 << 16)
+def ids(text):
+    return tokenizer().encode(text, add_special_tokens=False).ids
