@@ -125,7 +125,8 @@ static void list_axes(void)
            "            a list of them works together in one cell\n"
            "sampling    uniform (default), 1fps, centre\n"
            "pooling     none, bilinear, average, max, each but none also with _before_projector; default: the checkpoint's\n"
-           "newline     grid, frame, one_token, no_token; default: the checkpoint's\n");
+           "newline     grid, frame, one_token, no_token; default: the checkpoint's\n"
+           "body        {member: value} added to each request of runner http; a member that is a list is an axis of its own\n");
 }
 
 static const struct { const char *name; void (*print)(void); } lists[] = {

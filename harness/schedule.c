@@ -143,7 +143,8 @@ static int task_new(struct task **out, struct schedule *schedule, const struct p
 /* Bytes of a task before its video is known: every cell's frames distinct, but never more than each count's own. */
 static int task_bytes(struct schedule *schedule, struct task *task, struct err *err)
 {
-    size_t frames = 0, side = schedule->facts->frame_side > 0 ? (size_t)schedule->facts->frame_side : 0, state;
+    int side = schedule->facts->frame_side;
+    size_t frames = 0, pixels = side > 0 ? (size_t)side * (size_t)side : side == 0 ? RUNNER_UNKNOWN_PIXELS : 0, state;
     for (size_t c = 0; c < task->job.n_cells; c++) {
         bool seen = false;
         task->cells[c].n = (size_t)task->cells[c].run->cell.frames;
@@ -152,7 +153,7 @@ static int task_bytes(struct schedule *schedule, struct task *task, struct err *
         frames += seen ? 0 : task->cells[c].n;
     }
     int rc = schedule->sweep->runner->bytes_needed(schedule->runner, task->cells, task->job.n_cells, frames, schedule->options->threads, &state, err);
-    task->bytes = state + frames * side * side * 3;
+    task->bytes = state + frames * pixels * 3;
     return rc;
 }
 

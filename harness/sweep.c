@@ -138,10 +138,19 @@ static const char *const *names(const char *(*at)(int), struct arena *arena)
 
 /* ---- the top of the file ------------------------------------------------------------------------------------------------- */
 
+/* Keys that every runner has, and its own. */
+static int check_runner_keys(const struct sweep *sweep, const struct json *object, const struct runner *runner, struct err *err)
+{
+    enum { MOST = 32 };
+    const char *known[MOST + 1] = {"name", "device", "dtype", "isa"};
+    for (int n = 4, i = 0; runner->keys && runner->keys[i] && n < MOST; i++)
+        known[n++] = runner->keys[i];
+    return config_check_keys(sweep->config, object, "runner", known, err);
+}
+
 /* A runner is a name or {name, options}. */
 static int read_runner(struct sweep *sweep, const struct json *root, const struct sweep_overrides *overrides, struct err *err)
 {
-    static const char *const known[] = {"name", "device", "dtype", "isa", "accuracy", NULL};
     static const char *const dtypes[] = {"f32", "bf16", NULL};
     const struct json *object = json_get(root, "runner");
     const char *name, *const *runners = names(runner_name_at, &sweep->arena);
@@ -152,9 +161,9 @@ static int read_runner(struct sweep *sweep, const struct json *root, const struc
         rc = get_choice(sweep, root, "runner", runners, "native", &name, err);
         object = NULL;
     } else {
-        rc = object ? config_check_keys(sweep->config, object, "runner", known, err) : 0;
-        if (!rc)
-            rc = get_choice(sweep, object, "name", runners, "native", &name, err);
+        rc = get_choice(sweep, object, "name", runners, "native", &name, err);
+        if (!rc && object)
+            rc = check_runner_keys(sweep, object, runner_find(name), err);
     }
     if (!rc)
         rc = get_choice(sweep, object, "dtype", dtypes, "bf16", &sweep->dtype, err);
@@ -302,14 +311,33 @@ struct axis_values { /* one point of the other axes */
     int frames;
     enum frame_rule sampling;
     const char *pooling, *newline;
+    const char *body;
 };
 
-/* Name, params and label of a cell from its methods. */
+/* "none pruning=0.5": the label of the methods and what is added to requests, each member as JSON has it. NULL when memory is out. */
+static const char *label_body(const char *label, const char *body, struct arena *arena)
+{
+    struct json *members = NULL;
+    struct err ignored = {0};
+    if (label && json_parse(&members, body, strlen(body), "body", &ignored))
+        return NULL;
+    for (const struct json *member = json_first(members); member && label; member = json_next(member)) {
+        char *value = json_string(member) ? strdup(json_string(member)) : json_text(member);
+        label = value ? arena_printf(arena, "%s %s=%s", label, json_key(member), value) : NULL;
+        free(value);
+    }
+    json_free(members);
+    return label;
+}
+
+/* Name, params and label of a cell from its methods and its body. */
 static int describe_cell(struct sweep *sweep, struct run_cell *run, struct err *err)
 {
     run->cell.compressor = methods_name(run->methods, run->n_methods, &sweep->arena);
     run->cell.params = methods_params(run->methods, run->n_methods, &sweep->arena);
     run->cell.label = methods_label(run->methods, run->n_methods, &sweep->arena);
+    if (run->cell.body)
+        run->cell.label = label_body(run->cell.label, run->cell.body, &sweep->arena);
     return run->cell.compressor && run->cell.params && run->cell.label ? 0 : err_no_memory(err, "the cells of a sweep");
 }
 
@@ -340,6 +368,7 @@ static int add_cell(struct sweep *sweep, const struct axis_values *at, const str
                                    .sampling = at->sampling,
                                    .pooling = at->pooling,
                                    .newline = at->newline,
+                                   .body = at->body,
                                    .conversation = sweep->conversation,
                                    .prompt_form = sweep->prompt_form == PROMPT_DEFAULT ? "default" : "llava_vid",
                                    .time_instruction = sweep->time_instruction,
@@ -434,8 +463,8 @@ static int axis_int(const struct sweep *sweep, const struct json *value, const c
 }
 
 static const char *const samplings[] = {"uniform", "1fps", "centre", NULL};
-static const char *const newlines[] = {"grid", "frame", "one_token", "no_token", NULL};
-static const char *const poolings[] = {"none", "bilinear", "average", "max", "bilinear_before_projector", "average_before_projector",
+const char *const sweep_newlines[] = {"grid", "frame", "one_token", "no_token", NULL};
+const char *const sweep_poolings[] = {"none", "bilinear", "average", "max", "bilinear_before_projector", "average_before_projector",
                                        "max_before_projector", NULL};
 
 enum { MOST_WORDS = 16 };
@@ -462,16 +491,46 @@ static int read_words(const struct sweep *sweep, const struct json *axes, const 
     return 0;
 }
 
+/* The cells of one point of the other axes: every choice of an entry of the axis `body`, which may be absent, with every compressor. */
+static int add_bodies(struct sweep *sweep, struct axis_values *at, const struct json *entry, const struct json *compressors, struct err *err)
+{
+    size_t points = 1;
+    int rc = entry ? count_options(sweep, entry, &points, err) : 0;
+    for (size_t point = 0; point < points && !rc; point++) {
+        struct json *chosen = entry && json_first(entry) ? choose_options(entry, point) : NULL;
+        char *text = chosen ? json_text(chosen) : NULL;
+        at->body = text ? arena_strdup(&sweep->arena, text) : NULL;
+        rc = entry && json_first(entry) && !at->body ? err_no_memory(err, "the cells of a sweep") : 0;
+        free(text);
+        json_free(chosen);
+        for (const struct json *c = axis_first(compressors); c && !rc; c = axis_next(compressors, c))
+            rc = add_compressor(sweep, at, c, err);
+    }
+    return rc;
+}
+
+static int check_bodies(const struct sweep *sweep, const struct json *bodies, struct err *err)
+{
+    if (bodies && !sweep->runner->sends)
+        return config_err(sweep->config, bodies, err, "axis 'body' is what is added to requests, and runner %s sends none; leave it out", sweep->runner->name);
+    for (const struct json *b = axis_first(bodies); b; b = axis_next(bodies, b))
+        if (json_type(b) != JSON_OBJECT)
+            return config_err(sweep->config, b, err, "'body' should be mappings of what is added to each request, this is %s", json_type_name(b));
+    return 0;
+}
+
 /* All cells of one benchmark and one number of frames. The compressor is innermost: cells that share most stand together. */
 static int add_frames(struct sweep *sweep, size_t benchmark, int frames, const struct json *axes, struct err *err)
 {
     struct word_axis sampling, pooling, newline;
-    const struct json *compressors = json_get(axes, "compressor");
-    int rc = read_words(sweep, axes, "sampling", samplings, &sampling, err);
+    const struct json *compressors = json_get(axes, "compressor"), *bodies = json_get(axes, "body");
+    int rc = check_bodies(sweep, bodies, err);
     if (!rc)
-        rc = read_words(sweep, axes, "pooling", poolings, &pooling, err);
+        rc = read_words(sweep, axes, "sampling", samplings, &sampling, err);
     if (!rc)
-        rc = read_words(sweep, axes, "newline", newlines, &newline, err);
+        rc = read_words(sweep, axes, "pooling", sweep_poolings, &pooling, err);
+    if (!rc)
+        rc = read_words(sweep, axes, "newline", sweep_newlines, &newline, err);
     if (rc)
         return rc;
     for (size_t s = 0; s < sampling.n; s++)
@@ -479,9 +538,11 @@ static int add_frames(struct sweep *sweep, size_t benchmark, int frames, const s
             for (size_t n = 0; n < newline.n; n++) {
                 struct axis_values at = {.benchmark = benchmark, .frames = frames, .pooling = pooling.word[p], .newline = newline.word[n],
                                          .sampling = sampling.word[s] ? (enum frame_rule)frame_rule_find(sampling.word[s]) : FRAMES_UNIFORM};
-                for (const struct json *c = axis_first(compressors); c; c = axis_next(compressors, c))
-                    if ((rc = add_compressor(sweep, &at, c, err)))
-                        return rc;
+                rc = bodies ? 0 : add_bodies(sweep, &at, NULL, compressors, err);
+                for (const struct json *b = axis_first(bodies); b && !rc; b = axis_next(bodies, b))
+                    rc = add_bodies(sweep, &at, b, compressors, err);
+                if (rc)
+                    return rc;
             }
     return 0;
 }
@@ -502,7 +563,7 @@ static int add_points(struct sweep *sweep, const struct json *axes, struct err *
 
 static int read_axes(struct sweep *sweep, const struct json *root, const struct sweep_overrides *overrides, struct err *err)
 {
-    static const char *const known[] = {"benchmark", "frames", "compressor", "sampling", "pooling", "newline", NULL};
+    static const char *const known[] = {"benchmark", "frames", "compressor", "sampling", "pooling", "newline", "body", NULL};
     const struct json *axes = json_get(root, "axes");
     if (!axes)
         return config_err(sweep->config, root, err, "the sweep has no 'axes'; give at least benchmark, frames and compressor");
@@ -535,6 +596,11 @@ static int apply_sets(struct sweep *sweep, const char *const *sets, struct err *
     return 0;
 }
 
+static bool same_body(const char *a, const char *b)
+{
+    return a && b ? !strcmp(a, b) : a == b;
+}
+
 /* Two cells that differ in nothing would be one row in every table. */
 static int refuse_twins(const struct sweep *sweep, struct err *err)
 {
@@ -542,7 +608,8 @@ static int refuse_twins(const struct sweep *sweep, struct err *err)
         for (size_t j = 0; j < i; j++) {
             const struct cell *a = &sweep->cells[i].run.cell, *b = &sweep->cells[j].run.cell;
             if (sweep->cells[i].benchmark == sweep->cells[j].benchmark && a->frames == b->frames && a->sampling == b->sampling &&
-                !strcmp(a->compressor, b->compressor) && !strcmp(a->params, b->params) && a->pooling == b->pooling && a->newline == b->newline)
+                !strcmp(a->compressor, b->compressor) && !strcmp(a->params, b->params) && a->pooling == b->pooling && a->newline == b->newline &&
+                same_body(a->body, b->body))
                 return config_err(sweep->config, sweep->cells[i].at, err, "cell '%s' at %d frames stands twice; keep one of them", a->label, a->frames);
         }
     return 0;
@@ -590,6 +657,8 @@ int sweep_load(struct sweep *out, const char *path, const struct sweep_overrides
         rc = read_runner(sweep, root, overrides, err);
     if (!rc && !sweep->model && sweep->runner->opens_checkpoint)
         rc = config_err(sweep->config, root, err, "the sweep has no 'model'; give a checkpoint folder or a Hub id");
+    if (!rc && !sweep->model && sweep->runner->sends)
+        rc = config_err(sweep->config, root, err, "the sweep has no 'model'; give the name by which the server knows it");
     if (!rc && !sweep->model)
         sweep->model = sweep->runner->name;
     if (!rc)
@@ -671,6 +740,7 @@ int sweep_bind(struct sweep *sweep, const struct runner_facts *facts, struct err
         cell->image_size = facts->frame_side;
         cell->repetition_penalty = isnan(cell->repetition_penalty) ? facts->repetition_penalty : cell->repetition_penalty;
         cell->isa = facts->isa;
+        cell->dtype = facts->dtype ? facts->dtype : cell->dtype;
         cell->model_digest = facts->model_digest;
         cell->assistant_digest = wants_assistant(&sweep->cells[i].run) ? facts->assistant_digest : NULL;
         cell->manifest_digest = sweep->benchmarks[sweep->cells[i].benchmark].manifest.digest;
@@ -691,15 +761,20 @@ int sweep_calibrated(struct sweep *sweep, size_t i, double threshold, struct err
     return rc;
 }
 
-int sweep_model_folder(const struct sweep *sweep, const char *model, struct arena *arena, const char **out, struct err *err)
+int model_folder(const char *model, const char *beside, struct arena *arena, const char **out, struct err *err)
 {
     *out = model;
     if (is_folder(model))
         return 0;
-    const char *beside = arena_printf(arena, "%s/%s", folder_of(config_name(sweep->config), arena), model), *cache = hub_cache(arena);
-    *out = beside && is_folder(beside) ? beside : hub_snapshot("models", model, "main", arena);
+    const char *path = beside ? arena_printf(arena, "%s/%s", beside, model) : NULL, *cache = hub_cache(arena);
+    *out = path && is_folder(path) ? path : hub_snapshot("models", model, "main", arena);
     if (*out)
         return 0;
-    return err_set(err, ERR_CONFIG, "no model '%s': neither a folder here nor beside the sweep file nor in the Hub cache '%s'; give the path of a checkpoint folder",
-                   model, cache ? cache : "(no HOME)");
+    return err_set(err, ERR_CONFIG, "no model '%s': neither a folder here%s nor in the Hub cache '%s'; give the path of a checkpoint folder",
+                   model, beside ? " nor beside the sweep file" : "", cache ? cache : "(no HOME)");
+}
+
+int sweep_model_folder(const struct sweep *sweep, const char *model, struct arena *arena, const char **out, struct err *err)
+{
+    return model_folder(model, folder_of(config_name(sweep->config), arena), arena, out, err);
 }

@@ -52,6 +52,9 @@ struct sweep_overrides { /* from the command line; NULL where not given */
     const char *data;        /* folder that benchmarks are looked for in */
 };
 
+/* Values of these axes, NULL-terminated. */
+extern const char *const sweep_poolings[], *const sweep_newlines[];
+
 /* Reads and checks the file. Paths in it are relative to its folder. ERR_CONFIG with line and column. */
 int sweep_load(struct sweep *out, const char *path, const struct sweep_overrides *overrides, struct err *err);
 void sweep_free(struct sweep *sweep);
@@ -70,7 +73,9 @@ int sweep_calibrated(struct sweep *sweep, size_t cell, double threshold, struct 
 /* The method whose threshold is to be searched for a target ratio; NULL if none is. */
 struct method *sweep_target(struct run_cell *run);
 
-/* The folder of a model: itself when it is one; a Hub id found in HF_HUB_CACHE, HF_HOME/hub or ~/.cache/huggingface/hub. In `arena`. */
+/* The folder of a model: itself when it is one, here or in the folder `beside` (NULL: none); a Hub id found in HF_HUB_CACHE, HF_HOME/hub or
+ * ~/.cache/huggingface/hub. In `arena`. ERR_CONFIG. The second looks beside the sweep file. */
+int model_folder(const char *model, const char *beside, struct arena *arena, const char **out, struct err *err);
 int sweep_model_folder(const struct sweep *sweep, const char *model, struct arena *arena, const char **out, struct err *err);
 
 #endif

@@ -77,10 +77,13 @@ static int mock_run(void *self, void *worker, const struct job *job, answer_sink
     return 0;
 }
 
+static const char *const keys[] = {"accuracy", NULL};
+
 const struct runner runner_mock = {
     .name = "mock",
     .interleaves = true,
     .summary = "answers from the manifest without a model, to try a sweep's plumbing",
+    .keys = keys,
     .open = mock_open,
     .close = free,
     .bytes_needed = mock_bytes,

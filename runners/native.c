@@ -179,7 +179,7 @@ static int run_cells(struct work *work, struct err *err)
 {
     const struct job *job = work->job;
     for (size_t c = 0; c < job->n_cells; c++) {
-        int rc = native_time(work, c, err);
+        int rc = job_time_instruction(&work->cells[c].time, job, &job->cells[c], &work->arena, err);
         if (rc)
             return rc;
     }

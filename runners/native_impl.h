@@ -106,9 +106,6 @@ int native_grids(struct grid_set *out, const struct model *model, const struct j
 void native_uncompressed(const struct model_shape *shape, const struct feature_grid *grid, const struct job_cell *cell, size_t *content,
                          size_t *markers);
 
-/* Makes the time instruction of a cell that wants one. */
-int native_time(struct work *work, size_t c, struct err *err);
-
 /* Encodes the frames of a cell that no cell before it has shown, allots budgets and plans its tokens. All cells have their times. */
 int native_prepare(struct work *work, size_t c, struct err *err);
 

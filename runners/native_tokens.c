@@ -2,9 +2,6 @@
 #include "runners/native_impl.h"
 
 #include "compressors/methods.h"
-#include "engine/prompt.h"
-
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -204,21 +201,6 @@ static int plan_cell(struct work *work, size_t c, struct err *err)
             rc = plan_tokens(work, c, &view, cell->per_question ? &cell->budgets[s] : NULL, &sets[s], err);
     cell->tokens = rc ? NULL : sets;
     return rc;
-}
-
-int native_time(struct work *work, size_t c, struct err *err)
-{
-    const struct job *job = work->job;
-    const struct job_cell *shown = &job->cells[c];
-    if (!shown->run->cell.time_instruction)
-        return 0;
-    double *times = arena_alloc(&work->arena, shown->n, sizeof *times);
-    double fps = job->facts.fps > 0 ? job->facts.fps : 1, stride = nearbyint(fps) < 1 ? 1 : nearbyint(fps);
-    bool uniform = shown->run->cell.sampling != FRAMES_1FPS || shown->n == (size_t)shown->run->cell.frames;
-    for (size_t i = 0; i < shown->n && times; i++) /* models.md 5.1, frame_time */
-        times[i] = shown->index[i] / (uniform ? fps : stride);
-    work->cells[c].time = times ? time_instruction(job->facts.n_frames / fps, times, shown->n, &work->arena) : NULL;
-    return work->cells[c].time ? 0 : err_no_memory(err, "a prompt");
 }
 
 int native_prepare(struct work *work, size_t c, struct err *err)

@@ -68,11 +68,14 @@ struct runner_options {
     const struct json *extra; /* runner's own keys of the sweep file, or NULL */
 };
 
+enum { RUNNER_UNKNOWN_PIXELS = 1920 * 1080 }; /* of a frame at native size, where memory is planned before the video is open */
+
 /* What a cell's identity and a plan need of a model; strings live as long as the runner. */
 struct runner_facts {
     const char *model_digest;
     const char *assistant_digest; /* NULL without an assistant */
     const char *isa;
+    const char *dtype;           /* that it computes in; NULL: what was asked for */
     const char *device;          /* for the run's record: "cpu: <processor>" */
     int frame_side;              /* pixels; 0: native size; -1: no frames at all */
     double repetition_penalty;   /* the checkpoint's own */
@@ -84,6 +87,8 @@ struct runner {
     const char *name, *summary;
     bool opens_checkpoint; /* options.model is the folder of a checkpoint, and computing with it is what an answer costs */
     bool interleaves; /* can put frames at the "<image>"s of a prompt */
+    bool sends; /* answers come from requests, to whose bodies a sweep's axis `body` adds */
+    const char *const *keys; /* its own under `runner` in a sweep file, beside name, device, dtype and isa; NULL-terminated, NULL: none */
     int (*open)(void **self, const struct runner_options *options, struct runner_facts *facts, struct err *err);
     void (*close)(void *self);
 
@@ -99,9 +104,12 @@ struct runner {
     int (*run)(void *self, void *worker, const struct job *job, answer_sink *sink, void *context, struct err *err);
 };
 
+/* What a cell that wants it says about the moments its frames show; NULL where it does not. In `arena`. ERR_MEMORY. */
+int job_time_instruction(const char **out, const struct job *job, const struct job_cell *shown, struct arena *arena, struct err *err);
+
 const struct runner *runner_find(const char *name); /* NULL if there is none */
 const struct runner *runner_at(int i);              /* NULL past the end */
 
-extern const struct runner runner_native, runner_mock;
+extern const struct runner runner_native, runner_http, runner_mock;
 
 #endif

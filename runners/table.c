@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const struct runner *const runners[] = {&runner_native, &runner_mock};
+static const struct runner *const runners[] = {&runner_native, &runner_http, &runner_mock};
 
 enum { N_RUNNERS = sizeof runners / sizeof *runners };
 

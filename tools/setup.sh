@@ -9,6 +9,7 @@ packages=(
   libsqlite3-dev sqlite3                                        # the store
   libcjson-dev libyaml-dev libssl-dev                           # JSON, sweep files, digests
   libpcre2-dev libutf8proc-dev                                  # the tokenizer
+  libcurl4-openssl-dev libmicrohttpd-dev                        # servers: asking them, being one
   libsnappy-dev libzstd-dev zlib1g-dev                          # Parquet
   gnuplot-nox                                                   # plots
   libcmocka-dev                                                 # tests

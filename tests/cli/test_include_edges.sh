@@ -29,6 +29,7 @@ declare -A opened_in=( # a library's headers, and the files that may name them
     [cuda_runtime_api.h]='^engine/kernels/cuda/'
     [immintrin.h]='^engine/kernels/cpu/'
     [sqlite3.h]='^results/'
+    [microhttpd.h]='^harness/serve\.c$'
     [curl/curl.h]='^(runners|datasets)/http'
 )
 ffmpeg='^lib(av|sw)[a-z]*/'
