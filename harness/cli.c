@@ -16,8 +16,8 @@
 atomic_bool cli_stopped;
 
 static const struct cli_command *const commands[] = {
-    &command_run,   &command_plan,    &command_report, &command_compare, &command_plot,  &command_export, &command_import,
-    &command_merge, &command_rescore, &command_check,  &command_list,    &command_bench, &command_world,
+    &command_run,    &command_plan,  &command_reproduce, &command_report, &command_compare, &command_plot, &command_export,
+    &command_import, &command_merge, &command_rescore,   &command_check,  &command_list,    &command_bench, &command_world,
     &command_serve,
 };
 
@@ -100,7 +100,7 @@ static void print_overview(FILE *to)
     fprintf(to, "toksweep %s: what a visual token compressor costs in accuracy, and whether the difference is real\n\n"
                 "usage: toksweep COMMAND [OPTIONS] [OPERANDS]\n\n", BUILD_VERSION);
     for (int i = 0; i < N_COMMANDS; i++)
-        fprintf(to, "  %-8s %-22s %s\n", commands[i]->name, commands[i]->operands, commands[i]->summary);
+        fprintf(to, "  %-9s %-22s %s\n", commands[i]->name, commands[i]->operands, commands[i]->summary);
     fprintf(to, "\n'toksweep help COMMAND' lists a command's options; each can also be given as TOKSWEEP_<OPTION> in the environment.\n"
                 "Exit status: 0 done, 1 gate failed, 2 usage, 3 run failed, 4 gate inconclusive.\n");
 }

@@ -139,6 +139,7 @@ static const struct column cell_columns[] = {
     CELL(KIND_INT, frames),
     CELL(KIND_INT, image_size),
     CELL(KIND_BOOL, macro),
+    CELL(KIND_INT, macro_types),
     CELL(KIND_BOOL, guesses),
     CELL(KIND_REAL, threshold),
     CELL(KIND_INT64, n_samples),
@@ -242,6 +243,11 @@ struct selection { /* of a view's rows */
     const char *where; /* a condition over cell_accuracy, NULL for none */
 };
 
+static double real_at(sqlite3_stmt *stmt, int column)
+{
+    return sqlite3_column_type(stmt, column) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(stmt, column);
+}
+
 static void column_read(sqlite3_stmt *stmt, int at, const struct column *column, void *row)
 {
     void *member = (char *)row + column->offset;
@@ -259,7 +265,7 @@ static void column_read(sqlite3_stmt *stmt, int at, const struct column *column,
         *(bool *)member = sqlite3_column_int(stmt, at) != 0;
         break;
     case KIND_REAL:
-        *(double *)member = sqlite3_column_type(stmt, at) == SQLITE_NULL ? (double)NAN : sqlite3_column_double(stmt, at);
+        *(double *)member = real_at(stmt, at);
         break;
     }
 }
@@ -381,6 +387,24 @@ int store_each_history(struct store *store, const char *where, int (*each)(const
     struct history_row row;
     struct history_reader reader = {each, context};
     return select_each(store, &(struct selection){&cell_history, NULL, where}, &row, history_each, &reader, err);
+}
+
+int store_each_scored(struct store *store, int64_t cell, int (*each)(const struct scored_row *row, void *context), void *context,
+                      struct err *err)
+{
+    struct query query = query_on(store, "SELECT sample_id, video_id, task_type, in_headline, correct, tokens_visual + tokens_marker, "
+                                         "tokens_before FROM scored_answer WHERE cell_id = :cell AND replied ORDER BY manifest_row");
+    query_integer(&query, ":cell", cell);
+    int rc;
+    while ((rc = query_step(&query, "read scores", err)) > 0) {
+        const struct scored_row row = {sqlite3_column_int64(query.stmt, 0),    sqlite3_column_int64(query.stmt, 1),
+                                       store_column_text(query.stmt, 2),       sqlite3_column_int(query.stmt, 3) != 0,
+                                       sqlite3_column_int(query.stmt, 4) != 0, real_at(query.stmt, 5), real_at(query.stmt, 6)};
+        if (each(&row, context))
+            break;
+    }
+    query_end(&query);
+    return rc < 0 ? rc : 0;
 }
 
 int store_each_unread(struct store *store, int64_t cell, int (*each)(const struct unread_row *row, void *context), void *context,

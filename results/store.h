@@ -117,6 +117,7 @@ struct cell_row {
     const char *pooling, *newline, *conversation, *prompt_form, *runner, *isa, *build_digest;
     int frames, image_size;
     bool macro;               /* accuracy is a mean over task types */
+    int macro_types;          /* over so many at least, those without an answer as 0 */
     bool guesses;             /* the protocol's program draws a letter where it finds none */
     double threshold;         /* the parameter of that name, NaN if there is none */
     int64_t n_samples;        /* of the manifest */
@@ -176,6 +177,16 @@ struct history_row {
 /* As store_each_cell, of cells that have answers. */
 int store_each_history(struct store *store, const char *where, int (*each)(const struct history_row *row, void *context), void *context,
                        struct err *err);
+
+/* A reply of a cell, as statistics need it; failures are left out. Order: that of the manifest. */
+struct scored_row {
+    int64_t sample, video;    /* rows of the store: the same in all cells of one manifest */
+    const char *task_type;    /* "" for none */
+    bool counted, correct;    /* counted: in the headline's denominator */
+    double tokens, tokens_before; /* visual tokens and markers that entered the model, and those without compression; NaN if not known */
+};
+int store_each_scored(struct store *store, int64_t cell, int (*each)(const struct scored_row *row, void *context), void *context,
+                      struct err *err);
 
 /* A reply of a cell without a letter. Order: that of the manifest. */
 struct unread_row {

@@ -147,7 +147,7 @@ SELECT cell.id,
        CASE WHEN json_type(cell.params, '$.threshold') IN ('integer', 'real') THEN json_extract(cell.params, '$.threshold') + 0.0
        END AS threshold,
        json_remove(cell.params, '$.threshold', '$.target_ratio') AS variant, -- the other parameters
-       cell.profile, cell.macro, cell.guesses, cell.sampling, cell.pooling, cell.image_size, cell.newline, cell.conversation,
+       cell.profile, cell.macro, cell.macro_types, cell.guesses, cell.sampling, cell.pooling, cell.image_size, cell.newline, cell.conversation,
        cell.prompt_form, cell.time_instruction, cell.repetition_penalty, cell.max_new_tokens, cell.dtype, cell.runner, cell.isa,
        cell.body,
        open_alone_ms, decode_alone_ms, resize_alone_ms, vision_alone_ms, guide_alone_ms, compress_alone_ms, prefill_alone_ms,
