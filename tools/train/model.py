@@ -121,11 +121,12 @@ class Model(nn.Module):
             nn.init.normal_(layer.mlp["down_proj"].weight, std=0.02)
 
     def language(self, rows, positions, mask):
-        """Final-norm'ed hidden states of embedded rows [b][n][d] at positions [b][n]; mask [b][1][n][n], true where a row may look."""
+        """Final-norm'ed hidden states of embedded rows [b][n][d] at positions [b][n], and what came before the last layer. mask
+        [b][1][n][n] is true where a row may look."""
         cos, sin = rope(positions, self.shape.width // self.shape.heads, self.shape.theta)
-        for layer in self.layers:
+        for layer in self.layers[:-1]:
             rows = layer(rows, cos, sin, mask)
-        return self.norm(rows)
+        return self.norm(self.layers[-1](rows, cos, sin, mask)), rows
 
     def logits(self, hidden):
         return hidden @ self.embed_tokens.weight.T

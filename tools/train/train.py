@@ -1,12 +1,12 @@
 """Trains the tiny world's models. One command per stage; each resumes where it was killed, on a CPU or on a GPU.
 
-    python train.py tower    --shape C --out run --steps 2000
-    python train.py language --shape C --out run --steps 20000
-    python train.py export   --out run --to checkpoint
+    python train.py tower    --out run --steps 2000
+    python train.py language --out run --steps 20000 --frames 4-8 --methods none,dyntok
+    python train.py joint    --out run --steps 2000 --frames 4-16 --methods none,dyntok
+    python train.py export   --out run --from joint --to checkpoint
 """
 
 import argparse
-import concurrent.futures
 import json
 import math
 import os
@@ -16,6 +16,7 @@ import time
 import numpy as np
 import torch
 
+import language
 import model as models
 import tower
 import words
@@ -25,7 +26,10 @@ import world
 # ---- what every stage needs -----------------------------------------------------------------------------------------------------
 
 class Run:
-    """A stage under way: its folder, its step, its clock, and what is saved of it."""
+    """A stage under way: its folder, its step, its clock, and what is saved of it.
+
+    Two files: the weights in f32, and the optimiser's two moments in bf16, so that either stays small enough to be carried about.
+    """
 
     def __init__(self, options, stage, modules, rates):
         self.folder, self.stage, self.modules = pathlib.Path(options.out), stage, modules
@@ -35,14 +39,29 @@ class Run:
         self.step, self.steps, self.warm = 0, options.steps, max(1, min(200, options.steps // 10))
         self.deadline = time.monotonic() + options.minutes * 60 if options.minutes else math.inf
         self.saved, self.every = time.monotonic(), options.save_every
-        self.path = self.folder / f"{stage}.pt"
-        self.sums, self.n_sums = {}, 0
-        if self.path.exists():
-            kept = torch.load(self.path, map_location="cpu", weights_only=True)
-            for name, module in modules.items():
-                module.load_state_dict(kept[name])
-            self.optimiser.load_state_dict(kept["optimiser"])
-            self.step = kept["step"]
+        self.weights, self.moments = self.folder / f"{stage}.pt", self.folder / f"{stage}.moments.pt"
+        self.noted = {}
+        if self.weights.exists():
+            self.load()
+
+    def load(self):
+        kept = torch.load(self.weights, map_location="cpu", weights_only=True)
+        for name, module in self.modules.items():
+            module.load_state_dict(kept[name])
+        self.step = kept["step"]
+        moments = torch.load(self.moments, map_location="cpu", weights_only=True)
+        if moments["step"] == self.step:  # killed between the two files: the moments begin anew
+            self.optimiser.load_state_dict(moments["optimiser"])
+
+    def save(self):
+        moments = self.optimiser.state_dict()
+        moments["state"] = {i: {name: value.to(torch.bfloat16) if value.dim() else value for name, value in state.items()}
+                            for i, state in moments["state"].items()}
+        weights = {name: module.state_dict() for name, module in self.modules.items()}
+        for path, kept in ((self.weights, weights), (self.moments, {"optimiser": moments})):
+            torch.save(kept | {"step": self.step}, f"{path}.part")
+            os.replace(f"{path}.part", path)
+        self.saved = time.monotonic()
 
     def going(self):
         return self.step < self.steps and time.monotonic() < self.deadline
@@ -59,43 +78,38 @@ class Run:
         self.step += 1
 
     def note(self, facts, every):
-        """Collects means and writes them to the log, a line of JSON, every so many steps."""
+        """Collects facts, and logs their means every so many steps."""
         for name, value in facts.items():
-            total, n = self.sums.get(name, (0.0, 0))
-            value = float(torch.as_tensor(value).detach())
-            if not math.isnan(value):
-                self.sums[name] = (total + value, n + 1)
+            self.noted.setdefault(name, []).append(torch.as_tensor(value).detach().float())
         if self.step % every == 0:
-            line = {"stage": self.stage, "step": self.step, "time": round(time.time())}
-            line |= {name: round(total / n, 4) for name, (total, n) in self.sums.items() if n}
-            with open(self.folder / "log.jsonl", "a") as log:
-                log.write(json.dumps(line) + "\n")
-            print(json.dumps(line), flush=True)
-            self.sums = {}
+            self.log({name: torch.stack(values).nanmean() for name, values in self.noted.items()})
+            self.noted = {}
         if time.monotonic() - self.saved > self.every:
             self.save()
 
-    def save(self):
-        kept = {name: module.state_dict() for name, module in self.modules.items()}
-        kept |= {"optimiser": self.optimiser.state_dict(), "step": self.step}
-        torch.save(kept, f"{self.path}.part")
-        os.replace(f"{self.path}.part", self.path)
-        self.saved = time.monotonic()
+    def log(self, facts):
+        line = {"stage": self.stage, "step": self.step, "time": round(time.time())}
+        line |= {name: round(float(value), 4) for name, value in facts.items()}
+        with open(self.folder / "log.jsonl", "a") as log:
+            log.write(json.dumps(line) + "\n")
+        print(json.dumps(line), flush=True)
 
 
-def ahead(make, first, workers, depth):
-    """make(first), make(first + 1), ... computed by threads that run `depth` calls ahead."""
-    with concurrent.futures.ThreadPoolExecutor(workers) as pool:
-        waiting = [pool.submit(make, first + k) for k in range(depth)]
-        step = first + depth
-        try:
-            while True:
-                yield waiting.pop(0).result()
-                waiting.append(pool.submit(make, step))
-                step += 1
-        finally:
-            for future in waiting:
-                future.cancel()
+class Batches(torch.utils.data.Dataset):
+    """What make(options, step) makes, for every step."""
+
+    def __init__(self, make, options):
+        self.make, self.options = make, options
+
+    def __getitem__(self, step):
+        return self.make(self.options, step)
+
+
+def batches(make, options, first):
+    """Batches from step `first` on, made ahead by processes of their own: the words of a batch take Python as long as its pixels take C."""
+    world.library()  # compiled before there are several
+    sampler = range(first, options.steps)
+    return torch.utils.data.DataLoader(Batches(make, options), batch_size=None, sampler=sampler, num_workers=options.workers)
 
 
 def training_seed(seed, step, k):
@@ -128,7 +142,7 @@ def train_tower(options, device):
     heads = tower.Heads(model.shape.vision_width).to(device)
     run = Run(options, "tower", {"model": model, "heads": heads}, [(model.tower, options.rate or 1e-3), (heads, 2e-3)])
     generator = torch.Generator(device).manual_seed(options.seed)
-    for rgb, labels in ahead(lambda step: frame_batch(options, step), run.step, options.workers, 2 * options.workers):
+    for rgb, labels in batches(frame_batch, options, run.step):
         if not run.going():
             break
         rgb, labels = tower.as_coded(rgb.to(device), generator), labels.to(device)
@@ -140,23 +154,115 @@ def train_tower(options, device):
     run.save()
 
 
+# ---- stages 2 and 3 -------------------------------------------------------------------------------------------------------------
+
+def types_of(options):
+    return [int(kind) for kind in options.types.split(",")]
+
+
+def question_batch(options, step):
+    rng = np.random.default_rng([options.seed, 2, step])
+    least, most = (int(n) for n in options.frames.split("-"))
+    videos = [world.Video(seed=training_seed(options.seed + 1, step, k), n_frames=int(rng.choice(world.DURATIONS)))
+              for k in range(options.batch)]
+    method = language.draw_method(options.methods.split(","), rng)
+    n_frames = int(rng.integers(least, most + 1))
+    return language.make_batch(videos, n_frames, rng, types_of(options), options.plain_share, options.brief), method
+
+
+@torch.no_grad()
+def validate(model, options, device, n_frames):
+    """Share of right letters by type, on videos of no tier and of no training batch, without compression."""
+    right, asked = np.zeros(len(world.TYPES)), np.zeros(len(world.TYPES))
+    rng = np.random.default_rng(0)
+    for first in range(0, options.validation, options.batch):
+        videos = [world.Video(seed=training_seed(60000, 0, k), n_frames=world.DURATIONS[k % 3])
+                  for k in range(first, min(first + options.batch, options.validation))]
+        batch = language.make_batch(videos, n_frames, rng, types_of(options), brief=options.brief).to(device)
+        rows, length = language.compressed(model, model.tower(batch.rgb), batch, "none")
+        hidden, _ = language.hidden_of(model, batch, rows, length)
+        kinds, good = language.letters_right(model, hidden, batch)
+        np.add.at(right, kinds.cpu().numpy(), good.cpu().numpy())
+        np.add.at(asked, kinds.cpu().numpy(), 1)
+    share = {name: right[kind] / asked[kind] for kind, name in enumerate(world.TYPES) if asked[kind]}
+    return {f"validation at {n_frames}": right.sum() / asked.sum()} | share
+
+
+def train_language(options, device, joint):
+    model = models.Model(models.SHAPES[options.shape], words.VOCABULARY).to(device)
+    load_into(model, options, options.start or ("language" if joint else "tower"))
+    model.tower.requires_grad_(joint)
+    judge = torch.nn.Sequential(torch.nn.LayerNorm(model.shape.width), torch.nn.Linear(model.shape.width, 1)).to(device)
+    rest = torch.nn.ModuleList([model.embed_tokens, model.layers, model.norm])
+    rest.newline = model.image_newline
+    rates = [(rest, options.rate or (3e-4 if joint else 1e-3)), (judge, 1e-3), (model.projector, 3e-3)] + ([(model.tower, 1e-4)] if joint else [])
+    run = Run(options, "joint" if joint else "language", {"model": model, "judge": judge}, rates)
+    generator = torch.Generator(device).manual_seed(options.seed)
+    fast = device.type == "cuda"
+    for batch, method in batches(question_batch, options, run.step):
+        if not run.going():
+            break
+        batch = batch.to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=fast):
+            rgb = tower.as_coded(batch.rgb, generator)
+            with torch.set_grad_enabled(joint):
+                features = model.tower(rgb)
+            rows, length = language.compressed(model, features, batch, method)
+            hidden, before_last = language.hidden_of(model, batch, rows, length)
+            judging = language.judging_loss(judge, before_last, batch)
+            answers = language.answer_loss(model, hidden, batch)
+            naming = language.naming_loss(model, features, batch.labels)
+            cosines = tower.cosine_loss(features.float(), rgb, batch.labels) if joint else torch.zeros(())
+        run.improve(answers + 0.5 * judging + options.naming * naming + 0.3 * cosines)
+        facts = {"answers": answers, "judging": judging, "naming": naming, "rows": length.float().mean()}
+        if run.step % 5 == 0:
+            kinds, good = language.letters_right(model, hidden, batch)
+            facts["right"] = good.float().mean()
+        run.note(facts, options.log_every)
+        if run.step % options.validate_every == 0:
+            run.log(validate(model, options, device, int(options.frames.split("-")[1])))
+    run.save()
+
+
+def export(options, _device):
+    kept = torch.load(pathlib.Path(options.out) / f"{options.start or 'joint'}.pt", map_location="cpu", weights_only=True)["model"]
+    shape = next(s for s in models.SHAPES.values() if s.vision_width == kept["tower.position_embedding"].shape[1])
+    model = models.Model(shape, words.VOCABULARY)
+    model.load_state_dict(kept)
+    models.export(model, words.tokenizer(), options.to)
+
+
+STAGES = {"tower": train_tower, "language": lambda options, device: train_language(options, device, joint=False),
+          "joint": lambda options, device: train_language(options, device, joint=True), "export": export}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("stage", choices=["tower"])
+    parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--out", required=True, help="folder of the run: checkpoints, log.jsonl")
+    parser.add_argument("--from", dest="start", help="stage whose weights are taken (language: tower; joint: language; export: joint)")
+    parser.add_argument("--to", help="export: the checkpoint folder")
     parser.add_argument("--shape", default="C", choices=sorted(models.SHAPES))
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--batch", type=int, default=32, help="frames, or videos")
+    parser.add_argument("--batch", type=int, default=32, help="frames (tower), videos (language, joint)")
+    parser.add_argument("--frames", default="4-8", help="least and most frames of a video")
+    parser.add_argument("--methods", default="none", help="drawn for each batch: none, dyntok, pool")
+    parser.add_argument("--plain-share", type=float, default=0.3, help="of questions that are put without options")
+    parser.add_argument("--types", default="0,1,2,3,4,5,6,7,8", help="of questions, for the beginning of training")
+    parser.add_argument("--brief", action="store_true", help="leave out the words that every prompt has, for the beginning of training")
+    parser.add_argument("--naming", type=float, default=0.3, help="weight of the loss on names of patches")
     parser.add_argument("--rate", type=float, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--workers", type=int, default=1, help="threads that render")
+    parser.add_argument("--workers", type=int, default=1, help="processes that make batches")
     parser.add_argument("--minutes", type=float, help="stop after so long, and save")
     parser.add_argument("--save-every", type=float, default=120, help="seconds")
     parser.add_argument("--log-every", type=int, default=50, help="steps")
+    parser.add_argument("--validate-every", type=int, default=1000, help="steps")
+    parser.add_argument("--validation", type=int, default=64, help="videos")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    {"tower": train_tower}[options.stage](options, device)
+    STAGES[options.stage](options, device)
 
 
 if __name__ == "__main__":

@@ -22,14 +22,15 @@ CHOOSE = "\nAnswer with the option's letter from the given choices directly."
 SAY = "\nAnswer in words."
 
 
-def choice(text, options):
-    """A question as the program asks it, behind INTRO."""
-    return f"{text}\n" + "\n".join(f"{letter}. {option}" for letter, option in zip("ABCD", options)) + f"\n{CHOOSE}{CLOSE}"
+def choice(text, options, brief=False):
+    """A question as the program asks it, behind INTRO. Brief: without the words that are always the same, for the beginning of training."""
+    listed = f"{text}\n" + "\n".join(f"{letter}. {option}" for letter, option in zip("ABCD", options))
+    return listed + CLOSE if brief else f"{listed}\n{CHOOSE}{CLOSE}"
 
 
-def plain(text):
+def plain(text, brief=False):
     """The same without options: only for training."""
-    return f"{text}\n{SAY}{CLOSE}"
+    return text + CLOSE if brief else f"{text}\n{SAY}{CLOSE}"
 
 
 def corpus():
@@ -64,3 +65,14 @@ def tokenizer():
 @functools.lru_cache(1 << 16)
 def ids(text):
     return tokenizer().encode(text, add_special_tokens=False).ids
+
+
+@functools.lru_cache(1 << 16)
+def choice_ids(text, options, brief=False):
+    """ids of choice(), and for each option the place of its last id."""
+    asked = tokenizer().encode(choice(text, options, brief), add_special_tokens=False)
+    ends, at = [], len(text)
+    for option in options:
+        at += len("\nA. ") + len(option)
+        ends.append(next(k for k, (_, end) in enumerate(asked.offsets) if end == at))
+    return asked.ids, ends

@@ -1,4 +1,4 @@
-"""The tiny world for Python: the program's own renderer (world/*.c), compiled into a shared object and called without encoding anything.
+"""The tiny world for Python: the program's own renderer (world/), compiled into a shared object and called without encoding anything.
 
 Nothing but a C compiler is needed. Calls release Python's lock, so threads render at once.
 """
@@ -29,7 +29,7 @@ class Question(ctypes.Structure):
 @functools.cache
 def library():
     """The renderer, compiled once for each state of its sources."""
-    sources = sorted((ROOT / "world").glob("*.c"))
+    sources = [ROOT / "world" / name for name in ("scene.c", "frame.c", "questions.c")]
     headers = [ROOT / "world/world.h", ROOT / "core/rng.h"]
     digest = hashlib.sha256(b"".join(path.read_bytes() for path in [*sources, *headers])).hexdigest()[:16]
     folder = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "toksweep"
