@@ -188,13 +188,13 @@ const hasFlipped = (a, b, q) => (flipKind === 'moved'
   : FLIPS[flipKind][1](a.verdict[q], b.verdict[q]));
 
 function flipSummary(a, b) {
-  const d = difference(b, a);
+  const d = difference(b, a); /* its first is B */
   if (!d.n) return el('section', { class: 'card' }, el('p', {}, 'No question was answered by both cells.'));
   const sign = d.low > 0 ? 'B is better' : d.high < 0 ? 'B is worse' : known(d.low) ? 'cannot be told apart' : 'too few videos to tell';
   const box = (name, n, href) => el('div', { class: 'fact' }, el('dt', {}, name), el('dd', {}, count(n), el('small', {}, `${percent(n / d.n)} %`)));
   return el('section', { class: 'card', id: 'flip-summary' }, el('p', { class: 'verdict-line' }, `B \u2212 A  ${points(d.mean)} points`, el('span', { class: 'soft' }, known(d.low) ? `  95 % ${points(d.low)} to ${points(d.high)}: ${sign}` : `  ${sign}`)),
     el('p', { class: 'soft small' }, `${plural(d.n, 'question')} on ${plural(d.clusters, 'video')} that both answered; Student's t over videos. toksweep compare has the tests.`),
-    el('dl', { class: 'facts', style: 'margin-top:.8rem' }, box('both right', d.both), box('A right, B wrong', d.onlyA), box('A wrong, B right', d.onlyB), box('both wrong', d.neither)));
+    el('dl', { class: 'facts', style: 'margin-top:.8rem' }, box('both right', d.both), box('A right, B wrong', d.onlyB), box('A wrong, B right', d.onlyA), box('both wrong', d.neither)));
 }
 
 function flipsPage(main, first, second) {

@@ -33,9 +33,16 @@ function select(label, options, value, onchange) {
 /* ---- numbers as people read them ------------------------------------------------------------------------------------------- */
 
 const known = (x) => x !== null && x !== undefined && !Number.isNaN(x);
-const percent = (share, digits = 1) => (known(share) ? (100 * share).toFixed(digits) : '');
+
+/* Halves go to the even digit, as C's printf has them: the same number reads the same here and in a terminal. */
+function fixed(x, digits) {
+  const scaled = x * 10 ** digits, below = Math.floor(scaled);
+  return ((scaled - below === 0.5 ? below + (below % 2 ? 1 : 0) : Math.round(scaled)) / 10 ** digits).toFixed(digits);
+}
+
+const percent = (share, digits = 1) => (known(share) ? fixed(100 * share, digits) : '');
 const percentSign = (share) => (known(share) ? `${percent(share)}\u202f%` : '\u2013');
-const points = (share) => `${share < 0 ? '\u2212' : '+'}${Math.abs(100 * share).toFixed(1)}`;
+const points = (share) => `${share < 0 ? '\u2212' : '+'}${fixed(Math.abs(100 * share), 1)}`;
 const count = (n) => String(n).replace(/\B(?=(\d{3})+(?!\d))/g, '\u202f');
 const plural = (n, one, many = `${one}s`) => `${count(n)}\u00a0${n === 1 ? one : many}`;
 const number = (x) => (!known(x) ? '' : x >= 100 ? count(Math.round(x)) : x >= 10 ? x.toFixed(1) : x.toPrecision(2));
