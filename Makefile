@@ -22,6 +22,7 @@ demo: build
 	@tools/demo.sh build/release
 
 test: build
+	@tools/setup.sh browser || echo "setup: no browser; the test that opens the HTML report is skipped"
 	@ctest --preset release
 
 clean:

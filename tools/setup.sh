@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that building, testing and the demo need. Does nothing where all are there; asks for root through
 # sudo where it is not root.
+#   tools/setup.sh            all but the browser
+#   tools/setup.sh browser    only the browser, in which one test opens the HTML report; without it that test is skipped
 set -eu
 
 packages=(
@@ -14,13 +16,14 @@ packages=(
   gnuplot-nox                                                   # plots
   libcmocka-dev                                                 # tests
 )
+[ "${1:-}" != browser ] || packages=(chromium)
 
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f='${Status}' "$package" 2>/dev/null | grep -q 'install ok installed' || missing+=("$package")
 done
 if [ ${#missing[@]} -eq 0 ]; then
-  echo "setup: all Debian packages are there"
+  echo "setup: all Debian packages are there${1:+ for the $1}"
   exit 0
 fi
 

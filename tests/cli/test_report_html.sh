@@ -8,7 +8,7 @@ browser=$(command -v chromium || command -v chromium-browser) || { echo 'skip: n
 chromium() # ARGUMENT...
 {
     "$browser" --headless=new --no-sandbox --disable-gpu --hide-scrollbars --no-first-run --disable-component-update --disable-sync \
-        --user-data-dir="$folder/profile" --allow-file-access-from-files --enable-logging=stderr "$@"
+        --user-data-dir="$(mktemp -d "$folder/profile.XXX")" --allow-file-access-from-files --enable-logging=stderr "$@"
 }
 
 # Opens a page and waits until it says that it is at its end; its words are in the file `console`, one "TEST" a line.
@@ -26,7 +26,7 @@ browse() # PAGE QUERY
     wait $pid 2>/dev/null
     grep -q '"TEST end"' log || fail "$1 did not come to its end: $(tail -c 2000 log)"
     sed -n 's/.*CONSOLE[:(][0-9]*)\{0,1\}\] "TEST \(.*\)", source:.*/\1/p' log >console
-    assert_equal "other words on the console of $1" '' "$(grep CONSOLE log | grep -v '"TEST ')"
+    assert_equal "other words on the console of $1" '' "$(tr -d "\0" <log | grep CONSOLE | grep -v '"TEST ')"
     ! grep '^FAIL' console >&2 || fail "$1"
 }
 
@@ -89,7 +89,7 @@ here="file://$folder"
 browse report_driver.html "report=$here/report.html&big=$here/big.html&big_cells=40&questions=12&cells=8&split=$split&failed=3&a=4&b=6&flips=${flips// /+}&difference=$(sed 's/+/%2B/g; s/ /+/g' <<<"$difference")"
 checks=$(grep -c '^ok ' console)
 [ "$checks" -ge 100 ] || fail "only $checks checks"
-assert_contains console 'title a <b> & \"c\"'
+assert_contains console 'title a <b> & "c"'
 grep '^time' console
 
 # The page's numbers are those of the table.
