@@ -34,22 +34,27 @@ static void want(const double *values, const void *memory, int layer, enum layer
     out->mean_heads = true;
 }
 
-static int layer(const double *values, enum layer_point point, const struct layer_view *view, struct arena *arena, struct layer_plan *out,
-                 struct err *err)
+static int spend(const double *values, const struct layer_view *view, struct arena *arena, struct layer_plan *out, struct err *err)
 {
-    (void)point;
-    int markers = (int)values[MARKERS];
     float *score = arena_alloc(arena, view->n, sizeof *score);
     uint8_t *keep = arena_alloc(arena, view->n, 1);
     void *room = arena_alloc(arena, layer_room(view->n), 1);
     if (!score || !keep || !room)
         return err_no_memory(err, "the scores of visual tokens");
     layer_score(view, values[SIZE_POWER], score);
-    if (view->budget)
-        layer_keep_budget(view, markers, view->budget, score, room, keep);
-    else
-        layer_keep_best(view, markers, (size_t)nearbyint(values[KEEP] * (double)layer_ranked(view, markers)), score, keep);
+    layer_keep_budget(view, (int)values[MARKERS], view->budget, score, room, keep);
     return layer_plan_keep(view, keep, POSITIONS_KEEP, arena, out, err);
+}
+
+static int layer(const double *values, enum layer_point point, const struct layer_view *view, struct arena *arena, struct layer_plan *out,
+                 struct err *err)
+{
+    (void)point;
+    int markers = (int)values[MARKERS];
+    if (view->budget)
+        return spend(values, view, arena, out, err);
+    return layer_plan_best(view, markers, (size_t)nearbyint(values[KEEP] * (double)layer_ranked(view, markers)), values[SIZE_POWER],
+                           POSITIONS_KEEP, arena, out, err);
 }
 
 const struct compressor compressor_fastv = {

@@ -16,9 +16,26 @@ int layer_fits(const char *name, const char *option, double layer, int n_layers,
                    n_layers - 1);
 }
 
+int layer_in_proportion(int layer, int of, int n_layers)
+{
+    int near = (2 * layer * n_layers + of) / (2 * of);
+    return near > 1 ? near : 1;
+}
+
 bool layer_is_marker(const struct out_tok *tok)
 {
     return tok->kind == TOK_ROW_MARK || tok->kind == TOK_FRAME_MARK || tok->kind == TOK_END_MARK;
+}
+
+void layer_widen(struct out_tok *tok, const struct out_tok *by)
+{
+    tok->t0 = by->t0 < tok->t0 ? by->t0 : tok->t0;
+    tok->t1 = by->t1 > tok->t1 ? by->t1 : tok->t1;
+    tok->y0 = by->y0 < tok->y0 ? by->y0 : tok->y0;
+    tok->y1 = by->y1 > tok->y1 ? by->y1 : tok->y1;
+    tok->x0 = by->x0 < tok->x0 ? by->x0 : tok->x0;
+    tok->x1 = by->x1 > tok->x1 ? by->x1 : tok->x1;
+    tok->size += by->size;
 }
 
 void layer_score(const struct layer_view *view, double size_power, float *score)
@@ -107,4 +124,16 @@ int layer_plan_keep(const struct layer_view *view, const uint8_t *keep, enum tok
         tok->row1 = (uint32_t)out->merge.n_taps;
     }
     return 0;
+}
+
+int layer_plan_best(const struct layer_view *view, int markers, size_t count, double size_power, enum tok_positions positions,
+                    struct arena *arena, struct layer_plan *out, struct err *err)
+{
+    float *score = arena_alloc(arena, view->n, sizeof *score);
+    uint8_t *keep = arena_alloc(arena, view->n, 1);
+    if (!score || !keep)
+        return err_no_memory(err, "the scores of visual tokens");
+    layer_score(view, size_power, score);
+    layer_keep_best(view, markers, count, score, keep);
+    return layer_plan_keep(view, keep, positions, arena, out, err);
 }

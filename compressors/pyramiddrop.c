@@ -82,13 +82,8 @@ static int layer(const double *values, enum layer_point point, const struct laye
     int markers = (int)values[MARKERS];
     double share = stage_share(values, stage_of(values, view->layer, view->n_layers));
     size_t entered = markers == LAYER_MARKERS_RANKED ? view->n_entered : view->n_content;
-    float *score = arena_alloc(arena, view->n, sizeof *score);
-    uint8_t *keep = arena_alloc(arena, view->n, 1);
-    if (!score || !keep)
-        return err_no_memory(err, "the scores of visual tokens");
-    layer_score(view, values[SIZE_POWER], score);
-    layer_keep_best(view, markers, (size_t)(share * (double)entered), score, keep);
-    return layer_plan_keep(view, keep, (enum tok_positions)(int)values[POSITIONS], arena, out, err);
+    return layer_plan_best(view, markers, (size_t)(share * (double)entered), values[SIZE_POWER], (enum tok_positions)(int)values[POSITIONS],
+                           arena, out, err);
 }
 
 const struct compressor compressor_pyramiddrop = {
