@@ -43,19 +43,22 @@ enum layer_point { POINT_PRE, POINT_MID }; /* before a layer's attention; betwee
 enum layer_rows { ROWS_NONE, ROWS_LAST, ROWS_QUESTION, ROWS_MEAN_VISUAL };
 
 /* What a layer hook asks to be computed beside the plain path. A call that asks for rows of the question (ROWS_LAST, ROWS_QUESTION)
- * or for `question` depends on the question: from its layer on, nothing of the visual prefix is shared between questions. */
+ * or for `question` depends on the question: from its layer on, nothing of the visual prefix is shared between questions. `entered`
+ * goes with rows of the question. */
 struct layer_want {
     bool call;                /* call the hook at this point; without it the rest is void */
     bool hides;               /* tokens that its plan leaves out are hidden from question and reply, here and in the layers above, and
                                * stay in the cache: the prefix stays shared */
     bool hidden, keys_before, keys_after; /* this layer's, around the rotation; POINT_PRE only */
     bool question;            /* the question's hidden rows as well */
+    bool entered;             /* visual rows and the question's as they were when they entered the language model */
     enum layer_rows rows;     /* attention rows: of the last prompt row, of all rows behind the visual tokens, or of the mean query over
                                * visual tokens (before RoPE, on keys before RoPE) */
     bool rows_of_this_layer;  /* at POINT_PRE: from this layer's own projections of what would enter it; else of the layer before.
                                * At POINT_MID rows are always this layer's */
     bool rows_visual_only;    /* softmax over visual tokens only, else over all keys that the row sees */
     bool mean_heads;          /* rows averaged over the heads; view->heads is 1 then */
+    bool rotation;            /* what the rotation of positions alone makes of the rows' logits */
 };
 
 /* What it gets: the current visual tokens, n of them, in order, markers included. Arrays are NULL where not asked for. */
@@ -70,15 +73,19 @@ struct layer_view {
     const float *hidden;       /* [n][d] */
     const float *keys_before, *keys_after; /* [n][key_dim], this layer's */
     const float *rows;         /* [n_rows][heads][n] */
+    const float *rotation;     /* [n_rows][n] logits of queries and keys that are all ones before rotation */
     const float *question;     /* [n_question][d] */
     size_t n_question;
+    const float *entered;      /* [n_entered][d] */
+    const float *asked;        /* [n_asked][d] the question's rows as they entered */
+    size_t n_asked;
     const struct budget *budget; /* per-frame budgets that this stage is to spend; NULL without an allocator */
     void *memory;              /* the method's own, see `memory` below; NULL without */
 };
 
 /* What it returns. `merge` is over the current visual tokens: taps refer to them, every token has its own, markers too, and stands
- * where it is to stand. Kind, span, rep and size describe the tokens to the next hook; positions and size_bias count, order and
- * newline do not. merge.tok NULL: nothing changes. */
+ * where it is to stand; with POSITIONS_KEEP its position is that of its first tap's source. Kind, span, rep and size describe the tokens
+ * to the next hook; positions and size_bias count, order and newline do not. merge.tok NULL: nothing changes. */
 struct layer_plan {
     struct tok_plan merge;
     bool prune_past_kv;        /* also hide dropped tokens in the layers before */

@@ -37,6 +37,7 @@ struct hooks {
     struct era *eras;        /* [2 * n_layers + 1] */
     int n_eras, n_prefix_eras;
     float *hidden;           /* the prefix's rows as they enter layer `shared` */
+    float *entered, *asked;  /* [n_entered][d], [n_suffix][d] visual rows and the question's as they came; NULL: nobody wants them */
     const struct budget *budget;
     float *bias, *step_bias; /* [n_layers][capacity]: of a question, and of a step of generation */
     bool *biased;            /* [n_layers] a layer's bias is not all zeros */
@@ -92,14 +93,18 @@ size_t hooks_bytes(const struct model_shape *shape, const struct method *methods
     size_t floats = 3 * rows * d + (2 * layers + 1) * rows + heads * (rows + n_visual) + n_suffix * heads * (size_t)l->head_dim;
     size_t memory = memory_bytes(layer, n_visual, l->layers);
     void *zeros = memory ? calloc(1, memory) : NULL;
+    bool entered = false;
     for (int i = 0; layer && i < l->layers && (zeros || !memory); i++)
         for (int point = 0; point < 2; point++) {
             struct layer_want want = {0};
             layer->compressor->want(layer->values, zeros, i, (enum layer_point)point, l->layers, &want);
             size_t n_rows = want.rows == ROWS_QUESTION ? n_suffix : 1, keys = (size_t)want.keys_before + (size_t)want.keys_after;
             if (want.call) /* what it sees, and what a plan and its era take */
-                floats += n_visual * (n_rows * (want.mean_heads ? 1 : heads) + keys * (size_t)(l->kv_heads * l->head_dim) + 64);
+                floats += n_visual * (n_rows * ((want.mean_heads ? 1 : heads) + want.rotation) + 64) +
+                          n_visual * keys * (size_t)(l->kv_heads * l->head_dim);
+            entered |= want.call && want.entered;
         }
+    floats += entered ? (n_visual + n_suffix) * d : 0;
     free(zeros);
     return floats * sizeof(float) + layers * n_visual + 2 * (memory + memory_bytes(decode, n_visual, l->layers));
 }
@@ -302,6 +307,33 @@ static void question_rows(struct hooks *hooks, int layer, size_t n_keys, const s
     }
 }
 
+/* 2 sum cos(angle), over the angles between the positions of a row and of a key: the logit of ones, all of them turned. */
+static float turned_ones(const struct hooks *hooks, uint32_t row, uint32_t key)
+{
+    int width = hooks->model->shape.language.head_dim;
+    const float *row_cosines, *row_sines, *cosines, *sines;
+    double sum = 0;
+    language_rope(hooks->state, row, &row_cosines, &row_sines);
+    language_rope(hooks->state, key, &cosines, &sines);
+    for (int k = 0; k < width / 2; k++)
+        sum += (double)row_cosines[k] * (double)cosines[k] + (double)row_sines[k] * (double)sines[k];
+    return (float)(2 * sum / sqrt(width));
+}
+
+/* The same for the question's last n_rows rows and the tokens there are now, at their positions in a layer: out[n_rows][n]. */
+static void rotation_rows(struct hooks *hooks, int layer, size_t n_rows, float *out)
+{
+    const struct era *era = era_of(hooks, layer), *now = era_now(hooks);
+    for (size_t i = 0; i < era->n; i++)
+        hooks->place[era->origin[i]] = (uint32_t)i;
+    for (size_t r = 0; r < n_rows; r++)
+        for (size_t i = 0; i < now->n; i++) {
+            size_t at = hooks->n_before + hooks->place[now->origin[i]];
+            uint32_t row = era->next_position + (uint32_t)(hooks->n_suffix - n_rows + r);
+            out[r * now->n + i] = turned_ones(hooks, row, era->position ? era->position[at] : (uint32_t)at);
+        }
+}
+
 /* The row of the visual tokens' mean query on keys [n_before + n][key_width], both before rotation. */
 static void mean_row(struct hooks *hooks, int layer, const float *queries, const float *keys, const struct layer_want *want, float *mean,
                      float *out)
@@ -354,12 +386,19 @@ static int make_view(struct hooks *hooks, int layer, enum layer_point point, con
     view->hidden = want->hidden && flow->prefix ? visual : NULL;
     view->question = want->question ? flow->rows + (flow_rows(hooks, flow) - flow->n_suffix) * d : NULL;
     view->n_question = want->question ? flow->n_suffix : 0;
+    view->entered = want->entered ? hooks->entered : NULL;
+    view->asked = want->entered ? hooks->asked : NULL;
+    view->n_asked = want->entered ? hooks->n_suffix : 0;
     float *rows = view->n_rows ? arena_alloc(flow->arena, (size_t)view->n_rows * heads * now->n, sizeof *rows) : NULL;
-    if (view->n_rows && !rows)
+    float *rotation = want->rotation ? arena_alloc(flow->arena, (size_t)view->n_rows * now->n, sizeof *rotation) : NULL;
+    if ((view->n_rows && !rows) || (want->rotation && !rotation))
         return err_no_memory(err, "what a hook asks for");
     view->rows = rows;
+    view->rotation = rotation;
     bool own = point == POINT_PRE && (want->rows_of_this_layer || want->rows == ROWS_MEAN_VISUAL);
     int of = point == POINT_PRE ? layer - 1 : layer;
+    if (rotation)
+        rotation_rows(hooks, own ? layer : of, (size_t)view->n_rows, rotation);
     if (own)
         fill_bias(hooks, layer);
     if (rows && !own)
@@ -509,11 +548,35 @@ static bool parts_here(const struct hooks *hooks, int layer, enum layer_point po
     return want.call && !want.hides && asks_about_question(&want);
 }
 
+static bool wants_entered(const struct hooks *hooks)
+{
+    bool any = false;
+    for (int i = 0; i < hooks->n_layers; i++)
+        for (int point = 0; point < 2; point++) {
+            struct layer_want want = wanted(hooks, i, (enum layer_point)point);
+            any |= want.call && want.entered;
+        }
+    return any;
+}
+
+/* A copy of rows before layers change them. */
+static int keep_rows(struct arena *arena, const float *rows, size_t floats, float **out, struct err *err)
+{
+    *out = arena_alloc(arena, floats, sizeof **out);
+    if (!*out)
+        return err_no_memory(err, "the rows of a prompt");
+    memcpy(*out, rows, floats * sizeof **out);
+    return 0;
+}
+
 int hooks_prefix(struct hooks *hooks, float *rows, struct err *err)
 {
     struct flow flow = {.rows = rows, .prefix = true, .arena = &hooks->prefix_arena};
+    size_t d = row_width(hooks);
     int rc = 0;
     hooks->hidden = rows;
+    if (wants_entered(hooks))
+        rc = keep_rows(flow.arena, rows + hooks->n_before * d, hooks->n_entered * d, &hooks->entered, err);
     for (; hooks->shared < hooks->n_layers && !rc && !parts_here(hooks, hooks->shared, POINT_PRE); hooks->shared++) {
         rc = call_hook(hooks, hooks->shared, POINT_PRE, &flow, err);
         hooks->shared_pre = parts_here(hooks, hooks->shared, POINT_MID);
@@ -562,6 +625,8 @@ int hooks_ask(struct hooks *hooks, float *rows, size_t n, const struct budget *b
     struct flow flow = {.rows = rows, .n_suffix = n, .arena = &hooks->arena};
     int rc = forget_question(hooks, n, err);
     hooks->budget = budget;
+    if (!rc && hooks->entered)
+        rc = keep_rows(&hooks->arena, rows, n * row_width(hooks), &hooks->asked, err);
     for (int i = 0; i < hooks->n_layers && !rc; i++) {
         if (i == hooks->shared)
             rc = join_prefix(hooks, &flow, err);

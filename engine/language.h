@@ -33,7 +33,7 @@ void language_logits(const struct model *model, struct language_state *state, co
 /* Embedding row of a text id, f32 [d]. */
 void language_embed(const struct model *model, int32_t id, float *out);
 
-/* cos and sin of position p: [hd/2] each; for tests. */
+/* cos and sin of position p: [hd/2] each. */
 void language_rope(const struct language_state *state, uint32_t position, const float **cosines, const float **sines);
 
 /* ---- layer by layer, for those who act in between (hooks.h) -------------------------------------------------------------------

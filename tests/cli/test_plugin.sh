@@ -53,6 +53,7 @@ assert_error 2 'there is a compressor checkerboard already' list compressors --p
 echo 'int nothing;' >nothing.c
 build_plugin nothing.c nothing.so
 assert_error 2 "'nothing.so' is no plugin of this program|COMPRESSOR_PLUGIN" list compressors --plugin nothing.so
-sed -i 's/COMPRESSOR_ABI = \([0-9]*\)/COMPRESSOR_ABI = \1 + 1/' include/compressors/plugin.h
+abi=$(sed -n 's/.*COMPRESSOR_ABI = \([0-9]*\).*/\1/p' include/compressors/plugin.h)
+sed -i 's/COMPRESSOR_ABI = [0-9]*/& + 1/' include/compressors/plugin.h
 build_plugin checkerboard.c newer.so
-assert_error 2 "plugin 'newer.so' is built for interface 2, this program has 1" list compressors --plugin newer.so
+assert_error 2 "plugin 'newer.so' is built for interface $((abi + 1)), this program has $abi" list compressors --plugin newer.so
