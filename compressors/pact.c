@@ -160,13 +160,13 @@ static int push_clusters(const struct pact *p, struct arena *arena, struct tok_p
         struct out_tok *tok = &out->tok[out->n_tok++];
         *tok = view->tok[i];
         tok->row0 = (uint32_t)out->n_taps;
-        tok->size = 0;
-        for (size_t j = alone ? i : 0; j < (alone ? i + 1 : view->n); j++) {
-            if (!alone && p->joins[j] != i)
-                continue;
-            out->taps[out->n_taps++] = (struct tap){(uint32_t)j, alone ? 1 : 1 / (float)p->members[i]};
-            tok->size += view->tok[j].size;
-        }
+        float share = alone ? 1 : 1 / (float)p->members[i];
+        out->taps[out->n_taps++] = (struct tap){(uint32_t)i, share}; /* first: its position is the cluster's */
+        for (size_t j = 0; j < view->n && !alone; j++)
+            if (p->joins[j] == i && j != i) {
+                out->taps[out->n_taps++] = (struct tap){(uint32_t)j, share};
+                tok->size += view->tok[j].size;
+            }
         tok->row1 = (uint32_t)out->n_taps;
     }
     out->positions = POSITIONS_KEEP;
