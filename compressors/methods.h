@@ -7,6 +7,7 @@
 /* inside the language model */
 extern const struct compressor compressor_fastv;
 extern const struct compressor compressor_pyramiddrop;
+extern const struct compressor compressor_sparsevlm;
 extern const struct compressor compressor_dycoke;
 extern const struct compressor compressor_framefusion;
 extern const struct compressor compressor_dytok;

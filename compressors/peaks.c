@@ -16,10 +16,10 @@ void peaks_distances(const float *const *row, size_t n, size_t width, float *dis
     }
 }
 
-/* Mean of the k smallest squares. */
-static float mean_nearest(const float *distance, size_t n, size_t k)
+/* Mean of the k smallest squares; least[k] is room. */
+static float mean_nearest(const float *distance, size_t n, size_t k, float *least)
 {
-    float least[PEAKS_MOST_NEAREST], sum = 0;
+    float sum = 0;
     size_t held = 0;
     for (size_t j = 0; j < n; j++) {
         if (held == k && !(distance[j] < least[k - 1]))
@@ -45,14 +45,13 @@ static float nearest_denser(const float *distance, const float *density, size_t 
 
 bool peaks_scores(const float *distance, size_t n, size_t nearest, float *score, struct arena *arena)
 {
-    float *density = arena_alloc(arena, n, sizeof *density), most = 0;
     size_t k = nearest < n ? nearest : n;
-    if (!density)
+    float *density = arena_alloc(arena, n, sizeof *density), *least = arena_alloc(arena, k, sizeof *least), most = 0;
+    if (!density || !least)
         return false;
-    k = k < PEAKS_MOST_NEAREST ? k : PEAKS_MOST_NEAREST;
     uint64_t stream = rng_stream("density peaks");
     for (size_t i = 0; i < n; i++)
-        density[i] = expf(-mean_nearest(distance + i * n, n, k)) + (float)rng_unit(0, stream, i) * 1e-6f;
+        density[i] = expf(-mean_nearest(distance + i * n, n, k, least)) + (float)rng_unit(0, stream, i) * 1e-6f;
     for (size_t i = 0; i < n * n; i++)
         most = distance[i] > most ? distance[i] : most;
     for (size_t i = 0; i < n; i++)

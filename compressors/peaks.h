@@ -11,11 +11,11 @@
 /* Euclidean distances between n rows of `width`, divided by sqrt(width): [n][n] into `distance`. */
 void peaks_distances(const float *const *row, size_t n, size_t width, float *distance);
 
-enum { PEAKS_MOST_NEAREST = 64 };
+enum { PEAKS_MOST_NEAREST = 64 }; /* for options: more than anybody asks for */
 
 /* score[i] = density times the distance to the nearest denser row (the largest of all distances where none is denser). Density is
- * exp(-mean of the `nearest` smallest squared distances, its own 0 included), at most n and PEAKS_MOST_NEAREST of them, plus a millionth
- * of a number in [0, 1) that depends on i alone, so that equal rows have an order. false when memory is out. */
+ * exp(-mean of the `nearest` smallest squared distances, its own 0 included; at most n of them), plus a millionth of a number in [0, 1)
+ * that depends on i alone, so that equal rows have an order. false when memory is out. */
 bool peaks_scores(const float *distance, size_t n, size_t nearest, float *score, struct arena *arena);
 
 /* Clusters of n rows: their centres, and the centre that each row belongs to, by number. */

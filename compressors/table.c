@@ -14,7 +14,7 @@ static const struct compressor *const compressors[] = { /* in the order they are
     &compressor_random, &compressor_dynamic_vlm, &compressor_slowfast, &compressor_tome, &compressor_visionzip,
     &compressor_prumerge, &compressor_divprune, &compressor_vidcom2, &compressor_fastvid, &compressor_holitom,
     &compressor_prunevid, &compressor_scissor, &compressor_sttm, &compressor_pact, &compressor_flashvid, &compressor_fastv,
-    &compressor_pyramiddrop, &compressor_dycoke, &compressor_framefusion,
+    &compressor_pyramiddrop, &compressor_sparsevlm, &compressor_framefusion, &compressor_dycoke,
 };
 
 enum { N_COMPRESSORS = sizeof compressors / sizeof *compressors };
