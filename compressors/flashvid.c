@@ -1,8 +1,8 @@
-/* FlashVID, the part before the language model (ICLR 2026; compressors.md 6): each frame keeps tokens that are salient and unlike each
+/* FlashVID (ICLR 2026; compressors.md 6). Before the language model, query-free: each frame keeps tokens that are salient and unlike each
  * other; of the rest, each token that is alike enough to one anywhere in the frame before becomes its child, trees are averaged at
- * their roots, and the roots of each frame are clustered. Query-free, class A. The part inside the language model is FastV's rule late
- * (fastv with layer: 20). */
+ * their roots, and the roots of each frame are clustered. Inside it FastV's rule, late. */
 #include "compressors/diverse.h"
+#include "compressors/layer.h"
 #include "compressors/methods.h"
 #include "compressors/peaks.h"
 #include "compressors/similarity.h"
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { KEEP, ALPHA, TAU, SELECT, SEGMENTS, CUT, EXPANSION, FORM, MARKERS };
+enum { KEEP, ALPHA, TAU, SELECT, SEGMENTS, CUT, EXPANSION, FORM, MARKERS, INNER_KEEP, INNER_LAYER, INNER_MARKERS };
 
 enum { SELECT_ATTN_DIV_V2, SELECT_ATTN_DIV, SELECT_ATTN, SELECT_DIV };
 enum { FORM_RELEASED, FORM_INTENDED };
@@ -29,11 +29,19 @@ static const struct option options[] = {
      "kept tokens: max-min diversity times saliency and likeness to the segment (as evaluated), times saliency, saliency alone, diversity alone"},
     {"segments", OPTION_INT, 8, 1, 65536, NULL, "least number of segments (min_segment_num)"},
     {"cut", OPTION_REAL, 0.9, -2, 2, NULL, "frames less alike than this are cut apart (segment_threshold)"},
-    {"expansion", OPTION_REAL, 1.25, 0, 100, NULL, "how many more tokens enter the language model than stay to its end; 1 without pruning inside it"},
+    {"expansion", OPTION_REAL, 1.25, 0, 100, NULL, "how many more tokens enter the language model than its layers have on average; 1 goes with inner_keep 1"},
     {"form", OPTION_CHOICE, FORM_RELEASED, 0, 0, forms,
      "released: a tree's sum is divided by its root and the root's children, a lone frame clusters kept tokens again; intended: neither"},
     {"markers", OPTION_CHOICE, MARKERS_ALL, 0, 0, marker_choices, "of rows and frames: all, or of those that have a token left"},
+    {"inner_keep", OPTION_REAL, 0.3, 0, 1, NULL, "share that stays inside the language model, rounded up (llm_retention_ratio); 1: all"},
+    {"inner_layer", OPTION_INT, NAN, 1, 1000, NULL, "first layer that lacks the others, counted from 0 (pruning_layer); unset: 20 of 28, in proportion"},
+    {"inner_markers", OPTION_CHOICE, LAYER_MARKERS_KEPT, 0, 0, layer_markers, "kept: stay and are not counted; ranked: like any token, as upstream"},
 };
+
+static unsigned roles(const double *values)
+{
+    return ROLE_TOKENS | (values[INNER_KEEP] < 1 ? ROLE_LAYER : 0u);
+}
 
 static unsigned needs(const double *values)
 {
@@ -331,14 +339,48 @@ static double expected_ratio(const double *values, const struct vid_view *shape,
     return kept_ratio((double)shape->T * (double)(f.n_kept + f.n_merged), &shape->pooled, false, shape, native);
 }
 
+/* ---- inside the language model ------------------------------------------------------------------------------------------- */
+
+static int inner_layer(const double *values, int n_layers)
+{
+    return isnan(values[INNER_LAYER]) ? layer_in_proportion(20, 28, n_layers) : (int)values[INNER_LAYER];
+}
+
+static int fits(const double *values, int n_layers, struct err *err)
+{
+    return values[INNER_KEEP] < 1 ? layer_fits("flashvid", "inner_layer", inner_layer(values, n_layers), n_layers, err) : 0;
+}
+
+static void want(const double *values, const void *memory, int layer, enum layer_point point, int n_layers, struct layer_want *out)
+{
+    (void)memory;
+    out->call = point == POINT_PRE && values[INNER_KEEP] < 1 && layer == inner_layer(values, n_layers);
+    out->rows = ROWS_LAST;
+    out->mean_heads = true;
+}
+
+static int layer(const double *values, enum layer_point point, const struct layer_view *view, struct arena *arena, struct layer_plan *out,
+                 struct err *err)
+{
+    (void)point;
+    int markers = (int)values[INNER_MARKERS];
+    size_t count = (size_t)ceil(values[INNER_KEEP] * (double)layer_ranked(view, markers));
+    return layer_plan_best(view, markers, count, 0, POSITIONS_KEEP, arena, out, err);
+}
+
 const struct compressor compressor_flashvid = {
     .name = "flashvid",
     .summary = "keeps salient and diverse tokens, and merges the others into trees over time and clusters of them",
-    .source = "Fanziyang-v/FlashVID flashvid/utils.py",
+    .source = "Fanziyang-v/FlashVID flashvid/utils.py, flashvid/modeling_qwen2.py",
     .options = options,
     .n_options = sizeof options / sizeof *options,
+    .flags = QDEP_LAYER,
+    .roles = roles,
     .needs = needs,
     .domain = domain_pooled,
     .tokens = tokens,
+    .fits = fits,
+    .want = want,
+    .layer = layer,
     .expected_ratio = expected_ratio,
 };

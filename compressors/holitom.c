@@ -1,7 +1,8 @@
-/* HoliTom, the part before the language model (Shao et al., NeurIPS 2025; compressors.md 6): the video is divided into windows of frames
+/* HoliTom (Shao et al., NeurIPS 2025; compressors.md 6). Before the language model, query-free: the video is divided into windows of frames
  * so that most tokens are saved by cells that stay alike over a window, whose mean replaces them; these and the cells that move are
- * then reduced further, by density peaks and by saliency. Query-free, class A. The part inside the language model is a method of its
- * own. */
+ * then reduced further, by density peaks and by saliency. Inside it, at one layer: the tokens that the last prompt row attends to least
+ * are merged into those that stay. */
+#include "compressors/layer.h"
 #include "compressors/methods.h"
 #include "compressors/peaks.h"
 #include "compressors/similarity.h"
@@ -11,11 +12,13 @@
 #include <math.h>
 #include <string.h>
 
-enum { KEEP, TAU, BETA, CENTRE, DENSITY, NEAREST, MOST_FRAMES, ORDER, MARKERS };
+enum { KEEP, TAU, BETA, CENTRE, DENSITY, NEAREST, MOST_FRAMES, ORDER, MARKERS, INNER_KEEP, INNER_LAYER, INNER_MERGE, INNER_MARKERS };
 
 enum { CENTRE_BETA, CENTRE_MEAN };
+enum { INNER_MERGE_SEQUENCE, INNER_MERGE_MEAN, INNER_MERGE_NONE };
 
 static const char *const centres[] = {"beta", "mean", NULL};
+static const char *const inner_merges[] = {"sequence", "mean", "none", NULL};
 
 static const struct option options[] = {
     {"keep", OPTION_REAL, 0.15, 0, 1, NULL, "share of the video's tokens left, about, markers not counted (RETAIN_RATIO)"},
@@ -28,7 +31,17 @@ static const struct option options[] = {
     {"order", OPTION_CHOICE, ORDER_PLACE, 0, 0, order_choices,
      "place: staying cells in their window's first frame; made: per window staying ones first, as released for one newline"},
     {"markers", OPTION_CHOICE, MARKERS_KEPT, 0, 0, marker_choices, "of rows and frames: all, or of those that have a token left, as released"},
+    {"inner_keep", OPTION_REAL, 0.5, 0, 1, NULL, "share that stays inside the language model (1 - HOLITOM_r); 1: nothing is done there (without M)"},
+    {"inner_layer", OPTION_INT, NAN, 1, 1000, NULL, "first layer that lacks the others, counted from 0 (HOLITOM_k); unset: 18 of 28, in proportion"},
+    {"inner_merge", OPTION_CHOICE, INNER_MERGE_SEQUENCE, 0, 0, inner_merges,
+     "sequence: a token that goes is averaged with the most alike one that stays, one after the other, as released; mean: all at once; none"},
+    {"inner_markers", OPTION_CHOICE, LAYER_MARKERS_KEPT, 0, 0, layer_markers, "kept: stay and are not counted; ranked: like any token, as upstream"},
 };
+
+static unsigned roles(const double *values)
+{
+    return ROLE_TOKENS | (values[INNER_KEEP] < 1 ? ROLE_LAYER : 0u);
+}
 
 static unsigned needs(const double *values)
 {
@@ -193,14 +206,107 @@ static double expected_ratio(const double *values, const struct vid_view *shape,
     return kept_ratio(values[KEEP] * n, &shape->pooled, (int)values[ORDER] == ORDER_MADE, shape, native);
 }
 
+/* ---- inside the language model ------------------------------------------------------------------------------------------- */
+
+static int inner_layer(const double *values, int n_layers)
+{
+    return isnan(values[INNER_LAYER]) ? layer_in_proportion(18, 28, n_layers) : (int)values[INNER_LAYER];
+}
+
+static int fits(const double *values, int n_layers, struct err *err)
+{
+    return values[INNER_KEEP] < 1 ? layer_fits("holitom", "inner_layer", inner_layer(values, n_layers), n_layers, err) : 0;
+}
+
+static void want(const double *values, const void *memory, int layer, enum layer_point point, int n_layers, struct layer_want *out)
+{
+    (void)memory;
+    out->call = point == POINT_PRE && values[INNER_KEEP] < 1 && layer == inner_layer(values, n_layers);
+    out->hidden = (int)values[INNER_MERGE] != INNER_MERGE_NONE;
+    out->rows = ROWS_LAST;
+    out->mean_heads = true;
+}
+
+/* into[n]: the most alike of those that stay for one that goes, ties to the lower index; itself for all others, and when none stays that
+ * is ranked. */
+static bool find_likest(const struct layer_view *view, int markers, const uint8_t *keep, uint32_t *into, struct arena *arena)
+{
+    size_t d = (size_t)view->d;
+    const float *norm = sim_norms(view->hidden, view->n, d, arena);
+    if (!norm)
+        return false;
+    for (size_t i = 0; i < view->n; i++) {
+        float most = -INFINITY;
+        into[i] = (uint32_t)i;
+        for (size_t j = 0; j < view->n && !keep[i]; j++) {
+            if (!keep[j] || (markers == LAYER_MARKERS_KEPT && layer_is_marker(&view->tok[j])))
+                continue;
+            float alike = sim_cosine(sim_dot(view->hidden + i * d, view->hidden + j * d, d), norm[i], norm[j]);
+            into[i] = alike > most ? (uint32_t)j : into[i];
+            most = alike > most ? alike : most;
+        }
+    }
+    return true;
+}
+
+/* The token that token i becomes with all that go into it: ((h + a)/2 + b)/2 ..., or their mean. */
+static void push_merged(const double *values, const struct layer_view *view, const uint32_t *into, size_t i, struct tok_plan *out)
+{
+    struct out_tok *tok = &out->tok[out->n_tok++];
+    int rest = -1; /* members but itself that are not in yet */
+    for (size_t j = 0; j < view->n; j++)
+        rest += into[j] == i;
+    float share = 1 / (float)(rest + 1);
+    bool sequence = (int)values[INNER_MERGE] == INNER_MERGE_SEQUENCE;
+    *tok = view->tok[i];
+    tok->row0 = (uint32_t)out->n_taps;
+    out->taps[out->n_taps++] = (struct tap){(uint32_t)i, sequence ? ldexpf(1, -rest) : share};
+    for (size_t j = 0; j < view->n; j++)
+        if (into[j] == i && j != i) {
+            out->taps[out->n_taps++] = (struct tap){(uint32_t)j, sequence ? ldexpf(1, -rest) : share};
+            layer_widen(tok, &view->tok[j]);
+            rest--;
+        }
+    tok->row1 = (uint32_t)out->n_taps;
+}
+
+static int layer(const double *values, enum layer_point point, const struct layer_view *view, struct arena *arena, struct layer_plan *out,
+                 struct err *err)
+{
+    (void)point;
+    int markers = (int)values[INNER_MARKERS];
+    size_t n = view->n, count = (size_t)nearbyint(values[INNER_KEEP] * (double)layer_ranked(view, markers));
+    float *score = arena_alloc(arena, n, sizeof *score);
+    uint8_t *keep = arena_alloc(arena, n, 1);
+    uint32_t *into = arena_alloc(arena, n, sizeof *into);
+    if (!score || !keep || !into)
+        return err_no_memory(err, "the scores of visual tokens");
+    layer_score(view, 0, score);
+    layer_keep_best(view, markers, count, score, keep);
+    if ((int)values[INNER_MERGE] == INNER_MERGE_NONE)
+        return layer_plan_keep(view, keep, POSITIONS_KEEP, arena, out, err);
+    if (!find_likest(view, markers, keep, into, arena) || !tok_plan_reserve(&out->merge, view->T, view->h, view->w, n, n, arena))
+        return err_no_memory(err, "merged tokens");
+    for (size_t i = 0; i < n; i++)
+        if (keep[i])
+            push_merged(values, view, into, i, &out->merge);
+    out->merge.positions = POSITIONS_KEEP;
+    return 0;
+}
+
 const struct compressor compressor_holitom = {
     .name = "holitom",
     .summary = "averages cells that stay alike over windows of frames, and reduces these and the moving ones further",
-    .source = "arXiv 2505.21334; cokeshao/HoliTom holitom/llava_arch.py",
+    .source = "arXiv 2505.21334; cokeshao/HoliTom holitom/llava_arch.py, holitom/modeling_qwen2.py",
     .options = options,
     .n_options = sizeof options / sizeof *options,
+    .flags = QDEP_LAYER,
+    .roles = roles,
     .needs = needs,
     .domain = domain_pooled,
     .tokens = tokens,
+    .fits = fits,
+    .want = want,
+    .layer = layer,
     .expected_ratio = expected_ratio,
 };
