@@ -194,6 +194,29 @@ static size_t reply_ids(int32_t *ids)
     return n;
 }
 
+/* Logits of a question after others were put to the same prefix, and after nothing, with so many threads. */
+static float *hear(struct talk *talk, const char *methods, int threads, const char *const *questions, enum talk_form form)
+{
+    int32_t reply[16];
+    size_t n = reply_ids(reply);
+    float *logits = NULL;
+    talk_open(talk, methods, questions[0], threads, form);
+    for (; *questions; questions++) {
+        set_question(talk, *questions);
+        logits = say(talk, reply, n, NULL);
+    }
+    return logits;
+}
+
+static void assert_same_bits(const char *what, const float *a, const float *b)
+{
+    int32_t reply[16];
+    size_t n = (1 + reply_ids(reply)) * model->head.n_out;
+    for (size_t i = 0; i < n; i++)
+        if (memcmp(&a[i], &b[i], sizeof *a) != 0)
+            fail_msg("%s (%s): logit %zu is %.9g and %.9g", what, kernels->name, i, (double)a[i], (double)b[i]);
+}
+
 /* ---- against transformers ------------------------------------------------------------------------------------------------ */
 
 static double mean_of(const struct json *numbers)
@@ -204,9 +227,10 @@ static double mean_of(const struct json *numbers)
     return sum / (double)json_count(numbers);
 }
 
+/* Logits; and the same bits with another question before, and with two threads. */
 static void check_case(const struct json *fact)
 {
-    struct talk talk;
+    struct talk talk, after;
     struct err err = {0};
     int32_t reply[16];
     const char *name = json_string(json_get(fact, "name"));
@@ -225,11 +249,15 @@ static void check_case(const struct json *fact)
     if (fabs(tokens - mean_of(json_get(fact, "tokens"))) > 1e-9 || fabs(cached - mean_of(json_get(fact, "cached"))) > 1e-9)
         fail_msg("%s: %g tokens per layer, %g seen in the cache; the reference has %g and %g", name, tokens, cached,
                  mean_of(json_get(fact, "tokens")), mean_of(json_get(fact, "cached")));
+    const char *question = json_string(json_get(fact, "question"));
+    const char *const questions[] = {strcmp(question, "choice") ? "choice" : "detail", question, NULL};
+    assert_same_bits(name, ours, hear(&after, methods, 2, questions, TALK_HOOKED));
+    talk_close(&after);
     talk_close(&talk);
     free(methods);
 }
 
-static void test_logits_are_those_of_transformers(void **state)
+static void test_logits_are_those_of_transformers_however_they_are_asked_for(void **state)
 {
     (void)state;
     int n = 0;
@@ -269,29 +297,6 @@ static void test_a_guides_shares(void **state)
 
 /* ---- bits ---------------------------------------------------------------------------------------------------------------- */
 
-/* Logits of a question after others were put to the same prefix, and after nothing, with so many threads. */
-static float *hear(struct talk *talk, const char *methods, int threads, const char *const *questions, enum talk_form form)
-{
-    int32_t reply[16];
-    size_t n = reply_ids(reply);
-    float *logits = NULL;
-    talk_open(talk, methods, questions[0], threads, form);
-    for (; *questions; questions++) {
-        set_question(talk, *questions);
-        logits = say(talk, reply, n, NULL);
-    }
-    return logits;
-}
-
-static void assert_same_bits(const char *what, const float *a, const float *b)
-{
-    int32_t reply[16];
-    size_t n = (1 + reply_ids(reply)) * model->head.n_out;
-    for (size_t i = 0; i < n; i++)
-        if (memcmp(&a[i], &b[i], sizeof *a) != 0)
-            fail_msg("%s (%s): logit %zu is %.9g and %.9g", what, kernels->name, i, (double)a[i], (double)b[i]);
-}
-
 static const char *const one[] = {"detail", NULL}, *const three[] = {"choice", "describe", "detail", NULL};
 
 static void test_nothing_dropped_is_the_plain_path(void **state)
@@ -302,6 +307,11 @@ static void test_nothing_dropped_is_the_plain_path(void **state)
         "[{\"name\": \"fastv\", \"layer\": 2, \"keep\": 1, \"form\": \"hide\"}]",
         "[{\"name\": \"pyramiddrop\", \"keep\": 1}]",
         "[{\"name\": \"sttm\", \"layer\": 1, \"spatial\": 2, \"temporal\": 0}]",
+        "[{\"name\": \"sparsevlm\", \"keep1\": 1, \"keep2\": 1, \"keep3\": 1}]",
+        "[{\"name\": \"sparsevlm\", \"form\": \"v2\", \"keep1\": 1, \"keep2\": 1, \"keep3\": 1, \"markers\": \"ranked\"}]",
+        "[{\"name\": \"sparsevlm\", \"count\": \"rank\", \"scale\": 0}]",
+        "[{\"name\": \"holitom\", \"keep\": 1, \"tau\": 2, \"inner_keep\": 1}]",
+        "[{\"name\": \"flashvid\", \"keep\": 1, \"expansion\": 1, \"alpha\": 1, \"inner_keep\": 1}]",
         "[{\"name\": \"pact\", \"layer\": 2, \"keep\": 1, \"cutoff\": 0}]",
         "[{\"name\": \"dycoke\", \"k\": 0, \"p\": 0}]",
         "[{\"name\": \"framefusion\", \"cost\": 1, \"threshold\": 1.5}]",
@@ -316,19 +326,45 @@ static void test_nothing_dropped_is_the_plain_path(void **state)
     }
 }
 
-/* Threads, and questions before. */
-static void test_same_bits_however_it_is_run(void **state)
+/* Allocations of a reply of so many text ids: those before the first, and none after it. */
+static long allocations_of(const char *methods, enum talk_form form, int ids)
+{
+    struct talk talk;
+    struct reply reply;
+    struct err err = {0};
+    struct model mute = *model; /* without text, whose decoding comes after the last id */
+    mute.tokenizer = NULL;
+    mute.shape.n_eos = 0;
+    talk_open(&talk, methods, "describe", 1, form);
+    struct generate_options options = {.max_new_tokens = ids, .repetition_penalty = 1.1, .hooks = talk.hooks};
+    struct arena arena = {0};
+    long before = n_allocations;
+    micro_check(generate(&reply, &mute, talk.state, talk.prompt.after, talk.prompt.n_after,
+                         (uint32_t)talk.prompt.n_before + talk.plan.end_position, &options, &arena, &err), &err);
+    long n = n_allocations - before;
+    assert_int_equal(reply.n_ids, ids);
+    arena_free(&arena);
+    talk_close(&talk);
+    return n;
+}
+
+static void test_nothing_is_allocated_while_ids_are_generated(void **state)
 {
     (void)state;
-    for (const struct json *fact = json_first(json_get(facts, "cases")); fact; fact = json_next(fact)) {
-        struct talk alone, after;
-        char *methods = json_text(json_get(fact, "methods"));
-        float *a = hear(&alone, methods, 1, one, TALK_HOOKED), *b = hear(&after, methods, 2, three, TALK_HOOKED);
-        assert_same_bits(json_string(json_get(fact, "name")), a, b);
-        talk_close(&alone);
-        talk_close(&after);
-        free(methods);
-    }
+    static const char plain[] = "[{\"name\": \"none\"}]";
+    static const char *const hooked[] = {
+        plain,
+        "[{\"name\": \"fastv\", \"layer\": 1}]",
+        "[{\"name\": \"fastv\", \"layer\": 1, \"form\": \"hide\"}]",
+        "[{\"name\": \"sparsevlm\"}]",
+        "[{\"name\": \"pact\", \"layer\": 1}]",
+        "[{\"name\": \"dycoke\", \"layer\": 1, \"hold\": 2}]",
+        "[{\"name\": \"dycoke\", \"k\": 0, \"layer\": 2, \"hold\": 2}, {\"name\": \"pyramiddrop\"}]",
+    };
+    assert_true(allocations_of(plain, TALK_PLAIN, 1) > 0); /* they are counted */
+    assert_int_equal(allocations_of(plain, TALK_PLAIN, 1), allocations_of(plain, TALK_PLAIN, 24));
+    for (size_t i = 0; i < sizeof hooked / sizeof *hooked; i++)
+        assert_int_equal(allocations_of(hooked[i], TALK_HOOKED, 1), allocations_of(hooked[i], TALK_HOOKED, 24));
 }
 
 static void test_what_is_shared(void **state)
@@ -340,6 +376,11 @@ static void test_what_is_shared(void **state)
         {"[{\"name\": \"fastv\", \"layer\": 2}]", 2},
         {"[{\"name\": \"fastv\", \"layer\": 1, \"form\": \"hide\"}]", 3},
         {"[{\"name\": \"pyramiddrop\"}]", 1},
+        {"[{\"name\": \"sparsevlm\"}]", 1},
+        {"[{\"name\": \"sparsevlm\", \"form\": \"v2\", \"layer1\": 2, \"layer2\": 0, \"layer3\": 0}]", 2},
+        {"[{\"name\": \"holitom\"}]", 2},
+        {"[{\"name\": \"holitom\", \"inner_keep\": 1}]", 3},
+        {"[{\"name\": \"flashvid\", \"inner_layer\": 1}]", 1},
         {"[{\"name\": \"dycoke\", \"layer\": 1}]", 3},
         {"[{\"name\": \"sttm\", \"layer\": 1}]", 3},
         {"[{\"name\": \"pact\", \"layer\": 1}]", 3},
@@ -360,7 +401,7 @@ static void test_what_is_shared(void **state)
 static int open_all(void **state)
 {
     (void)state;
-    static const struct feature_grid grid = {.mode = POOL_BILINEAR, .stride = 2, .keep = NEED_X_POOLED | NEED_H_POOLED};
+    static const struct feature_grid grid = {.mode = POOL_BILINEAR, .stride = 2, .keep = NEED_X_POOLED | NEED_H_POOLED | NEED_SAL_POOLED};
     static uint8_t resized[T][MICRO_SIZE * MICRO_SIZE * 3];
     struct err err = {0};
     micro_check(safetensors_open_file(&truth, MICRO "/hooks.safetensors", &err), &err);
@@ -389,10 +430,10 @@ static int close_all(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_logits_are_those_of_transformers),
+        cmocka_unit_test(test_logits_are_those_of_transformers_however_they_are_asked_for),
         cmocka_unit_test(test_a_guides_shares),
         cmocka_unit_test(test_nothing_dropped_is_the_plain_path),
-        cmocka_unit_test(test_same_bits_however_it_is_run),
+        cmocka_unit_test(test_nothing_is_allocated_while_ids_are_generated),
         cmocka_unit_test(test_what_is_shared),
     };
     int failed = 0;

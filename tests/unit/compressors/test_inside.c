@@ -3,6 +3,7 @@
 
 #include "compressors/layer.h"
 #include "compressors/methods.h"
+#include "compressors/rank.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -196,6 +197,182 @@ static void test_pyramiddrop_refuses_stages_out_of_order(void **state)
     json_free(json);
 }
 
+/* ---- SparseVLM ----------------------------------------------------------------------------------------------------------- */
+
+/* Two rows of the question, of which only the first has to do with the picture; the second would choose the other way round. */
+static void let_ask(struct fake *fake)
+{
+    static const float asked[2][2] = {{1, 0}, {0, 1}};
+    size_t n = fake->view.n;
+    float *entered = arena_alloc(&fake->arena, 2 * n, sizeof *entered), *rows = arena_alloc(&fake->arena, 2 * n, sizeof *rows);
+    for (size_t i = 0; i < n; i++) {
+        entered[2 * i] = 1;
+        rows[i] = fake->rows[i];
+        rows[n + i] = 1 - fake->rows[i];
+    }
+    fake->view.d = 2;
+    fake->view.entered = fake->view.hidden = entered;
+    fake->view.asked = asked[0];
+    fake->view.n_asked = 2;
+    fake->view.rows = rows;
+    fake->view.n_rows = 2;
+}
+
+/* One picture of 24 x 24 in a model of 32 layers: the released numbers of RETAIN_TOKN=192, behind layers 2, 6 and 15. */
+static void test_sparsevlm_golden_counts(void **state)
+{
+    (void)state;
+    static const struct { int layer; size_t kept, second; } stages[] = {{3, 300, 300}, {7, 200, 200}, {16, 110, 118}};
+    struct fake *fake = fake_new(1, 24, 24);
+    uint8_t *kept = calloc(fake->view.n, 1);
+    let_ask(fake);
+    fake->view.n_layers = 32;
+    for (int layer = 0; layer < 32; layer++)
+        assert_int_equal(asks("sparsevlm", "{}", layer, POINT_PRE, 32).call, layer == 3 || layer == 7 || layer == 16);
+    for (size_t i = 0; i < 3; i++) {
+        fake->view.layer = stages[i].layer;
+        struct layer_plan plan = act("sparsevlm", "{\"recycle\": 0}", fake, kept);
+        assert_int_equal(count(fake, kept, false), stages[i].kept);
+        assert_int_equal(count(fake, kept, true), 24);
+        assert_true(kept[fake->view.n - 2] && !kept[0]); /* as the rater says */
+        assert_int_equal(plan.merge.positions, POSITIONS_COMPACT);
+        plan = act("sparsevlm", "{}", fake, kept);
+        size_t again = (size_t)((double)(576 - stages[i].kept) * 0.3) + 1;
+        assert_int_equal(plan.merge.n_tok, stages[i].kept + 24 + again / 10 + 1);
+        assert_int_equal(count(fake, kept, false), stages[i].kept + again);
+        plan = act("sparsevlm", "{\"form\": \"v2\"}", fake, kept);
+        assert_int_equal(count(fake, kept, false), stages[i].second);
+        assert_int_equal(plan.merge.positions, POSITIONS_KEEP);
+    }
+    free(kept);
+    fake_free(fake);
+}
+
+static void test_sparsevlm_options(void **state)
+{
+    (void)state;
+    double values[COMPRESSOR_MOST_OPTIONS];
+    struct err err = {0};
+    struct json *json;
+    static const char *const bad[] = {"{\"retain\": 100}", "{\"keep1\": 0.2, \"keep2\": 0.5}"};
+    expect_fit("sparsevlm", "{}", 28, true);
+    expect_fit("sparsevlm", "{}", 3, true);
+    expect_fit("sparsevlm", "{\"layer1\": 2, \"layer2\": 0, \"layer3\": 0}", 3, true);
+    expect_fit("sparsevlm", "{\"layer2\": 2}", 28, false);
+    expect_fit("sparsevlm", "{\"layer3\": 28}", 28, false);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(json_parse(&json, bad[i], strlen(bad[i]), "options", &err), 0);
+        assert_int_equal(compressor_resolve(compressor_find("sparsevlm"), json, NULL, values, &err), ERR_CONFIG);
+        json_free(json);
+    }
+    struct layer_want want = asks("sparsevlm", "{\"form\": \"v2\"}", 3, POINT_PRE, 28);
+    assert_true(want.call && want.rotation && want.entered && !want.hidden && !want.mean_heads);
+    assert_true(asks("sparsevlm", "{\"layer2\": 0}", 6, POINT_PRE, 28).call == false);
+}
+
+/* As many tokens as there are raters that do not repeat each other. */
+static void test_sparsevlm_counts_by_rank(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_new(1, 4, 4);
+    uint8_t kept[20];
+    let_ask(fake);
+    act("sparsevlm", "{\"count\": \"rank\", \"recycle\": 0}", fake, kept);
+    assert_int_equal(count(fake, kept, false), 1);
+    act("sparsevlm", "{\"count\": \"rank\", \"scale\": 0.5, \"recycle\": 0}", fake, kept);
+    assert_int_equal(count(fake, kept, false), 16 - 7);
+    fake_free(fake);
+}
+
+static size_t rank_of(const float *rows, size_t m, size_t n)
+{
+    struct arena arena = {0};
+    size_t rank;
+    assert_true(rank_of_rows(rows, m, n, &rank, &arena));
+    arena_free(&arena);
+    return rank;
+}
+
+static void test_ranks(void **state)
+{
+    (void)state;
+    static const float rows[][4] = {{1, 2, 3, 4}, {2, 4, 6, 8}, {0, 1, 0, -1}, {1, 3, 3, 3}, {0, 0, 1e-3f, 0}, {0, 0, 0, 0}};
+    static const float near[][2] = {{1, 1}, {1, 1 + 2e-6f}}, same[][2] = {{1, 1}, {1, 1 + 2e-7f}};
+    static const size_t ranks[] = {1, 1, 2, 2, 3, 3};
+    for (size_t m = 1; m <= 6; m++)
+        assert_int_equal(rank_of(rows[0], m, 4), ranks[m - 1]);
+    assert_int_equal(rank_of(rows[5], 1, 4), 0);
+    assert_int_equal(rank_of(near[0], 2, 2), 2); /* singular values 2 and 1e-6: more than 2 epsilon of the largest */
+    assert_int_equal(rank_of(same[0], 2, 2), 1);
+}
+
+/* ---- HoliTom and FlashVID ------------------------------------------------------------------------------------------------ */
+
+/* Six tokens, of which the last three stay: 0 and 2 are like 3, 1 is like 5. */
+static void test_holitom_folds_what_goes(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_new(1, 1, 6);
+    uint8_t kept[7];
+    static const float hidden[7][2] = {{2, 0}, {0, 1}, {1, 0.1f}, {1, 0}, {1, 1}, {0, 3}, {-1, -1}};
+    static const struct { uint32_t source; float sequence, mean; } taps[] = {{3, 0.25f, 1 / 3.0f}, {0, 0.25f, 1 / 3.0f}, {2, 0.5f, 1 / 3.0f},
+                                                                             {4, 1, 1},            {5, 0.5f, 0.5f},      {1, 0.5f, 0.5f},
+                                                                             {6, 1, 1}};
+    fake->view.hidden = hidden[0];
+    fake->view.d = 2;
+    for (int mean = 0; mean < 2; mean++) {
+        struct layer_plan plan = act("holitom", mean ? "{\"inner_merge\": \"mean\"}" : "{}", fake, kept);
+        assert_int_equal(plan.merge.n_tok, 4);
+        assert_int_equal(plan.merge.n_taps, 7);
+        assert_int_equal(plan.merge.positions, POSITIONS_KEEP);
+        assert_int_equal(plan.merge.tok[0].size, 3);
+        assert_int_equal(plan.merge.tok[0].x0, 0);
+        assert_int_equal(plan.merge.tok[0].x1, 4);
+        for (size_t i = 0; i < 7; i++) {
+            assert_int_equal(plan.merge.taps[i].src, taps[i].source);
+            assert_true(plan.merge.taps[i].w == (mean ? taps[i].mean : taps[i].sequence));
+        }
+    }
+    act("holitom", "{\"inner_merge\": \"none\"}", fake, kept);
+    assert_int_equal(count(fake, kept, false), 3);
+    assert_true(asks("holitom", "{}", 18, POINT_PRE, 28).call && asks("holitom", "{}", 15, POINT_PRE, 24).call);
+    assert_false(asks("holitom", "{\"inner_keep\": 1}", 18, POINT_PRE, 28).call);
+    expect_fit("holitom", "{\"inner_layer\": 28}", 28, false);
+    expect_fit("holitom", "{\"inner_layer\": 28, \"inner_keep\": 1}", 28, true);
+    fake_free(fake);
+}
+
+static void test_flashvid_rounds_up(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_new(1, 2, 4);
+    uint8_t kept[10];
+    act("flashvid", "{}", fake, kept); /* 2.4 of 8 */
+    assert_int_equal(count(fake, kept, false), 3);
+    assert_int_equal(count(fake, kept, true), 2);
+    act("flashvid", "{\"inner_markers\": \"ranked\"}", fake, kept);
+    assert_int_equal(count(fake, kept, true) + count(fake, kept, false), 3);
+    assert_true(asks("flashvid", "{}", 20, POINT_PRE, 28).call && asks("flashvid", "{}", 17, POINT_PRE, 24).call);
+    expect_fit("flashvid", "{\"inner_layer\": 24}", 24, false);
+    fake_free(fake);
+}
+
+/* Without what it does inside, a method leaves room for another one there. */
+static void test_inner_roles(void **state)
+{
+    (void)state;
+    static const struct { const char *name, *options; unsigned roles; } cases[] = {
+        {"holitom", "{}", ROLE_TOKENS | ROLE_LAYER}, {"holitom", "{\"inner_keep\": 1}", ROLE_TOKENS},
+        {"flashvid", "{}", ROLE_TOKENS | ROLE_LAYER}, {"flashvid", "{\"inner_keep\": 1}", ROLE_TOKENS},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        double values[COMPRESSOR_MOST_OPTIONS];
+        const struct compressor *method = compressor_find(cases[i].name);
+        resolve_options(method, cases[i].options, values);
+        assert_int_equal(compressor_roles(method, values), cases[i].roles);
+    }
+}
+
 /* ---- DyCoke -------------------------------------------------------------------------------------------------------------- */
 
 static size_t ttm_count(int T, int side, double k, const char *form)
@@ -359,7 +536,7 @@ static void test_composition(void **state)
     assert_int_equal(compose((const char *const[]){"pool", "framefusion", NULL}, methods, &n, &err), 0); /* a full grid, if a smaller one */
     assert_int_equal(compose((const char *const[]){"none", "none", NULL}, methods, &n, &err), 0);
     assert_int_equal(n, 1);
-    static const char *const rivals[][3] = {{"fastv", "pyramiddrop", NULL}, {"dyntok", "dycoke", NULL}, {"dyntok", "uniform", NULL}, {"dyntok", "framefusion", NULL}};
+    static const char *const rivals[][3] = {{"fastv", "pyramiddrop", NULL}, {"dyntok", "dycoke", NULL}, {"dyntok", "uniform", NULL}, {"dyntok", "framefusion", NULL}, {"holitom", "fastv", NULL}};
     for (size_t i = 0; i < sizeof rivals / sizeof *rivals; i++) {
         assert_int_equal(compose(rivals[i], methods, &n, &err), ERR_CONFIG);
         assert_non_null(strstr(err.text, rivals[i][1]));
@@ -376,6 +553,13 @@ int main(void)
         cmocka_unit_test(test_fastv_asks_once),
         cmocka_unit_test(test_pyramiddrop_golden_counts),
         cmocka_unit_test(test_pyramiddrop_refuses_stages_out_of_order),
+        cmocka_unit_test(test_sparsevlm_golden_counts),
+        cmocka_unit_test(test_sparsevlm_options),
+        cmocka_unit_test(test_sparsevlm_counts_by_rank),
+        cmocka_unit_test(test_ranks),
+        cmocka_unit_test(test_holitom_folds_what_goes),
+        cmocka_unit_test(test_flashvid_rounds_up),
+        cmocka_unit_test(test_inner_roles),
         cmocka_unit_test(test_dycoke_golden_counts),
         cmocka_unit_test(test_dycoke_keeps_what_is_new),
         cmocka_unit_test(test_dycoke_hides_and_holds),
