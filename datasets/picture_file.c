@@ -144,5 +144,7 @@ int picture_encode(uint8_t **out, size_t *n, const uint8_t *rgb, int w, int h, i
     av_frame_free(&frame);
     if (code == AVERROR(ENOMEM))
         return err_no_memory(err, "a picture to be sent");
-    return code < 0 ? err_set(err, ERR_DATA, "a picture of %dx%d cannot be written as %s: %s", w, h, jpeg_quantiser ? "JPEG" : "PNG", av_err2str(code)) : 0;
+    if (code < 0)
+        return err_set(err, ERR_DATA, "a picture of %dx%d cannot be written as %s: %s", w, h, jpeg_quantiser ? "JPEG" : "PNG", av_err2str(code));
+    return 0;
 }

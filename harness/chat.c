@@ -39,9 +39,9 @@ static int check_members(const struct reading *reading)
         while (*k && strcmp(*k, json_key(member)))
             k++;
         if (!*k)
-            return err_set(reading->err, ERR_DATA, "unknown member '%.100s'%s%s%s; known: model, messages, max_tokens, temperature, stream, compressor, "
-                           "pooling, newline, conversation, repetition_penalty, video", json_key(member), near ? "; did you mean '" : "", near ? near : "",
-                           near ? "'?" : "");
+            return err_set(reading->err, ERR_DATA, "unknown member '%.100s'%s%s%s; known: model, messages, max_tokens, temperature, stream, "
+                           "compressor, pooling, newline, conversation, repetition_penalty, video",
+                           json_key(member), near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
     }
     return 0;
 }
@@ -57,7 +57,7 @@ static int check_fixed(const struct reading *reading)
         if (rc)
             return rc;
         if (value != fixed[i].only)
-            return err_set(reading->err, ERR_DATA, "'%s' is %g; this engine decodes greedily, one reply at a time, so leave it out or send %g",
+            return err_set(reading->err, ERR_DATA, "'%s' is %g; this engine decodes greedily, one reply at a time: leave it out or send %g",
                            fixed[i].key, value, fixed[i].only);
     }
     const struct json *stop = json_get(reading->root, "stop"), *logprobs = json_get(reading->root, "logprobs");
@@ -126,14 +126,14 @@ static int read_method(const struct reading *reading, const struct json *entry, 
     out->compressor = name ? compressor_find(name) : NULL;
     int rc = empty ? 0 : err_no_memory(reading->err, "a request");
     if (!rc && !out->compressor)
-        rc = err_set(reading->err, ERR_DATA, "'compressor' is a name or {name, options}, or a list of these, and there is none '%.100s'; see 'toksweep list compressors'",
-                     name ? name : "");
+        rc = err_set(reading->err, ERR_DATA, "'compressor' is a name or {name, options}, or a list of these, and there is none '%.100s'; "
+                     "see 'toksweep list compressors'", name ? name : "");
     if (!rc)
         rc = compressor_resolve(out->compressor, json_string(entry) ? empty : entry, "name", out->values, reading->err);
     int target = rc ? -1 : compressor_option(out->compressor, "target_ratio");
     if (target >= 0 && !isnan(out->values[target]))
-        rc = err_set(reading->err, ERR_DATA, "compressor %s: a target_ratio has to be calibrated on videos, which 'toksweep run' does; send the threshold",
-                     name);
+        rc = err_set(reading->err, ERR_DATA, "compressor %s: a target_ratio has to be calibrated on videos, which 'toksweep run' does; "
+                     "send the threshold", name);
     json_free(empty);
     return rc;
 }
@@ -185,8 +185,8 @@ static int read_content(const struct reading *reading, const struct json *conten
         else if (has_type(part, "image_url"))
             ++*n_pictures;
         else
-            rc = err_set(err, ERR_DATA, "a part of a message should be {\"type\": \"text\", \"text\"} or {\"type\": \"image_url\", \"image_url\": {\"url\"}}; "
-                         "send videos as the pictures of their frames");
+            rc = err_set(err, ERR_DATA, "a part of a message should be {\"type\": \"text\", \"text\"} or {\"type\": \"image_url\", "
+                         "\"image_url\": {\"url\"}}; send videos as the pictures of their frames");
     }
     *text = rc || joined.failed ? NULL : arena_strndup(&reading->chat->arena, joined.length ? joined.bytes : "", joined.length);
     text_free(&joined);
@@ -220,8 +220,8 @@ static int read_messages(const struct reading *reading, const struct json **pict
         }
     }
     if (!prompt->user || n != json_count(messages))
-        return err_set(reading->err, ERR_DATA, "'messages' should be one with role user, before it at most one with role system, behind it at most one with "
-                       "role assistant, which is how the reply begins");
+        return err_set(reading->err, ERR_DATA, "'messages' should be one with role user, before it at most one with role system, behind it at "
+                       "most one with role assistant, which is how the reply begins");
     return 0;
 }
 
@@ -238,12 +238,14 @@ static int read_picture(const struct reading *reading, const struct json *part, 
         if (!strncmp(url, kinds[k], strlen(kinds[k])))
             data = url + strlen(kinds[k]);
     if (!data)
-        return err_set(reading->err, ERR_DATA, "%s should be a URL that begins with data:image/png;base64, or data:image/jpeg;base64,; this server fetches nothing", name);
+        return err_set(reading->err, ERR_DATA, "%s should be a URL that begins with data:image/png;base64, or data:image/jpeg;base64,; this "
+                       "server fetches nothing", name);
     size_t length = strlen(data), n;
     uint8_t *file = malloc(base64_most(length) + 1);
     if (!file)
         return err_no_memory(reading->err, name);
-    int rc = base64_decode(file, &n, data, length) ? picture_decode((const char *)file, n, name, reading->model->facts.frame_side, rgb, reading->err)
+    int side = reading->model->facts.frame_side;
+    int rc = base64_decode(file, &n, data, length) ? picture_decode((const char *)file, n, name, side, rgb, reading->err)
                                                    : err_set(reading->err, ERR_DATA, "%s is not base64", name);
     free(file);
     return rc;
@@ -256,7 +258,7 @@ static int read_pictures(const struct reading *reading, const struct json *conte
     struct frames *frames = &chat->job.frames;
     size_t side = (size_t)reading->model->facts.frame_side, i = 0;
     if (!n)
-        return err_set(reading->err, ERR_DATA, "the question comes without pictures; send the frames of a video as parts of type image_url");
+        return err_set(reading->err, ERR_DATA, "the question comes without pictures; send a video's frames as parts of type image_url");
     if (n > reading->model->most_frames) {
         *reading->status = 413;
         return err_set(reading->err, ERR_DATA, "%zu pictures are too many; this server takes up to %zu", n, reading->model->most_frames);
@@ -367,7 +369,8 @@ static bool put_model(struct json *entry, const struct chat_model *model)
            put(own, "dtype", json_new_string(model->dtype)) && put(own, "isa", json_new_string(facts->isa)) &&
            put(own, "pooling", json_new_string(facts->pooling)) && put(own, "newline", json_new_string(facts->newline)) &&
            put(own, "repetition_penalty", json_new_number(facts->repetition_penalty)) &&
-           put(own, "image_size", json_new_number(facts->frame_side)) && put(own, "most_frames", json_new_number((double)model->most_frames));
+           put(own, "image_size", json_new_number(facts->frame_side)) &&
+           put(own, "most_frames", json_new_number((double)model->most_frames));
 }
 
 char *chat_write_models(const struct chat_model *model, bool alone)

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 static const struct cli_option options[] = {
-    {"host", "ADDRESS", "127.0.0.1", "numeric address to listen on; others than this machine's own need TOKSWEEP_SERVE_TOKEN in the environment", false},
+    {"host", "ADDRESS", "127.0.0.1", "numeric address to listen on; those that others can reach need TOKSWEEP_SERVE_TOKEN", false},
     {"port", "N", "8000", "0 takes any that is free", false},
     {"name", "NAME", NULL, "by which requests call the model (MODEL)", false},
     {"assistant", "MODEL", NULL, "a second checkpoint, for compressors that one guides", false},

@@ -58,7 +58,8 @@ static enum MHD_Result send_text(struct MHD_Connection *connection, unsigned sta
 {
     static char out_of_memory[] = "{\"error\":{\"message\":\"out of memory\",\"type\":\"server_error\",\"param\":null,\"code\":null}}";
     char *body = text ? text : out_of_memory;
-    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(body), body, text ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT);
+    enum MHD_ResponseMemoryMode mode = text ? MHD_RESPMEM_MUST_FREE : MHD_RESPMEM_PERSISTENT;
+    struct MHD_Response *response = MHD_create_response_from_buffer(strlen(body), body, mode);
     if (!response) {
         free(text);
         return MHD_NO;
@@ -450,7 +451,8 @@ static void say_url(const struct serve *serve, bool v6)
     const struct serve_options *options = serve->options;
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(serve->daemon, MHD_DAEMON_INFO_BIND_PORT);
     struct text url = {0};
-    text_printf(&url, "http://%s%s%s:%u/v1", v6 ? "[" : "", options->host, v6 ? "]" : "", info ? (unsigned)info->port : (unsigned)options->port);
+    unsigned port = info ? info->port : (unsigned)options->port;
+    text_printf(&url, "http://%s%s%s:%u/v1", v6 ? "[" : "", options->host, v6 ? "]" : "", port);
     if (!url.failed)
         options->listening(url.bytes, options->context);
     text_free(&url);
@@ -464,7 +466,8 @@ static int listen_on(struct serve *serve, struct err *err)
     if (rc)
         return rc;
     if (!is_loopback(&address) && !options->token)
-        return err_set(err, ERR_CONFIG, "others than this machine can reach '%s', so requests need a token; put one into TOKSWEEP_SERVE_TOKEN", options->host);
+        return err_set(err, ERR_CONFIG, "others than this machine can reach '%s', so requests need a token; put one into TOKSWEEP_SERVE_TOKEN",
+                       options->host);
     unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ITC;
     flags |= address.any.sa_family == AF_INET6 ? MHD_USE_IPv6 : 0;
     errno = 0;

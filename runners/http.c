@@ -17,12 +17,14 @@
 static int read_own(struct http *http, const struct json *own, struct runner_facts *facts, struct err *err)
 {
     const struct { const char *key, **out; } words[] = {
-        {"digest", &facts->model_digest}, {"isa", &facts->isa}, {"dtype", &facts->dtype}, {"pooling", &facts->pooling}, {"newline", &facts->newline}};
+        {"digest", &facts->model_digest}, {"isa", &facts->isa}, {"dtype", &facts->dtype}, {"pooling", &facts->pooling},
+        {"newline", &facts->newline}};
     const char *build;
     int rc = json_get_string(own, "build", "", &build, "the list of models", err);
     for (size_t i = 0; i < sizeof words / sizeof *words && !rc; i++) {
         const char *word;
-        if (!(rc = json_get_string(own, words[i].key, "", &word, "the list of models", err)) && !(*words[i].out = arena_strdup(&http->arena, word)))
+        rc = json_get_string(own, words[i].key, "", &word, "the list of models", err);
+        if (!rc && !(*words[i].out = arena_strdup(&http->arena, word)))
             rc = err_no_memory(err, "a server's facts");
     }
     if (!rc)

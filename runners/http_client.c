@@ -304,8 +304,9 @@ static bool prepare(struct asking *asking, struct ask *ask)
         give_failure(asking, ask, asking->job->video->missing ? ANSWER_MISSING_VIDEO : ANSWER_RUNNER_FAILED, fault);
         return false;
     }
-    int rc = ask->body.pieces ? 0 : http_body_make(&ask->body, &asking->http->settings, asking->http->toksweep, asking->job, ask->c, ask->s,
-                                                   &asking->pictures, &asking->arena, &why);
+    const struct http *http = asking->http;
+    int rc = ask->body.pieces ? 0 : http_body_make(&ask->body, &http->settings, http->toksweep, asking->job, ask->c, ask->s, &asking->pictures,
+                                                   &asking->arena, &why);
     if (rc)
         give_failure(asking, ask, rc == ERR_MEMORY ? ANSWER_OUT_OF_MEMORY : ANSWER_RUNNER_FAILED, why.text);
     return !rc;
@@ -315,7 +316,8 @@ static bool prepare(struct asking *asking, struct ask *ask)
 static void launch(struct asking *asking, struct ask *ask)
 {
     struct flight *flight = prepare(asking, ask) ? flight_new(&asking->http->settings, "/chat/completions", &ask->body) : NULL;
-    if (flight && curl_easy_setopt(flight->easy, CURLOPT_PRIVATE, ask) == CURLE_OK && curl_multi_add_handle(asking->multi, flight->easy) == CURLM_OK) {
+    if (flight && curl_easy_setopt(flight->easy, CURLOPT_PRIVATE, ask) == CURLE_OK &&
+        curl_multi_add_handle(asking->multi, flight->easy) == CURLM_OK) {
         ask->flight = flight;
         ask->attempts++;
         asking->n_flying++;
@@ -391,8 +393,8 @@ static void conclude(struct asking *asking, struct ask *ask, struct http_reply *
 {
     const struct http_settings *settings = &asking->http->settings;
     if (reply->verdict == HTTP_REFUSED) {
-        err_set(&asking->end, ERR_REMOTE, "the server '%s' refuses: %s; check the key in the environment and the account, the same command continues",
-                settings->base_url, reply->message);
+        err_set(&asking->end, ERR_REMOTE, "the server '%s' refuses: %s; check the key in the environment and the account, the same command "
+                "continues", settings->base_url, reply->message);
         return;
     }
     bool again = reply->verdict == HTTP_AGAIN || reply->verdict == HTTP_STRAINED;

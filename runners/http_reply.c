@@ -115,7 +115,8 @@ static int read_answer(struct http_reply *out, const struct json *reply, struct 
     const struct json *choice = json_first(json_get(reply, "choices"));
     const char *text = text_of(choice), *finish = json_string(json_get(choice, "finish_reason"));
     if (!text) {
-        *out = (struct http_reply){.verdict = HTTP_AGAIN, .status = ANSWER_RUNNER_FAILED, .message = "the server's reply has no choices[0].message.content"};
+        *out = (struct http_reply){.verdict = HTTP_AGAIN, .status = ANSWER_RUNNER_FAILED,
+                                   .message = "the server's reply has no choices[0].message.content"};
         return 0;
     }
     *out = (struct http_reply){.verdict = HTTP_ANSWER, .status = ANSWER_OK, .text = arena_strdup(arena, text),

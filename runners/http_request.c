@@ -48,7 +48,8 @@ static size_t slot_of(const struct frames *frames, uint32_t index)
 }
 
 /* Makes a frame smaller so that its longer side is what the settings allow, keeping its shape. *scaled is NULL when it already is. */
-static int shrink(const struct http_settings *settings, const struct frames *frames, size_t slot, uint8_t **scaled, int *w, int *h, struct err *err)
+static int shrink(const struct http_settings *settings, const struct frames *frames, size_t slot, uint8_t **scaled, int *w, int *h,
+                  struct err *err)
 {
     const uint8_t *rgb = frames->rgb + slot * (size_t)frames->width * (size_t)frames->height * 3;
     int longest = frames->width > frames->height ? frames->width : frames->height;
@@ -69,7 +70,8 @@ static int wrap_picture(struct http_piece *out, bool jpeg, const uint8_t *file, 
 {
     static const char tail[] = "\"}},";
     char head[80];
-    size_t n_head = (size_t)snprintf(head, sizeof head, "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/%s;base64,", jpeg ? "jpeg" : "png");
+    int printed = snprintf(head, sizeof head, "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/%s;base64,", jpeg ? "jpeg" : "png");
+    size_t n_head = (size_t)printed;
     size_t length = base64_length(n);
     char *text = arena_alloc(arena, n_head + length + sizeof tail, 1);
     if (!text)
@@ -262,8 +264,8 @@ static int make_head(struct http_piece *out, const struct http_settings *setting
 }
 
 /* Everything behind them: the question, how the reply begins, and the other members. */
-static int make_tail(struct http_piece *out, const struct prompt_text *prompt, const char *time, const struct json *members, struct arena *arena,
-                     struct err *err)
+static int make_tail(struct http_piece *out, const struct prompt_text *prompt, const char *time, const struct json *members,
+                     struct arena *arena, struct err *err)
 {
     struct text text = {0}, user = {0};
     char *others = json_text(members);

@@ -96,7 +96,8 @@ static int check_url(const char *url, bool has_key, struct err *err)
         return err_set(err, ERR_CONFIG, "%s: 'base_url' should begin with http:// or https://, such as http://127.0.0.1:8000/v1", who);
     const char *host = strstr(url, "//") + 2;
     if (strpbrk(url, "?#@ \t\r\n") || !*host)
-        return err_set(err, ERR_CONFIG, "%s: 'base_url' should be a host and a path without '?', '#' or '@'; keys belong into the environment", who);
+        return err_set(err, ERR_CONFIG, "%s: 'base_url' should be a host and a path without '?', '#' or '@'; keys belong into the environment",
+                       who);
     if (plain && has_key && !is_here(host))
         return err_set(err, ERR_CONFIG, "%s: the key would go to '%s' unencrypted; use https://, or unset its variable", who, url);
     return 0;
@@ -128,7 +129,8 @@ static int read_url(struct http_settings *out, const struct json *keys, struct e
     url = url ? url : environment("OPENAI_BASE_URL");
     url = url ? url : environment("OPENAI_API_BASE");
     if (!url)
-        return err_set(err, ERR_CONFIG, "%s does not know its server; write runner: {name: http, base_url: 'http://127.0.0.1:8000/v1'}, or set OPENAI_BASE_URL", who);
+        return err_set(err, ERR_CONFIG, "%s does not know its server; write runner: {name: http, base_url: 'http://127.0.0.1:8000/v1'}, or "
+                       "set OPENAI_BASE_URL", who);
     size_t n = strlen(url);
     while (n && url[n - 1] == '/')
         n--;
