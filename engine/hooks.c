@@ -10,6 +10,7 @@ struct era {
     int from;                /* first layer that caches these tokens */
     size_t n;
     const struct out_tok *tok;
+    const struct tap *taps;  /* what they were made of: sources are tokens of the era before */
     const uint32_t *origin;  /* [n] which of the tokens that entered stands here */
     const uint32_t *position; /* [n_before + n] of the prefix's rows; NULL: 0, 1, ... */
     uint32_t next_position;  /* of the first row behind the visual tokens */
@@ -492,7 +493,8 @@ static int change_era(struct hooks *hooks, const struct tok_plan *plan, int from
         size_t at = i < before ? i : before + plan->taps[plan->tok[i - before].row0].src;
         position[i] = now->position ? now->position[at] : (uint32_t)at;
     }
-    hooks->eras[hooks->n_eras] = (struct era){.from = from, .n = n, .tok = plan->tok, .origin = origin, .position = position,
+    hooks->eras[hooks->n_eras] = (struct era){.from = from, .n = n, .tok = plan->tok, .taps = plan->taps, .origin = origin,
+                                              .position = position,
                                               .next_position = keep ? now->next_position : (uint32_t)(before + n),
                                               .size_bias = now->size_bias || plan->size_bias};
     hooks->n_eras++;
@@ -707,4 +709,33 @@ void hooks_count(const struct hooks *hooks, double *tokens_mean, double *tokens_
     }
     *tokens_mean = (double)n / hooks->n_layers;
     *tokens_cached = isnan(hooks->tokens_cached) ? (double)visible / hooks->n_layers : hooks->tokens_cached;
+}
+
+/* place[i]: the token of `era` that holds token i of the era before. */
+static void follow_era(const struct era *era, size_t n_before, uint32_t *place)
+{
+    for (size_t i = 0; i < n_before; i++)
+        place[i] = HOOKS_GONE;
+    for (size_t i = 0; i < era->n; i++)
+        for (uint32_t tap = era->tok[i].row0; tap < era->tok[i].row1; tap++)
+            if (place[era->taps[tap].src] == HOOKS_GONE)
+                place[era->taps[tap].src] = (uint32_t)i;
+}
+
+size_t hooks_trace(struct hooks *hooks, int layer, const struct out_tok **tok, uint32_t *became)
+{
+    const struct era *last = era_of(hooks, layer);
+    const uint8_t *veiled = hooks->veiled + (size_t)layer * hooks->n_entered;
+    for (size_t i = 0; i < hooks->n_entered; i++)
+        became[i] = (uint32_t)i;
+    for (const struct era *era = hooks->eras + 1; era <= last; era++) {
+        follow_era(era, era[-1].n, hooks->place);
+        for (size_t i = 0; i < hooks->n_entered; i++)
+            became[i] = became[i] == HOOKS_GONE ? HOOKS_GONE : hooks->place[became[i]];
+    }
+    for (size_t i = 0; i < hooks->n_entered; i++)
+        if (became[i] != HOOKS_GONE && veiled[last->origin[became[i]]])
+            became[i] = HOOKS_GONE;
+    *tok = last->tok;
+    return last->n;
 }

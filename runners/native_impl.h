@@ -1,5 +1,6 @@
 /* What the parts of the native runner share: one job on its way. native.c opens and ends it, native_guide.c allots budgets to frames,
- * native_tokens.c goes from frames to token plans, native_replies.c from token plans to answers. */
+ * native_tokens.c goes from frames to token plans, native_replies.c from token plans to answers,
+ * native_show.c shows the tokens on the way. */
 #ifndef TOKSWEEP_RUNNERS_NATIVE_IMPL_H
 #define TOKSWEEP_RUNNERS_NATIVE_IMPL_H
 
@@ -43,6 +44,8 @@ struct cell_work {
     struct budget *budgets;  /* [n_samples], of questions that are open; NULL without an allocator */
     struct token_set *tokens; /* one, or where they depend on the question [n_samples] */
     bool per_question;
+    struct measure *measures; /* n_measures of them, when somebody looks */
+    int n_measures;
     size_t content_before, markers_before;
     const char *time;        /* time instruction or NULL */
     double vision_ms;        /* alone */
@@ -112,7 +115,7 @@ int native_prepare(struct work *work, size_t c, struct err *err);
 /* The tokens on which a cell answers a question. */
 struct token_set *native_tokens(const struct work *work, size_t c, size_t s);
 
-/* ---- native_replies.c ---------------------------------------------------------------------------------------------------------- */
+/* ---- native_replies.c, native_show.c -------------------------------------------------------------------------------------------- */
 
 /* Answers a question with a failure; and everything of a cell that is still open. */
 void native_fail(struct work *work, size_t c, size_t s, enum answer_status status, const char *message);
@@ -120,6 +123,10 @@ void native_fail_cell(struct work *work, size_t c, const struct err *why);
 
 /* Answers with the token counts alone. */
 void native_give_plan(struct work *work, size_t c);
+
+/* Shows the tokens on which a cell answers a question to the job's viewer, if it has one. `hooks` has put the question, or is NULL.
+ * ERR_MEMORY; what the viewer says stops the job. */
+int native_show(struct work *work, size_t c, size_t s, struct hooks *hooks, struct err *err);
 
 /* Answers all that is open. */
 int native_answer(struct work *work, struct err *err);

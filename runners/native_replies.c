@@ -81,6 +81,11 @@ void native_fail_cell(struct work *work, size_t c, const struct err *why)
 void native_give_plan(struct work *work, size_t c)
 {
     struct token_set *tokens = native_tokens(work, c, 0);
+    struct err why = {0};
+    if (native_show(work, c, 0, NULL, &why)) {
+        native_fail(work, c, 0, status_of(&why), why.text);
+        return;
+    }
     struct answer answer = {.status = ANSWER_OK, .extracted = -1, .margin = NAN, .cost = cell_cost(work, c, 0, tokens)};
     memcpy(answer.tokens_digest, tokens->digest, DIGEST_HEX);
     give(work, c, 0, &answer);
@@ -229,6 +234,11 @@ static void share_reply(struct work *work, struct group *group, size_t s, const 
         if (group->asks[i].s != s)
             continue;
         struct token_set *tokens = native_tokens(work, c, s);
+        struct err why = {0};
+        if (native_show(work, c, s, group->hooks, &why)) {
+            native_fail(work, c, s, status_of(&why), why.text);
+            continue;
+        }
         struct answer answer = {.status = ANSWER_OK, .raw = reply->text, .extracted = -1, .margin = reply->margin,
                                 .cost = cell_cost(work, c, s, tokens)};
         memcpy(answer.tokens_digest, tokens->digest, DIGEST_HEX);

@@ -178,6 +178,18 @@ static int allot_budgets(struct work *work, size_t c, const struct vid_view *vie
     return rc;
 }
 
+static int measure_cell(struct work *work, size_t c, const struct vid_view *view, struct err *err)
+{
+    const struct method *tokens = native_token_method(work->job->cells[c].run);
+    struct cell_work *cell = &work->cells[c];
+    if (!tokens->compressor->measure)
+        return 0;
+    cell->measures = arena_alloc(&work->arena, COMPRESSOR_MOST_MEASURES, sizeof *cell->measures);
+    if (!cell->measures)
+        return err_no_memory(err, "the measures of a method");
+    return tokens->compressor->measure(tokens->values, view, &work->scratch, cell->measures, &cell->n_measures, err);
+}
+
 static int plan_cell(struct work *work, size_t c, struct err *err)
 {
     const struct job *job = work->job;
@@ -199,6 +211,8 @@ static int plan_cell(struct work *work, size_t c, struct err *err)
     for (size_t s = 0; s < (cell->per_question ? job->n_samples : 1) && !rc; s++)
         if (!cell->per_question || work->open[c * job->n_samples + s])
             rc = plan_tokens(work, c, &view, cell->per_question ? &cell->budgets[s] : NULL, &sets[s], err);
+    if (!rc && job->viewer)
+        rc = measure_cell(work, c, &view, err);
     cell->tokens = rc ? NULL : sets;
     return rc;
 }

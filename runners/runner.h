@@ -35,6 +35,28 @@ struct job_cell {
     size_t n;
 };
 
+/* The visual tokens in some layers of the language model, and what has become there of those that entered. */
+struct shown_layers {
+    int first, last;           /* these layers */
+    const struct out_tok *tok; /* [n] kind, span, rep and size of each; taps mean nothing here */
+    size_t n;
+    const uint32_t *became;    /* [plan->n_tok] which of them each token of the plan is part of; UINT32_MAX: dropped, or hidden */
+};
+
+/* How a cell's visual tokens came about. */
+struct shown_tokens {
+    const struct tok_plan *plan;     /* laid out */
+    int raw_side, pooled_side;       /* of the grids; the plan's taps refer to pooled tokens for DOM_H_POOLED, else to raw ones */
+    size_t content_before, markers_before; /* tokens without compression */
+    const struct measure *measures;  /* n_measures; none where the method has nothing to tell */
+    int n_measures;
+    const struct shown_layers *layers; /* n_layers, ascending; none where nothing acts in the language model, or it did not run */
+    int n_layers;
+};
+
+/* Called by run() before the answer it belongs to; everything is valid during the call. Returns nonzero to stop the job. */
+typedef int token_viewer(void *context, size_t cell, size_t sample, const struct shown_tokens *shown);
+
 struct job_sample {
     const struct sample *sample;
     struct prompt_text prompt; /* profile and benchmark have made it */
@@ -52,6 +74,7 @@ struct job {
     size_t n_samples;
     const bool *wanted;          /* [n_cells][n_samples] */
     bool plan_only;              /* stop after the token plans: one answer per cell, for sample 0, with its token counts and no text */
+    token_viewer *viewer;        /* gets run()'s context; NULL: nobody looks */
     const atomic_bool *stop;     /* set: return soon; what was not answered stays unanswered */
 };
 
