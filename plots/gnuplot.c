@@ -173,6 +173,14 @@ static int place_of(struct place *place, const char *out, struct err *err)
     return place->folder && place->stem ? 0 : err_no_memory(err, "the name of a figure");
 }
 
+int figure_check_path(const char *out, struct err *err)
+{
+    struct place place;
+    int rc = place_of(&place, out, err);
+    place_free(&place);
+    return rc;
+}
+
 /* "<folder>/<stem><ending>", malloc'ed. */
 static char *place_path(const struct place *place, const char *ending)
 {
@@ -193,31 +201,36 @@ static void text_quote_name(struct text *text, const struct place *place, const 
 enum { STATUS_NO_TERMINAL = 3 }; /* exit status of a script whose terminal is missing */
 
 /* What stands before every figure's own commands. */
-static void script_head(struct text *script, const struct place *place, int height)
+static void script_head(struct text *script, const struct place *place, const struct drawing *drawing)
 {
     const struct format *format = place->format;
+    int width = drawing->width ? drawing->width : CANVAS_WIDTH;
     text_printf(script, "# Draws %s%s from %s.dat; run in this folder: gnuplot %s.gp\n", place->stem, format->ending, place->stem,
                 place->stem);
     text_printf(script, "if (strstrt(GPVAL_TERMINALS, ' %s ') == 0) { exit status %d }\n", format->terminal, (int)STATUS_NO_TERMINAL);
     text_put(script, "set encoding utf8\n");
     text_printf(script, "set terminal %s noenhanced size %.10g%s,%.10g%s font 'Sans,%.10g' background rgb 'white'\n", format->terminal,
-                CANVAS_WIDTH * format->unit, format->suffix, height * format->unit, format->suffix, format->font);
+                width * format->unit, format->suffix, drawing->height * format->unit, format->suffix, format->font);
     text_put(script, "set output ");
     text_quote_name(script, place, format->ending);
     text_put(script, "\ndata = ");
     text_quote_name(script, place, ".dat");
-    text_printf(script, "\nlarge = ',%.3g'\nsmall = ',%.3g'\npoint = %.3g\n", 1.35 * format->font, 0.9 * format->font,
-                format->point);
+    if (drawing->pixels.length) {
+        text_put(script, "\npixels = ");
+        text_quote_name(script, place, ".rgb");
+    }
+    text_printf(script, "\nlarge = ',%.3g'\nsmall = ',%.3g'\ntiny = ',%.3g'\npoint = %.3g\n", 1.35 * format->font, 0.9 * format->font,
+                0.65 * format->font, format->point);
     text_put(script, "set border 3 linecolor rgb '#444444'\nset tics nomirror out textcolor rgb '#222222' format '%g'\n"
                      "set grid linetype 1 linecolor rgb '#d4d4d4' linewidth 1 dashtype 1\nset bars 0.6\n");
 }
 
-static int file_write(const char *path, const char *bytes, struct err *err)
+static int file_write(const char *path, const char *bytes, size_t n, struct err *err)
 {
     FILE *file = fopen(path, "w");
     if (!file)
         return err_errno(err, "write", path);
-    bool good = fputs(bytes, file) >= 0;
+    bool good = fwrite(bytes, 1, n, file) == n;
     if (fclose(file) != 0 || !good)
         return err_errno(err, "write", path);
     return 0;
@@ -332,15 +345,20 @@ static int gnuplot_judge(const struct place *place, const char *out, struct spee
 static int drawing_write(const struct place *place, const struct drawing *drawing, struct err *err)
 {
     struct text whole = {0};
-    script_head(&whole, place, drawing->height);
+    script_head(&whole, place, drawing);
     text_add(&whole, drawing->script.bytes, drawing->script.length);
-    char *data_path = place_path(place, ".dat"), *script_path = place_path(place, ".gp"), *script = text_take(&whole);
-    int rc = data_path && script_path && script ? 0 : err_no_memory(err, "a plot");
-    if (rc == 0 && (rc = file_write(data_path, drawing->data.bytes, err)) == 0)
-        rc = file_write(script_path, script, err);
-    free(data_path);
-    free(script_path);
-    free(script);
+    const struct { const char *ending; const struct text *bytes; } files[] = {
+        {".dat", &drawing->data}, {".gp", &whole}, {".rgb", &drawing->pixels}};
+    int rc = whole.failed ? err_no_memory(err, "a plot") : 0;
+    for (size_t i = 0; i < sizeof files / sizeof *files && rc == 0; i++) {
+        char *path = files[i].bytes->length ? place_path(place, files[i].ending) : NULL;
+        if (path)
+            rc = file_write(path, files[i].bytes->bytes, files[i].bytes->length, err);
+        else if (files[i].bytes->length)
+            rc = err_no_memory(err, "a plot");
+        free(path);
+    }
+    text_free(&whole);
     return rc;
 }
 
@@ -361,12 +379,13 @@ int drawing_finish(struct drawing *drawing, int rc, const char *out, struct err 
     struct place place = {0};
     if (rc == 0)
         rc = place_of(&place, out, err);
-    if (rc == 0 && (drawing->data.failed || drawing->script.failed))
+    if (rc == 0 && (drawing->data.failed || drawing->script.failed || drawing->pixels.failed))
         rc = err_no_memory(err, "a plot");
     if (rc == 0 && (rc = drawing_write(&place, drawing, err)) == 0)
         rc = drawing_run(&place, out, err);
     place_free(&place);
     text_free(&drawing->data);
     text_free(&drawing->script);
+    text_free(&drawing->pixels);
     return rc;
 }

@@ -17,6 +17,10 @@ struct figure {
     int (*draw)(struct store *store, const struct plot_options *options, struct err *err);
 };
 
+/* ERR_CONFIG when a figure cannot be drawn to `out`, since its name has another ending or holds what no script can: to know before hours of
+ * work. */
+int figure_check_path(const char *out, struct err *err);
+
 const struct figure *figure_find(const char *name); /* NULL if there is none */
 const struct figure *figure_at(int i);              /* NULL past the end */
 

@@ -116,8 +116,9 @@ void text_quote_data(struct text *text, const char *string);
 
 struct drawing {
     struct text data, script; /* the script without the terminal and output, in which `data` names the data file,
-                               * `large` and `small` are fonts and `point` is the size of a marker */
-    int height;               /* pixels */
+                               * `large`, `small` and `tiny` are fonts and `point` is the size of a marker */
+    struct text pixels;       /* bytes of pictures, in a file that `pixels` names; untouched: there is none */
+    int width, height;        /* pixels; width 0: CANVAS_WIDTH */
 };
 
 /* A panel's place on the canvas and its axes; then their names (`x` may be NULL). */
