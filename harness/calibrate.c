@@ -140,18 +140,18 @@ int calibrate_cells(struct sweep *sweep, struct store *store, void *runner, cons
         struct sweep_cell *cell = &sweep->cells[i];
         const struct method *method = sweep_target(&cell->run);
         char key[DIGEST_HEX];
-        bool found;
+        bool found = false;
         struct calibration calibration = {0};
         if (!method)
             continue;
-        if ((rc = search_key(sweep, cell, key, err)) || (rc = store_get_calibration(store, key, &calibration, &found, err)))
+        if ((rc = search_key(sweep, cell, key, err)) || (store && (rc = store_get_calibration(store, key, &calibration, &found, err))))
             break;
         if (!found) {
             calibration.target_ratio = method->values[compressor_option(method->compressor, "target_ratio")];
             rc = search(sweep, cell, runner, facts, threads, stop, &calibration, err);
             if (!rc && atomic_load(stop))
                 return 0;
-            if (!rc)
+            if (!rc && store)
                 rc = store_put_calibration(store, key, &calibration, err);
         }
         if (!rc) {

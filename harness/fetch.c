@@ -77,3 +77,19 @@ done:
         *status = rc == ERR_MEMORY ? ANSWER_OUT_OF_MEMORY : ANSWER_DECODE_FAILED;
     return rc;
 }
+
+int fetch_prompts(const struct sweep *sweep, size_t b, const struct job *job, struct job_sample *samples, struct arena *arena,
+                  enum answer_status *status, struct err *err)
+{
+    const struct benchmark *benchmark = sweep->benchmarks[b].benchmark;
+    struct prompting how = {.protocol = profile_protocol(sweep->profile, benchmark->name), .form = sweep->prompt_form, .video = job->video};
+    struct err no_header = {0};
+    int rc = 0;
+    if (benchmark->needs_header && !how.video->missing)
+        video_header(how.video->path, &how.header_fps, &how.header_frames, &no_header); /* zeros, as upstream has them then */
+    for (size_t s = 0; s < job->n_samples && !rc; s++)
+        rc = benchmark->prompt(&samples[s].prompt, samples[s].sample, &how, arena, err);
+    if (rc)
+        *status = rc == ERR_MEMORY ? ANSWER_OUT_OF_MEMORY : ANSWER_MISSING_VIDEO;
+    return rc;
+}

@@ -103,17 +103,6 @@ static void print_progress(const struct schedule_progress *progress, void *conte
 
 /* ---- steps --------------------------------------------------------------------------------------------------------------- */
 
-static int open_runner(struct run *run, struct err *err)
-{
-    struct sweep *sweep = &run->sweep;
-    const char *folder = sweep->model, *assistant = sweep->assistant;
-    int rc = sweep->runner->opens_checkpoint ? sweep_model_folder(sweep, sweep->model, &run->arena, &folder, err) : 0;
-    if (!rc && assistant && sweep->runner->opens_checkpoint)
-        rc = sweep_model_folder(sweep, sweep->assistant, &run->arena, &assistant, err);
-    struct runner_options how = {.model = folder, .assistant = assistant, .dtype = sweep->dtype, .isa = sweep->isa, .device = sweep->device, .extra = sweep->runner_config};
-    return rc ? rc : sweep->runner->open(&run->runner, &how, &run->facts, err);
-}
-
 static int begin(struct run *run, struct err *err)
 {
     char *config = json_text(config_root(run->sweep.config));
@@ -181,7 +170,8 @@ int run_prepare(struct run *run, const char *path, struct err *err)
     int rc;
     if ((rc = read_plan_options(run, err)) || (rc = cli_bytes(args, "memory", &memory, err)) ||
         (rc = sweep_load(&run->sweep, path, &overrides, err)) || (rc = find_manifests(run, err)) ||
-        (rc = store_open(&run->store, cli_text(args, "store"), STORE_WRITE, err)) || (rc = open_runner(run, err)) ||
+        (rc = store_open(&run->store, cli_text(args, "store"), STORE_WRITE, err)) ||
+        (rc = sweep_open_runner(&run->sweep, &run->runner, &run->facts, err)) ||
         (rc = read_schedule_options(run, memory, err)))
         return rc;
     if ((rc = reuse_build(run, err)) || (rc = sweep_bind(&run->sweep, &run->facts, err)) ||

@@ -178,23 +178,6 @@ static struct task *take(struct schedule *schedule, struct queue *queue)
     return task;
 }
 
-/* What is said about each sample of a task. Some benchmarks look at the video for that, so it is done where videos are opened. */
-static int make_prompts(const struct schedule *schedule, struct task *task)
-{
-    const struct sweep *sweep = schedule->sweep;
-    const struct benchmark *benchmark = sweep->benchmarks[task->planned->benchmark].benchmark;
-    struct prompting how = {.protocol = profile_protocol(sweep->profile, benchmark->name), .form = sweep->prompt_form, .video = task->job.video};
-    struct err no_header = {0};
-    int rc = 0;
-    if (benchmark->needs_header && !how.video->missing)
-        video_header(how.video->path, &how.header_fps, &how.header_frames, &no_header); /* zeros, as upstream has them then */
-    for (size_t s = 0; s < task->job.n_samples && !rc; s++)
-        rc = benchmark->prompt(&task->samples[s].prompt, task->samples[s].sample, &how, &task->arena, &task->why);
-    if (rc)
-        task->status = rc == ERR_MEMORY ? ANSWER_OUT_OF_MEMORY : ANSWER_MISSING_VIDEO;
-    return rc;
-}
-
 static void *decode_tasks(void *context)
 {
     struct schedule *schedule = context;
@@ -203,7 +186,8 @@ static void *decode_tasks(void *context)
         if (!atomic_load(&schedule->halt) &&
             fetch_frames(schedule->sweep, video_of(schedule, task), schedule->facts->frame_side, &task->job, task->cells,
                          schedule->options->threads, &task->arena, &task->status, &task->why) == 0 &&
-            make_prompts(schedule, task) == 0)
+            fetch_prompts(schedule->sweep, task->planned->benchmark, &task->job, task->samples, &task->arena, &task->status,
+                          &task->why) == 0)
             task->status = ANSWER_OK;
         pthread_mutex_lock(&schedule->lock);
         push(&schedule->to_run, task);

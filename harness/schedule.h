@@ -41,4 +41,9 @@ int schedule_run(const struct sweep *sweep, const struct plan *plan, struct stor
 int fetch_frames(const struct sweep *sweep, const struct video_ref *video, int frame_side, struct job *job, struct job_cell *cells,
                  int threads, struct arena *arena, enum answer_status *status, struct err *err);
 
+/* What is said about each sample of a job (samples[s].sample is set). Some benchmarks look at the video for that, so it is done where
+ * videos are opened. On failure `status` says of what kind. */
+int fetch_prompts(const struct sweep *sweep, size_t benchmark, const struct job *job, struct job_sample *samples, struct arena *arena,
+                  enum answer_status *status, struct err *err);
+
 #endif

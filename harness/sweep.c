@@ -633,17 +633,12 @@ static int refuse_missing_assistant(const struct sweep *sweep, struct err *err)
     return 0;
 }
 
-int sweep_load(struct sweep *out, const char *path, const struct sweep_overrides *overrides, struct err *err)
+/* All that follows from the tree in sweep->config. */
+static int read_sweep(struct sweep *sweep, const struct sweep_overrides *overrides, struct err *err)
 {
     static const char *const known[] = {"name", "model", "assistant", "runner", "profile", "prompt_form", "conversation", "time_instruction", "max_new_tokens",
                                         "repetition_penalty", "calibration", "axes", NULL};
-    struct sweep *sweep = out;
-    *sweep = (struct sweep){0};
-    int rc = overrides->plugins ? compressors_load(overrides->plugins, err) : 0;
-    if (!rc)
-        rc = config_load(&sweep->config, path, err);
-    if (!rc)
-        rc = apply_sets(sweep, overrides->sets, err);
+    int rc = apply_sets(sweep, overrides->sets, err);
     const struct json *root = rc ? NULL : config_root(sweep->config);
     if (!rc)
         rc = config_check_keys(sweep->config, root, "a sweep", known, err);
@@ -669,8 +664,32 @@ int sweep_load(struct sweep *out, const char *path, const struct sweep_overrides
         rc = refuse_twins(sweep, err);
     if (!rc)
         rc = refuse_missing_assistant(sweep, err);
+    return rc;
+}
+
+int sweep_load(struct sweep *out, const char *path, const struct sweep_overrides *overrides, struct err *err)
+{
+    *out = (struct sweep){0};
+    int rc = overrides->plugins ? compressors_load(overrides->plugins, err) : 0;
+    if (!rc)
+        rc = config_load(&out->config, path, err);
+    if (!rc)
+        rc = read_sweep(out, overrides, err);
     if (rc)
-        sweep_free(sweep);
+        sweep_free(out);
+    return rc;
+}
+
+int sweep_parse(struct sweep *out, const char *text, const char *name, const struct sweep_overrides *overrides, struct err *err)
+{
+    *out = (struct sweep){0};
+    int rc = overrides->plugins ? compressors_load(overrides->plugins, err) : 0;
+    if (!rc)
+        rc = config_parse(&out->config, text, strlen(text), name, err);
+    if (!rc)
+        rc = read_sweep(out, overrides, err);
+    if (rc)
+        sweep_free(out);
     return rc;
 }
 
@@ -777,4 +796,15 @@ int model_folder(const char *model, const char *beside, struct arena *arena, con
 int sweep_model_folder(const struct sweep *sweep, const char *model, struct arena *arena, const char **out, struct err *err)
 {
     return model_folder(model, folder_of(config_name(sweep->config), arena), arena, out, err);
+}
+
+int sweep_open_runner(struct sweep *sweep, void **runner, struct runner_facts *facts, struct err *err)
+{
+    const char *folder = sweep->model, *assistant = sweep->assistant;
+    int rc = sweep->runner->opens_checkpoint ? sweep_model_folder(sweep, sweep->model, &sweep->arena, &folder, err) : 0;
+    if (!rc && assistant && sweep->runner->opens_checkpoint)
+        rc = sweep_model_folder(sweep, sweep->assistant, &sweep->arena, &assistant, err);
+    struct runner_options how = {.model = folder, .assistant = assistant, .dtype = sweep->dtype, .isa = sweep->isa, .device = sweep->device,
+                                 .extra = sweep->runner_config};
+    return rc ? rc : sweep->runner->open(runner, &how, facts, err);
 }

@@ -57,6 +57,9 @@ extern const char *const sweep_poolings[], *const sweep_newlines[];
 
 /* Reads and checks the file. Paths in it are relative to its folder. ERR_CONFIG with line and column. */
 int sweep_load(struct sweep *out, const char *path, const struct sweep_overrides *overrides, struct err *err);
+
+/* The same from text; `name` stands for the path in messages. */
+int sweep_parse(struct sweep *out, const char *text, const char *name, const struct sweep_overrides *overrides, struct err *err);
 void sweep_free(struct sweep *sweep);
 
 /* Leaves out the benchmarks whose manifest was found nowhere, with their cells: between load and the manifests. */
@@ -72,6 +75,9 @@ int sweep_calibrated(struct sweep *sweep, size_t cell, double threshold, struct 
 
 /* The method whose threshold is to be searched for a target ratio; NULL if none is. */
 struct method *sweep_target(struct run_cell *run);
+
+/* Opens the sweep's runner on its checkpoints; the caller closes it, before sweep_free. */
+int sweep_open_runner(struct sweep *sweep, void **runner, struct runner_facts *facts, struct err *err);
 
 /* The folder of a model: itself when it is one, here or in the folder `beside` (NULL: none); a Hub id found in HF_HUB_CACHE, HF_HOME/hub or
  * ~/.cache/huggingface/hub. In `arena`. ERR_CONFIG. The second looks beside the sweep file. */
