@@ -9,9 +9,10 @@
  * 2.2. Generation ends at 1,024 ids where a task sets no limit: the adapters' own. */
 enum { UNLIMITED = 1024, MLVU_DEV_TYPES = 7, MLVU_TEST_TYPES = 9 };
 
-#define VIDEOMME(words, extract) \
-    {"videomme", words, extract, .letters = 4, .max_new_tokens = 16}, \
-    {"videomme_w_subtitle", words, extract, .letters = 4, .max_new_tokens = 16}
+#define LIKE_VIDEOMME(...) \
+    {"videomme", __VA_ARGS__}, {"videomme_w_subtitle", __VA_ARGS__}, {"tinyworld", __VA_ARGS__}, {"tinyworld_smoke", __VA_ARGS__}, \
+    {"tinyworld_full", __VA_ARGS__}, {"tinyworld_shuffled", __VA_ARGS__}, {"tinyworld_blank", __VA_ARGS__}
+#define VIDEOMME(words, extract) LIKE_VIDEOMME(words, extract, .letters = 4, .max_new_tokens = 16)
 #define MVBENCH(words) {"mvbench", words, EXTRACT_MVBENCH, .letters = 5, .drop_empty = true, .macro = true, .max_new_tokens = 16}
 #define LONGVIDEOBENCH(extract, n_letters) \
     {"longvideobench_val_v", WORDING_LMMS, extract, .letters = n_letters, .guesses = true, .max_new_tokens = 32}, \
@@ -58,8 +59,7 @@ static const struct protocol lmms_head[] = {
 
 /* NExT-QA and Perception Test have scripts that score letters, and none that asks for them. Limits are the scripts' own or none. */
 static const struct protocol official[] = {
-    {"videomme", WORDING_OFFICIAL, EXTRACT_LEGACY, .letters = 4, .drop_unread = true, .max_new_tokens = UNLIMITED},
-    {"videomme_w_subtitle", WORDING_OFFICIAL, EXTRACT_LEGACY, .letters = 4, .drop_unread = true, .max_new_tokens = UNLIMITED},
+    LIKE_VIDEOMME(WORDING_OFFICIAL, EXTRACT_LEGACY, .letters = 4, .drop_unread = true, .max_new_tokens = UNLIMITED),
     {"mlvu_dev", WORDING_OFFICIAL, EXTRACT_PARENTHESIS, .letters = 26, .macro = true, .max_new_tokens = UNLIMITED},
     {"mlvu_test", WORDING_OFFICIAL, EXTRACT_PARENTHESIS, .letters = 26, .macro = true, .max_new_tokens = UNLIMITED},
     {"mvbench", WORDING_OFFICIAL, EXTRACT_FIRST_WORD, .max_new_tokens = 100},
@@ -68,8 +68,7 @@ static const struct protocol official[] = {
 };
 
 static const struct protocol own[] = {
-    {"videomme", WORDING_OWN, EXTRACT_MCQ, .max_new_tokens = 16},
-    {"videomme_w_subtitle", WORDING_OWN, EXTRACT_MCQ, .max_new_tokens = 16},
+    LIKE_VIDEOMME(WORDING_OWN, EXTRACT_MCQ, .max_new_tokens = 16),
     {"mlvu_dev", WORDING_OWN, EXTRACT_MCQ, .macro = true, .max_new_tokens = 16},
     {"mlvu_test", WORDING_OWN, EXTRACT_MCQ, .macro = true, .max_new_tokens = 16},
     {"mvbench", WORDING_OWN, EXTRACT_MCQ, .macro = true, .max_new_tokens = 16},

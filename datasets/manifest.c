@@ -19,6 +19,11 @@ static const struct benchmark *const benchmarks[] = {
     &benchmark_nextqa_mc_test,
     &benchmark_nextqa_mc_val,
     &benchmark_perceptiontest_val_mc,
+    &benchmark_tinyworld,
+    &benchmark_tinyworld_smoke,
+    &benchmark_tinyworld_full,
+    &benchmark_tinyworld_shuffled,
+    &benchmark_tinyworld_blank,
 };
 
 const struct benchmark *benchmark_at(int i)

@@ -44,6 +44,8 @@ struct benchmark {
     bool needs_header;                /* its prompts depend on the video's header */
     bool interleaves;                 /* its prompts hold an "<image>" for each frame */
 
+    const char *tier, *control;       /* of the tiny world, when it is rendered on first use (world/manifest.h); NULL: it has files of its own */
+
     const char *const *files;         /* globs that find the manifest in a folder, as they are tried, ends with NULL */
     const char *const *folder_files;  /* globs of which one finds something in a folder that is a manifest as a whole; NULL: none is */
     const char *const *hub;           /* data sets on the Hub that have it, ends with NULL */

@@ -129,7 +129,7 @@ static int load_rows(struct manifest *out, const struct manifest_source *source,
     return build_finish(&reading.build, rc, err);
 }
 
-static int load(struct manifest *out, const struct benchmark *benchmark, const struct manifest_source *source, struct err *err)
+int videomme_load(struct manifest *out, const struct benchmark *benchmark, const struct manifest_source *source, struct err *err)
 {
     return load_rows(out, source, benchmark == &benchmark_videomme_w_subtitle, err);
 }
@@ -215,7 +215,7 @@ static char *options_of(const struct sample *sample, const struct prompting *how
 }
 
 /* benchmarks.md 5.3. The early releases have one form for all adapters. */
-static int prompt(struct prompt_text *out, const struct sample *sample, const struct prompting *how, struct arena *arena, struct err *err)
+int videomme_prompt(struct prompt_text *out, const struct sample *sample, const struct prompting *how, struct arena *arena, struct err *err)
 {
     enum wording wording = how->protocol->wording;
     const char *options = options_of(sample, how, arena), *first = wording == WORDING_OFFICIAL ? official_intro : intro;
@@ -313,8 +313,8 @@ const struct benchmark benchmark_videomme = {
     .hub = hub,
     .hub_revision = "main",
     .homes = homes,
-    .load = load,
-    .prompt = prompt,
+    .load = videomme_load,
+    .prompt = videomme_prompt,
 };
 
 const struct benchmark benchmark_videomme_w_subtitle = {
@@ -329,6 +329,6 @@ const struct benchmark benchmark_videomme_w_subtitle = {
     .hub = hub,
     .hub_revision = "main",
     .homes = homes,
-    .load = load,
+    .load = videomme_load,
     .prompt = prompt_with_subtitles,
 };

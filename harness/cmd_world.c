@@ -18,21 +18,6 @@ static const struct cli_option options[] = {
 
 enum { MOST_JOBS = 1024 };
 
-static int find_folder(const struct cli_args *args, char *folder, size_t size, struct err *err)
-{
-    const char *cache = cli_text(args, "cache"), *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int length = -1;
-    if (cache)
-        length = snprintf(folder, size, "%s/" WORLD_NAME, cache);
-    else if (xdg && *xdg)
-        length = snprintf(folder, size, "%s/toksweep/" WORLD_NAME, xdg);
-    else if (home && *home)
-        length = snprintf(folder, size, "%s/.cache/toksweep/" WORLD_NAME, home);
-    else
-        return err_set(err, ERR_CONFIG, "there is neither XDG_CACHE_HOME nor HOME; say where the tiny world goes with --cache FOLDER");
-    return length < (int)size ? 0 : err_set(err, ERR_CONFIG, "the path of the cache is longer than %zu bytes", size - 1);
-}
-
 static const struct world_tier *find_tier(const char *name, struct err *err)
 {
     const struct world_tier *tier = world_tier_find(name);
@@ -47,7 +32,7 @@ static int world(const struct cli_args *args, struct err *err)
     int64_t jobs = sysconf(_SC_NPROCESSORS_ONLN);
     struct world_made made = {0};
     const struct world_tier *tier = find_tier(args->operands[0], err);
-    int rc = tier ? find_folder(args, folder, sizeof folder, err) : ERR_CONFIG;
+    int rc = tier ? world_folder(cli_text(args, "cache"), folder, sizeof folder, err) : ERR_CONFIG;
     if (!rc)
         rc = cli_integer(args, "jobs", 1, MOST_JOBS, &jobs, err);
     if (!rc)
@@ -55,9 +40,11 @@ static int world(const struct cli_args *args, struct err *err)
     if (rc)
         return rc;
     log_say(LOG_NOTE, "%d videos rendered, %d were there", made.n_rendered, made.n_kept);
-    for (int control = 0; control < N_CONTROLS; control++)
-        printf("%-9s %s/%s%s%s.json\n", control ? world_control_names[control] : "manifest", folder, tier->name, control ? "-" : "",
-               world_control_names[control]);
+    for (int control = 0; control < N_CONTROLS; control++) {
+        char path[4096];
+        world_manifest_path(folder, tier->name, world_control_names[control], path, sizeof path);
+        printf("%-9s %s\n", control ? world_control_names[control] : "manifest", path);
+    }
     printf("%-9s %s/videos\n", "videos", folder);
     return EXIT_DONE;
 }

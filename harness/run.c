@@ -3,6 +3,7 @@
 
 #include "harness/calibrate.h"
 #include "harness/origin.h"
+#include "harness/world_make.h"
 
 #include "build_facts.h"
 #include "core/log.h"
@@ -153,9 +154,33 @@ static int register_cells(struct run *run, struct err *err)
     return rc;
 }
 
+/* The tiny world is made on first use. */
+static int make_world(struct run *run, struct sweep_benchmark *benchmark, struct err *err)
+{
+    char folder[2048], path[4096];
+    struct world_made made;
+    int rc = world_folder(cli_text(run->args, "cache"), folder, sizeof folder, err);
+    if (!rc)
+        rc = world_make(&made, folder, world_tier_find(benchmark->benchmark->tier), (int)sysconf(_SC_NPROCESSORS_ONLN), err);
+    if (rc)
+        return rc;
+    if (made.n_rendered)
+        log_say(LOG_NOTE, "%d videos of the tiny world rendered in '%s'", made.n_rendered, folder);
+    world_manifest_path(folder, benchmark->benchmark->tier, benchmark->benchmark->control, path, sizeof path);
+    benchmark->source.path = arena_strdup(&run->sweep.arena, path);
+    benchmark->source.videos = arena_printf(&run->sweep.arena, "%s/videos", folder);
+    return benchmark->source.path && benchmark->source.videos ? 0 : err_no_memory(err, "where the tiny world is");
+}
+
 /* With `found_only`, what is not here is not run. */
 static int find_manifests(struct run *run, struct err *err)
 {
+    for (size_t i = 0; i < run->sweep.n_benchmarks; i++) {
+        struct sweep_benchmark *benchmark = &run->sweep.benchmarks[i];
+        int rc = benchmark->benchmark->tier && !benchmark->source.path ? make_world(run, benchmark, err) : 0;
+        if (rc)
+            return rc;
+    }
     if (run->found_only)
         sweep_keep_found(&run->sweep);
     return sweep_load_manifests(&run->sweep, err);

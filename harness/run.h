@@ -13,6 +13,7 @@
     {"set", "KEY=VALUE", NULL, "changes the sweep file: --set axes.frames=[8,16]", true}, \
     {"plugin", "FILE.so", NULL, "a compressor in a shared object; may be repeated", true}, \
     {"data", "FOLDER", NULL, "where benchmarks named without a manifest are looked for", false}, \
+    {"cache", "FOLDER", NULL, "where the tiny world is kept (XDG_CACHE_HOME/toksweep, or ~/.cache/toksweep)", false}, \
     {"jobs", "N", NULL, "videos computed at once (small models: one per processor; large ones: 1)", false}, \
     {"threads", "N", NULL, "threads per job (processors divided by jobs)", false}, \
     {"memory", "SIZE", NULL, "most memory to plan with, weights included (80 % of what is free)", false}, \

@@ -85,7 +85,7 @@ static int make_video(struct making *making, int k, struct err *err)
     char name[WORLD_MOST_NAME], hex[DIGEST_HEX], path[4096], part[4096];
     world_video_name(number_of(making, k), name);
     snprintf(path, sizeof path, "%s/%s.mp4", making->videos, name);
-    snprintf(part, sizeof part, "%s/%s.part", making->videos, name);
+    snprintf(part, sizeof part, "%s/%s.%ld.part", making->videos, name, (long)getpid()); /* another process may be at the same video */
     if (is_there(path, making->listed[k])) {
         pthread_mutex_lock(&making->lock);
         making->made.n_kept++;
@@ -178,13 +178,33 @@ static int make_folder(const char *path, struct err *err)
     return 0;
 }
 
+int world_folder(const char *cache, char *folder, size_t size, struct err *err)
+{
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int length = -1;
+    if (cache)
+        length = snprintf(folder, size, "%s/" WORLD_NAME, cache);
+    else if (xdg && *xdg)
+        length = snprintf(folder, size, "%s/toksweep/" WORLD_NAME, xdg);
+    else if (home && *home)
+        length = snprintf(folder, size, "%s/.cache/toksweep/" WORLD_NAME, home);
+    else
+        return err_set(err, ERR_CONFIG, "there is neither XDG_CACHE_HOME nor HOME; say where the tiny world goes with --cache FOLDER");
+    return length < (int)size ? 0 : err_set(err, ERR_CONFIG, "the path of the cache is longer than %zu bytes", size - 1);
+}
+
+void world_manifest_path(const char *folder, const char *tier, const char *control, char *path, size_t size)
+{
+    snprintf(path, size, "%s/%s%s%s.json", folder, tier, *control ? "-" : "", control);
+}
+
 static int make_manifests(const char *folder, const struct world_tier *tier, struct err *err)
 {
     int rc = 0;
     for (int control = 0; control < N_CONTROLS && !rc; control++) {
         struct text text = {0};
         char path[4096];
-        snprintf(path, sizeof path, "%s/%s%s%s.json", folder, tier->name, control ? "-" : "", world_control_names[control]);
+        world_manifest_path(folder, tier->name, world_control_names[control], path, sizeof path);
         rc = world_manifest_write(&text, tier->n_videos, (enum world_control)control, err);
         if (!rc)
             rc = file_save(path, text.bytes, text.length, err);

@@ -16,6 +16,12 @@ struct world_made {
     int n_rendered, n_kept; /* videos */
 };
 
+/* The folder: tinyworld-v1 in `cache`, or where NULL in XDG_CACHE_HOME/toksweep or ~/.cache/toksweep. ERR_CONFIG. */
+int world_folder(const char *cache, char *folder, size_t size, struct err *err);
+
+/* Where a manifest is in it; control "" for none. */
+void world_manifest_path(const char *folder, const char *tier, const char *control, char *path, size_t size);
+
 /* ERR_IO, ERR_MEMORY; also when cli_stopped is set before the end. */
 int world_make(struct world_made *out, const char *folder, const struct world_tier *tier, int jobs, struct err *err);
 

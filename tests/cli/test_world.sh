@@ -53,6 +53,19 @@ END
 assert_status 0 run sweep.yaml --store mock.sqlite
 assert_query mock.sqlite '160|20|9' 'SELECT count(*), count(DISTINCT video_id), count(DISTINCT task_type) FROM sample'
 
+# A benchmark by name, which a run makes where it is not.
+cat >named.yaml <<'END'
+runner: mock
+axes: { benchmark: tinyworld_smoke, frames: 4, compressor: none }
+END
+assert_status 0 plan named.yaml
+assert_status 0 run named.yaml --cache one --store named.sqlite
+[ ! -s err ] || ! grep -q rendered err || fail "what was there was rendered: $(cat err)"
+assert_query named.sqlite 'tinyworld_smoke|160' 'SELECT benchmark.name, count(*) FROM sample JOIN benchmark ON benchmark.id = benchmark_id'
+assert_status 0 run named.yaml --cache two --store named.sqlite
+assert_contains err '21 videos of the tiny world rendered'
+assert_query named.sqlite 160 'SELECT count(*) FROM answer'
+
 assert_error 2 "no tier 'smok'|smoke (160 questions), default (2,000) and full (8,000)" world smok
 assert_error 2 '--jobs should be a whole number from 1 to 1024' world smoke --jobs 0
 touch file
