@@ -100,6 +100,62 @@ bool text_is_clean(const char *bytes, size_t length)
     return true;
 }
 
+/* ---- on a terminal --------------------------------------------------------------------------------------------------------- */
+
+/* The code point of a well-formed sequence of n bytes. */
+static uint32_t code_point(const char *at, size_t n)
+{
+    const unsigned char *p = (const unsigned char *)at;
+    uint32_t c = n == 1 ? p[0] : p[0] & (0x7fu >> n);
+    for (size_t i = 1; i < n; i++)
+        c = c << 6 | (p[i] & 0x3f);
+    return c;
+}
+
+static bool steers(uint32_t c)
+{
+    return c < 0x20 || (c >= 0x7f && c < 0xa0) || (c >= 0x2028 && c <= 0x202e) || (c >= 0x2066 && c <= 0x2069);
+}
+
+void text_put_shown(struct text *text, const char *string)
+{
+    for (size_t left = strlen(string); left;) {
+        size_t n = utf8_length(string, left), step = n ? n : 1;
+        if (!n)
+            text_put(text, "\xef\xbf\xbd"); /* U+FFFD */
+        else if (steers(code_point(string, n)))
+            text_put(text, " ");
+        else
+            text_add(text, string, n);
+        string += step;
+        left -= step;
+    }
+}
+
+/* Unicode's East_Asian_Width W and F, in blocks. */
+static bool is_wide(uint32_t c)
+{
+    static const struct { uint32_t first, last; } wide[] = {
+        {0x1100, 0x115f}, {0x2e80, 0x303e}, {0x3041, 0xa4cf}, {0xa960, 0xa97c}, {0xac00, 0xd7a3}, {0xf900, 0xfaff}, {0xfe30, 0xfe6f},
+        {0xff00, 0xff60}, {0xffe0, 0xffe6}, {0x1f300, 0x1f64f}, {0x1f680, 0x1f6ff}, {0x1f900, 0x1faff}, {0x20000, 0x3fffd},
+    };
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++)
+        if (c >= wide[i].first && c <= wide[i].last)
+            return true;
+    return false;
+}
+
+size_t text_columns(const char *string)
+{
+    size_t columns = 0;
+    for (size_t left = strlen(string), n; left; string += n, left -= n) {
+        n = utf8_length(string, left);
+        columns += n && is_wide(code_point(string, n)) ? 2 : 1;
+        n = n ? n : 1;
+    }
+    return columns;
+}
+
 /* ---- blanks -------------------------------------------------------------------------------------------------------------- */
 
 bool text_is_blank(int32_t c)

@@ -29,6 +29,13 @@ void text_strip(const char **text, size_t *length);
 /* Length of the well-formed UTF-8 sequence at `at`, of which `left` >= 1 bytes are left; 0 if there is none. */
 size_t utf8_length(const char *at, size_t left);
 
+/* Appends words of strangers as part of one line for a terminal: a blank for each control character, line separator and mark that turns
+ * the direction of text, U+FFFD for each byte that is no UTF-8. */
+void text_put_shown(struct text *text, const char *string);
+
+/* Columns of a terminal that text takes: one for a code point, two for East Asian wide ones and pictographs. */
+size_t text_columns(const char *string);
+
 /* Whether all of bytes[0..length) is UTF-8, and none of it NUL. */
 bool text_is_clean(const char *bytes, size_t length);
 

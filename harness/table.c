@@ -50,30 +50,37 @@ void table_free(struct table *table)
     *table = (struct table){0};
 }
 
-/* Columns on a terminal that a UTF-8 text takes: its code points, and in Markdown a backslash before each '|'. */
-static int shown_width(const char *text, bool markdown)
+/* A cell as it is shown. Cells may hold the words of strangers: nothing in them steers the terminal or ends the line, no '|' ends the
+ * cell. */
+static void put_cell(struct text *out, const char *text, bool markdown)
 {
-    int n = 0;
-    for (; *text; text++)
-        n += (((unsigned char)*text & 0xc0) != 0x80) + (markdown && *text == '|');
-    return n;
+    const char *bar;
+    struct text part = {0};
+    while (markdown && (bar = strchr(text, '|'))) {
+        text_add(&part, text, (size_t)(bar - text));
+        text_put(&part, "\\|");
+        text = bar + 1;
+    }
+    text_put(&part, text);
+    out->failed |= part.failed;
+    if (part.bytes)
+        text_put_shown(out, part.bytes);
+    text_free(&part);
 }
 
-/* Cells may hold the words of strangers: no control character steers the terminal or ends the line, no '|' ends the cell. */
-static void put_shown(struct text *out, const char *text, bool markdown)
+static int shown_width(const char *text, bool markdown)
 {
-    for (; *text; text++) {
-        bool control = (unsigned char)*text < 0x20 || *text == 0x7f;
-        text_put(out, markdown && *text == '|' ? "\\" : "");
-        text_add(out, control ? " " : text, 1);
-    }
+    size_t bars = 0;
+    for (const char *p = text; markdown && *p; p++)
+        bars += *p == '|';
+    return (int)(text_columns(text) + bars);
 }
 
 static void pad(struct text *out, const char *text, int width, bool right, bool markdown)
 {
     int blanks = width - shown_width(text, markdown);
     text_printf(out, "%*s", right ? blanks : 0, "");
-    put_shown(out, text, markdown);
+    put_cell(out, text, markdown);
     text_printf(out, "%*s", right ? 0 : blanks, "");
 }
 

@@ -69,6 +69,19 @@ static void test_arena(void **state)
     arena_free(&arena);
 }
 
+static void test_shown_text(void **state)
+{
+    (void)state;
+    struct text text = {0};
+    text_put_shown(&text, "a\x1b[2Jb\r\n\x7f\xc2\x9b" "c\xe2\x80\xae" "d\xe2\x80\xa8" "e\xff\xe2\x82");
+    assert_string_equal(text.bytes, "a [2Jb    c d e\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd");
+    text_free(&text);
+    assert_int_equal(text_columns(""), 0);
+    assert_int_equal(text_columns("dyntok"), 6);
+    assert_int_equal(text_columns("caf\xc3\xa9 \xe6\xbc\xa2\xe5\xad\x97 \xf0\x9f\x90\x88"), 4 + 1 + 4 + 1 + 2);
+    assert_int_equal(text_columns("\xff\xe2\x82"), 3);
+}
+
 static void test_text(void **state)
 {
     (void)state;
@@ -171,7 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_base64),
-        cmocka_unit_test(test_err_prefix_is_cut_not_overrun), cmocka_unit_test(test_err_append_is_cut_not_overrun), cmocka_unit_test(test_arena),        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_err_prefix_is_cut_not_overrun), cmocka_unit_test(test_err_append_is_cut_not_overrun), cmocka_unit_test(test_arena),        cmocka_unit_test(test_text), cmocka_unit_test(test_shown_text),
         cmocka_unit_test(test_bf16_rounds_to_even),           cmocka_unit_test(test_f16_is_exact), cmocka_unit_test(test_sha256),
         cmocka_unit_test(test_rng_is_a_pure_function),
     };
