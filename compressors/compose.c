@@ -1,6 +1,7 @@
 /* Composition: several methods in one cell, each in its own place of the pipeline (compressors.md 9.1). */
 #include "compressors/compressor.h"
 
+#include "compressors/match.h"
 #include "core/text.h"
 
 #include <math.h>
@@ -103,6 +104,35 @@ static int refuse_target(const struct method *methods, int n, struct err *err)
     return 0;
 }
 
+static int refuse_two_numbers(const struct method *methods, int n, struct err *err)
+{
+    const struct method *allocator = methods_find(methods, n, ROLE_ALLOCATE);
+    for (int i = 0; i < n; i++) {
+        const char *name = methods[i].compressor->name;
+        if (!methods[i].match)
+            continue;
+        if (!(compressor_roles(methods[i].compressor, methods[i].values) & ROLE_TOKENS))
+            return err_set(err, ERR_CONFIG, "%s chooses no tokens with these options, so it cannot match another cell; change them", name);
+        if (allocator)
+            return err_set(err, ERR_CONFIG, "%s allots tokens and %s is to match another cell; leave out one of them",
+                           allocator->compressor->name, name);
+    }
+    return 0;
+}
+
+/* A token stage that spends a budget exactly has no numbers of its own. */
+static int leave_to_allocator(struct method *methods, int n, struct err *err)
+{
+    for (int i = 0; i < n && methods_spender(methods, n) == ROLE_TOKENS; i++) {
+        const struct compressor *compressor = methods[i].compressor;
+        if (!match_can(compressor) || !(compressor_roles(compressor, methods[i].values) & ROLE_TOKENS))
+            continue;
+        compressor_unset_amounts(compressor, methods[i].values);
+        return compressor->check ? compressor->check(methods[i].values, err) : 0;
+    }
+    return 0;
+}
+
 int methods_resolve(struct method *methods, int *n, struct err *err)
 {
     drop_none(methods, n);
@@ -111,7 +141,11 @@ int methods_resolve(struct method *methods, int *n, struct err *err)
         rc = refuse_unspent(methods, *n, err);
     if (!rc)
         rc = refuse_broken_grid(methods, *n, err);
-    return rc ? rc : refuse_target(methods, *n, err);
+    if (!rc)
+        rc = refuse_two_numbers(methods, *n, err);
+    if (!rc)
+        rc = refuse_target(methods, *n, err);
+    return rc ? rc : leave_to_allocator(methods, *n, err);
 }
 
 /* ---- what it is called --------------------------------------------------------------------------------------------------- */
@@ -139,7 +173,8 @@ static const char *name_of(const struct method *method, struct arena *arena)
 
 static const char *label_of(const struct method *method, struct arena *arena)
 {
-    return compressor_label(method->compressor, method->values, arena);
+    const char *label = compressor_label(method->compressor, method->values, arena);
+    return label && method->match ? arena_printf(arena, "%s match=(%s)", label, method->match) : label;
 }
 
 const char *methods_name(const struct method *methods, int n, struct arena *arena)
@@ -152,13 +187,22 @@ const char *methods_label(const struct method *methods, int n, struct arena *are
     return join(methods, n, label_of, arena);
 }
 
+static struct json *params_of_one(const struct method *method)
+{
+    struct json *object = compressor_params(method->compressor, method->values);
+    if (!object || !method->match || json_add(object, "match", json_new_string(method->match)))
+        return object;
+    json_free(object);
+    return NULL;
+}
+
 static struct json *params_of(const struct method *methods, int n)
 {
     if (n == 1)
-        return compressor_params(methods->compressor, methods->values);
+        return params_of_one(methods);
     struct json *array = json_new(JSON_ARRAY);
     for (int i = 0; i < n && array; i++) {
-        struct json *object = compressor_params(methods[i].compressor, methods[i].values);
+        struct json *object = params_of_one(&methods[i]);
         bool named = object && json_add(object, "name", json_new_string(methods[i].compressor->name));
         if (!named)
             json_free(object);

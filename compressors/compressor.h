@@ -134,7 +134,8 @@ struct compressor {
     const char *name, *summary, *source; /* source: paper section or upstream path */
     const struct option *options;
     int n_options;
-    const char *const *instead; /* options that, once set, make the first one void, as target_ratio does; NULL-terminated; NULL: none */
+    const char *const *instead; /* options that, once set, make the first one void, as target_ratio does; NULL-terminated; NULL: none.
+                                 * Of a method that can be a control: these and the first are all that say how much is kept */
     unsigned flags;
 
     /* Which views `tokens` reads, and the domain whose features its plan refers to, for these values. With `tokens` only. */
@@ -158,6 +159,12 @@ struct compressor {
 
     /* ERR_CONFIG when it cannot act in a model of so many layers, naming the option; NULL when it can in any. */
     int (*fits)(const double *values, int n_layers, struct err *err);
+
+    /* A control at equal tokens (compressors/match.h) turns the budget of a method that honours budgets exactly. One that has steps of its
+     * own names them here: how many settings there are on such a video, by rising number of tokens, which expected_ratio then tells
+     * exactly, and the values of one. `settings` NULL, or 0 of them: none. */
+    int (*settings)(const double *values, const struct vid_view *shape);
+    void (*set)(double *values, const struct vid_view *shape, int setting);
 
     /* Fills out[COMPRESSOR_MOST_MEASURES], *n of them, for the views that `tokens` reads; ERR_ as `tokens`. NULL: nothing to tell. */
     int (*measure)(const double *values, const struct vid_view *video, struct arena *arena, struct measure *out, int *n, struct err *err);
@@ -185,8 +192,12 @@ const struct compressor *compressor_find(const char *name); /* NULL if there is 
 const struct compressor *compressor_at(int i);              /* NULL past the end */
 
 /* Resolves options from a JSON object (members other than the compressor's options, and `ignore`, are errors): fills values
- * [n_options]. ERR_CONFIG names the option, its range and the nearest known name. */
+ * [n_options]. With a member `match` another cell says how much is kept, and what would say it is unset. ERR_CONFIG names the option, its
+ * range and the nearest known name. */
 int compressor_resolve(const struct compressor *compressor, const struct json *object, const char *ignore, double *values, struct err *err);
+
+/* Unsets what says how much is kept, of a method that is told by an allocator or by another cell (compressors/match.h). */
+void compressor_unset_amounts(const struct compressor *compressor, double *values);
 
 /* The values as a JSON object of all options that are set, and "plugin", the digest of the file it came from, where it came from one;
  * NULL when memory is out. */
@@ -207,12 +218,14 @@ unsigned compressor_roles(const struct compressor *compressor, const double *val
 struct method {
     const struct compressor *compressor;
     double values[COMPRESSOR_MOST_OPTIONS];
+    const char *match; /* label of the cell whose number of tokens it makes; NULL: its options say how many */
 };
 
 enum { MOST_METHODS = 4 };
 
 /* Leaves out `none` beside other methods, which stands for an empty place, and checks that the rest makes sense together: one method in
- * each role, an allocator only with one that spends its budget, no method after one that broke what it needs. ERR_CONFIG names both. */
+ * each role, an allocator only with one that spends its budget, no method after one that broke what it needs. A token stage that spends a
+ * budget exactly has no numbers of its own left. ERR_CONFIG names both. */
 int methods_resolve(struct method *methods, int *n, struct err *err);
 
 /* The method that plays a role; NULL if none does. */
@@ -222,7 +235,7 @@ const struct method *methods_find(const struct method *methods, int n, enum role
 enum role methods_spender(const struct method *methods, int n);
 
 /* "dyntok + fastv"; params as a JSON object, or an array of objects with `name` when there are several; and "dyntok threshold=0.6 +
- * fastv layer=2 keep=0.5". Text in `arena`, NULL when memory is out. */
+ * fastv layer=2 keep=0.5", "random match=(dyntok threshold=0.6)". Text in `arena`, NULL when memory is out. */
 const char *methods_name(const struct method *methods, int n, struct arena *arena);
 const char *methods_params(const struct method *methods, int n, struct arena *arena);
 const char *methods_label(const struct method *methods, int n, struct arena *arena);

@@ -12,7 +12,8 @@ static const char *const scopes[] = {"video", "frame", NULL};
 
 static const struct option options[] = {
     {"keep", OPTION_REAL, 0.098, 0, 1, NULL, "share of the grid's tokens kept, markers not counted (released: 0.098)"},
-    {"per", OPTION_CHOICE, PER_VIDEO, 0, 0, scopes, "chosen from the whole video, at a cost of its square, or within each frame, as budgets always are"},
+    {"per", OPTION_CHOICE, PER_VIDEO, 0, 0, scopes,
+     "chosen from the whole video, at a cost of its square, or within each frame, as an allocator's budgets always are"},
 };
 
 static int tokens(const double *values, const struct vid_view *video, const struct qst_view *question, const struct budget *budget,
@@ -21,13 +22,13 @@ static int tokens(const double *values, const struct vid_view *video, const stru
     (void)question;
     const struct grid_view *grid = &video->pooled;
     size_t N = (size_t)grid->h * (size_t)grid->w, n = (size_t)video->T * N, width = (size_t)grid->d, kept = 0;
-    size_t pool = budget || (int)values[PER] == PER_FRAME ? N : n;
+    size_t pool = (budget && !budget->total_only) || (int)values[PER] == PER_FRAME ? N : n;
     const float *unit = sim_unit_rows(grid->H, n, width, arena);
     uint32_t *keep = arena_alloc(arena, n, sizeof *keep);
     if (!unit || !keep)
         return err_no_memory(err, "a token plan");
     for (size_t first = 0; first < n; first += pool) {
-        size_t wanted = tokens_wanted(values[KEEP], budget, (int)(first / N), pool);
+        size_t wanted = budget && pool == n ? budget->total : tokens_wanted(values[KEEP], budget, (int)(first / N), pool);
         if (!diverse_select(unit + first * width, pool, width, NULL, wanted, keep + kept, arena))
             return err_no_memory(err, "a token plan");
         for (size_t i = 0; i < wanted; i++)

@@ -90,9 +90,9 @@ static int check(const double *values, struct err *err)
         return err_set(err, ERR_CONFIG, "compressor dyntok: direction snake has no kept positions; use positions: compact");
     if (!chosen(values, X_POOL, POOL_SAME) && !chosen(values, SIMILARITY, SIM_POOLED_X))
         return err_set(err, ERR_CONFIG, "compressor dyntok: option 'x_pool' only applies to similarity: pooled_x; leave it out");
-    if (isnan(values[GROUPS]))
+    if (isnan(values[GROUPS]) && !isnan(values[THRESHOLD])) /* without either, another cell says how many groups */
         return 0;
-    if (!isnan(values[TARGET_RATIO]))
+    if (!isnan(values[GROUPS]) && !isnan(values[TARGET_RATIO]))
         return err_set(err, ERR_CONFIG, "compressor dyntok: groups and target_ratio both say how much is kept; leave one out");
     if (chosen(values, DIRECTION, ALONG_TIME) && chosen(values, PER, PER_FRAME))
         return err_set(err, ERR_CONFIG, "compressor dyntok: groups along time belong to no one frame; use per: video");
@@ -377,7 +377,7 @@ static int tokens(const double *values, const struct vid_view *video, const stru
     struct links links;
     struct groups groups;
     (void)question;
-    if (budget && !counts_per_frame(values))
+    if (budget && !budget->total_only && !counts_per_frame(values))
         return err_set(err, ERR_CONFIG, "compressor dyntok: direction %s cannot spend budgets of frames; use rows, columns, snake or both",
                        directions[(int)values[DIRECTION]]);
     int rc = find_links(values, video, arena, &links, err);

@@ -16,6 +16,8 @@ static const struct option options[] = {
     {"side", OPTION_INT, NAN, 1, 64, NULL, "mode adaptive: tokens per side, instead of a stride"},
 };
 
+static const char *const instead_of_stride[] = {"side", NULL};
+
 static enum pooling_kind kind(const double *values)
 {
     return kind_of[(int)values[MODE]];
@@ -34,6 +36,8 @@ static enum src_dom domain(const double *values)
 
 static int check(const double *values, struct err *err)
 {
+    if (isnan(values[STRIDE]))
+        return 0; /* another cell says how much is kept */
     bool adaptive = kind(values) == POOLING_ADAPTIVE;
     if (adaptive == !isnan(values[SIDE]))
         return 0;
@@ -73,6 +77,20 @@ static int tokens(const double *values, const struct vid_view *video, const stru
     return 0;
 }
 
+/* Sides of the grid for `adaptive`; strides for the others, the largest first. */
+static int settings(const double *values, const struct vid_view *shape)
+{
+    (void)values;
+    return shape->raw.h < shape->raw.w ? shape->raw.h : shape->raw.w;
+}
+
+static void set(double *values, const struct vid_view *shape, int setting)
+{
+    bool adaptive = kind(values) == POOLING_ADAPTIVE;
+    values[SIDE] = adaptive ? setting + 1 : (double)NAN;
+    values[STRIDE] = settings(values, shape) - setting;
+}
+
 static double expected_ratio(const double *values, const struct vid_view *shape, enum newline native, const char **source)
 {
     struct pooling pooling = pooling_of(values, &shape->raw);
@@ -86,10 +104,13 @@ const struct compressor compressor_pool = {
     .source = "LLaVA-VL/LLaVA-NeXT llava/model/llava_arch.py get_2dPool",
     .options = options,
     .n_options = sizeof options / sizeof *options,
+    .instead = instead_of_stride,
     .flags = KEEPS_GRID,
     .needs = needs,
     .domain = domain,
     .check = check,
+    .settings = settings,
+    .set = set,
     .tokens = tokens,
     .expected_ratio = expected_ratio,
 };

@@ -93,6 +93,17 @@ static size_t share_of(const double *values, size_t n)
     return (size_t)nearbyint(values[KEEP] * (double)n);
 }
 
+/* Whole frames cannot be divided: 0 to T of them. */
+static int settings(const double *values, const struct vid_view *shape)
+{
+    return (int)values[SCOPE] == WHOLE_FRAMES ? shape->T + 1 : 0;
+}
+
+static void set(double *values, const struct vid_view *shape, int setting)
+{
+    values[KEEP] = (double)setting / shape->T;
+}
+
 static double drop_ratio(const double *values, const struct vid_view *shape, enum newline native, const char **source)
 {
     size_t content, markers, content_kept, markers_kept;
@@ -206,6 +217,8 @@ const struct compressor compressor_uniform = {
     .options = uniform_options,
     .n_options = 2,
     .flags = EXACT_BUDGET,
+    .settings = settings,
+    .set = set,
     .needs = needs_nothing,
     .domain = domain_pooled,
     .tokens = uniform_tokens,
@@ -219,6 +232,8 @@ const struct compressor compressor_random = {
     .options = random_options,
     .n_options = 3,
     .flags = EXACT_BUDGET,
+    .settings = settings,
+    .set = set,
     .needs = needs_nothing,
     .domain = domain_pooled,
     .tokens = random_tokens,

@@ -1,6 +1,7 @@
 /* The table of compressors, and what all of them share: options. */
 #include "compressors/methods.h"
 
+#include "compressors/match.h"
 #include "core/config.h"
 #include "core/text.h"
 
@@ -120,12 +121,42 @@ static int resolve_value(const struct compressor *compressor, const struct optio
     return 0;
 }
 
+/* Whether an option says how much is kept. */
+static bool says_how_much(const struct compressor *compressor, int option)
+{
+    bool says = option == 0 || (compressor->flags & HAS_TARGET && option == compressor_option(compressor, "target_ratio"));
+    for (const char *const *name = compressor->instead; name && *name; name++)
+        says |= option == compressor_option(compressor, *name);
+    return says;
+}
+
+void compressor_unset_amounts(const struct compressor *compressor, double *values)
+{
+    for (int i = 0; i < compressor->n_options; i++)
+        if (says_how_much(compressor, i))
+            values[i] = NAN;
+}
+
+/* Leaves it to another cell how much is kept. */
+static int leave_to_match(const struct compressor *compressor, const struct json *object, double *values, struct err *err)
+{
+    if (!match_can(compressor))
+        return err_set(err, ERR_CONFIG, "compressor %s cannot be told how many tokens to leave, so it cannot match another cell; "
+                       "'toksweep list compressors' marks those that can", compressor->name);
+    for (int i = 0; i < compressor->n_options; i++)
+        if (says_how_much(compressor, i) && json_get(object, compressor->options[i].name))
+            return err_set(err, ERR_CONFIG, "compressor %s: 'match' and '%s' both say how much is kept; leave one out", compressor->name,
+                           compressor->options[i].name);
+    compressor_unset_amounts(compressor, values);
+    return 0;
+}
+
 int compressor_resolve(const struct compressor *compressor, const struct json *object, const char *ignore, double *values, struct err *err)
 {
     for (int i = 0; i < compressor->n_options; i++)
         values[i] = compressor->options[i].otherwise;
     for (const struct json *member = json_first(object); member; member = json_next(member)) {
-        if (ignore && !strcmp(json_key(member), ignore))
+        if ((ignore && !strcmp(json_key(member), ignore)) || !strcmp(json_key(member), "match"))
             continue;
         int i = compressor_option(compressor, json_key(member));
         if (i < 0)
@@ -134,7 +165,8 @@ int compressor_resolve(const struct compressor *compressor, const struct json *o
         if (rc)
             return rc;
     }
-    return compressor->check ? compressor->check(values, err) : 0;
+    int rc = json_get(object, "match") ? leave_to_match(compressor, object, values, err) : 0;
+    return rc || !compressor->check ? rc : compressor->check(values, err);
 }
 
 static struct json *value_json(const struct option *option, double value)

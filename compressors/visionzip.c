@@ -41,6 +41,8 @@ static enum src_dom domain(const double *values)
     return raw(values) ? DOM_X_RAW : DOM_H_POOLED;
 }
 
+static const char *const instead_of_keep[] = {"dominant", "contextual", NULL};
+
 static int check(const double *values, struct err *err)
 {
     if (isnan(values[DOMINANT]) != isnan(values[CONTEXTUAL]))
@@ -167,6 +169,7 @@ const struct compressor compressor_visionzip = {
     .source = "arXiv 2412.04467; dvlab-research/VisionZip visionzip/clip_encoder.py, yu-lin-li/DyToK dytok/visionzip/utils.py",
     .options = options,
     .n_options = sizeof options / sizeof *options,
+    .instead = instead_of_keep,
     .flags = EXACT_BUDGET,
     .needs = needs,
     .domain = domain,

@@ -40,6 +40,7 @@ struct cost {
     int32_t tokens_generated;
     int32_t tokens_prefilled; /* paid: rows run through the language model before generating; through some layers only: in part */
     int32_t tokens_guide;     /* rows that a guide's language model ran through for the frames' budgets; 0 without one */
+    int32_t tokens_match;     /* a control's: tokens of the cell that it matches, markers counted; 0 for all others */
     int32_t shared_layers;    /* layers whose part of the visual prefix is the same for all questions on the video */
     double tokens_mean;       /* visual tokens per layer of the language model, markers counted, mean over the layers; 0 if not known */
     double tokens_cached;     /* of these, what the first step of generation sees in the cache */

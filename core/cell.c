@@ -7,9 +7,10 @@
 void cell_identify(struct cell *cell)
 {
     char text[4096];
-    char numbers[128];
-    snprintf(numbers, sizeof numbers, "%d|%d|%d|%d|%.17g|%d", cell->frames, (int)cell->sampling, cell->image_size,
-             cell->time_instruction, cell->repetition_penalty, cell->max_new_tokens);
+    char numbers[256]; /* and of a control the digest of the cell that it matches */
+    snprintf(numbers, sizeof numbers, "%d|%d|%d|%d|%.17g|%d%s%s", cell->frames, (int)cell->sampling, cell->image_size,
+             cell->time_instruction, cell->repetition_penalty, cell->max_new_tokens, cell->match_digest ? "|" : "",
+             cell->match_digest ? cell->match_digest : "");
     const char *const parts[] = {"cell-1", cell->benchmark, cell->profile, cell->compressor, cell->params, cell->pooling, cell->newline,
                                  cell->conversation, cell->prompt_form, cell->dtype, cell->runner, cell->isa, cell->model_digest, cell->manifest_digest,
                                  cell->build_digest, numbers, cell->assistant_digest, cell->body};

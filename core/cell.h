@@ -34,6 +34,7 @@ struct cell { /* strings belong to the sweep */
     const char *isa;              /* name of the kernel table */
     const char *model_digest;     /* config, tokenizer and tensor bytes */
     const char *assistant_digest; /* the same of the checkpoint that guides its allocator; NULL: none does */
+    const char *match_digest;     /* of the cell whose number of tokens it makes; NULL: none */
     const char *manifest_digest;
     const char *build_digest;     /* sources that can change a number; DESIGN 7 */
 

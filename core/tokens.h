@@ -66,11 +66,12 @@ struct qst_view { /* NULL for query-free stages */
     int n;
 };
 
-struct budget { /* per-frame budgets, markers excluded; NULL when there is no allocator */
+struct budget { /* per-frame budgets, markers excluded; NULL where a method's own options decide */
     int T;
     uint32_t total, cap;
     const uint32_t *per_frame;
     const float *weight;
+    bool total_only;        /* only the total was asked for; frames have equal parts of it */
 };
 
 /* ---- what it returns ----------------------------------------------------------------------------------------------------- */

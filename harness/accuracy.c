@@ -16,6 +16,8 @@ struct rows {
     bool plain;    /* numbers for machines */
     bool averages; /* shows micro and macro */
     bool guesses;  /* shows what drawn letters make of it */
+    bool controls; /* shows the tokens that controls were to have */
+    bool guides;   /* shows what guides cost */
     size_t n;
     int64_t failed;
 };
@@ -51,6 +53,8 @@ static int look_at_row(const struct cell_row *row, void *context)
     const struct benchmark *benchmark = benchmark_find(row->benchmark);
     rows->averages |= row->macro || (benchmark && benchmark->two_averages);
     rows->guesses |= row->guesses;
+    rows->controls |= !isnan(row->tokens_match);
+    rows->guides |= row->tokens_guide > 0;
     return 0;
 }
 
@@ -72,6 +76,22 @@ static double sum_ms(const double *ms)
     for (int i = 0; i < STAGES; i++)
         sum += isnan(ms[i]) ? 0 : ms[i];
     return sum;
+}
+
+static void tenths_cell(struct rows *rows, double number)
+{
+    if (isnan(number))
+        table_cell(&rows->table, "%s", "");
+    else
+        table_cell(&rows->table, "%.1f", number);
+}
+
+/* Rows that the guide's language model runs through, and the guide's part of the time alone; blank without a guide. */
+static void guide_cells(struct rows *rows, const struct cell_row *row)
+{
+    bool any = row->tokens_guide > 0;
+    tenths_cell(rows, any ? row->tokens_guide : NAN);
+    tenths_cell(rows, any ? row->alone_ms[STAGE_GUIDE] : NAN);
 }
 
 static int add_cell_row(const struct cell_row *row, void *context)
@@ -99,15 +119,17 @@ static int add_cell_row(const struct cell_row *row, void *context)
         table_cell(table, "%lld/%lld/%lld", (long long)row->n_correct, (long long)scored, (long long)row->n_samples);
         table_cell(table, "%lld", (long long)row->n_failed);
     }
-    double tokens = row->tokens_visual + row->tokens_marker;
-    if (isnan(tokens))
-        table_cell(table, "%s", "");
-    else
-        table_cell(table, "%.1f", tokens);
+    tenths_cell(rows, row->tokens_visual + row->tokens_marker);
     share_cell(rows, row->ratio);
     share_cell(rows, row->ratio_content);
-    table_cell(table, "%.1f", sum_ms(row->alone_ms));
-    table_cell(table, "%.1f", sum_ms(row->paid_ms));
+    if (rows->controls) {
+        tenths_cell(rows, row->tokens_match);
+        share_cell(rows, row->match_off);
+    }
+    tenths_cell(rows, sum_ms(row->alone_ms));
+    tenths_cell(rows, sum_ms(row->paid_ms));
+    if (rows->guides)
+        guide_cells(rows, row);
     rows->n++;
     rows->failed += row->n_failed;
     return 0;
@@ -140,8 +162,16 @@ static void cell_columns(const struct rows *rows, struct table *table)
     table_column(table, "tokens", true);
     table_column(table, rows->plain ? "ratio" : "kept %", true);
     table_column(table, rows->plain ? "ratio_content" : "content %", true);
+    if (rows->controls) {
+        table_column(table, rows->plain ? "tokens_match" : "to match", true);
+        table_column(table, rows->plain ? "match_off" : "off %", true);
+    }
     table_column(table, "alone ms", true);
     table_column(table, "paid ms", true);
+    if (rows->guides) {
+        table_column(table, rows->plain ? "tokens_guide" : "guide rows", true);
+        table_column(table, rows->plain ? "guide_alone_ms" : "guide ms", true);
+    }
 }
 
 /* What the columns count. */
@@ -150,6 +180,11 @@ static void put_legend(const struct rows *rows, struct text *out)
     text_put(out, "\ntokens: mean visual tokens per question, markers counted; kept: their share of the tokens without compression;\n"
                   "content: the same without markers; alone and paid: time per question by itself, and what sharing left of it;\n"
                   "95 %: interval of acc, Wilson's over videos, as questions on one video are not independent.\n");
+    if (rows->controls)
+        text_put(out, "to match: mean tokens of the cell that a control matches; off: sum of the distances to them, question by question,\n"
+                      "over their sum.\n");
+    if (rows->guides)
+        text_put(out, "guide: rows that a guide's language model ran through for the budgets of frames, and the guide's part of alone.\n");
     if (rows->averages)
         text_put(out, "micro: mean over questions; macro: mean over task types; acc is the one that the profile makes its headline.\n");
     if (rows->guesses)
@@ -161,7 +196,8 @@ int accuracy_table(struct store *store, const char *where, enum table_format for
 {
     bool plain = format == TABLE_CSV || format == TABLE_JSON;
     struct err inner = {0};
-    struct rows rows = {.store = store, .err = &inner, .plain = plain, .averages = plain, .guesses = plain};
+    struct rows rows = {.store = store, .err = &inner, .plain = plain, .averages = plain, .guesses = plain,
+                        .controls = plain, .guides = plain};
     int rc = store_each_cell(store, where, look_at_row, &rows, err);
     if (rc)
         return rc;

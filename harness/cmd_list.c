@@ -1,6 +1,7 @@
 /* `list`: what there is, with options and defaults, straight from the tables that the program runs on. */
 #include "harness/cli.h"
 
+#include "compressors/match.h"
 #include "compressors/plugin.h"
 #include "engine/kernels/cuda/cards.h"
 #include "engine/kernels/kernels.h"
@@ -45,6 +46,9 @@ static void list_compressors(void)
         printf("%s%s: %s\n    source: %s\n", i ? "\n" : "", compressor->name, compressor->summary, compressor->source);
         for (int k = 0; k < compressor->n_options; k++)
             list_option(&compressor->options[k]);
+        if (match_can(compressor))
+            printf("    %-18s label of a cell (unset)\n    %-18s   a control: leaves as many tokens as that cell does, see docs/sweep-file.md\n",
+                   "match", "");
     }
 }
 

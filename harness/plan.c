@@ -57,18 +57,32 @@ static int new_job(struct plan_job *job, size_t benchmark, size_t video, size_t 
 
 struct video_samples { size_t *sample, n; };
 
+/* Which cells are to be in a video's job: those that still want any of its samples, and those that such a control matches. */
+static void mark_cells(const struct sweep *sweep, size_t benchmark, const struct video_samples *on, const bool *const *done, bool *in_job)
+{
+    for (size_t c = 0; c < sweep->n_cells; c++) {
+        bool any = false;
+        for (size_t s = 0; s < on->n && sweep->cells[c].benchmark == benchmark; s++)
+            any |= !(done && done[c] && done[c][on->sample[s]]);
+        in_job[c] |= any;
+        if (any && sweep->cells[c].match != SIZE_MAX)
+            in_job[sweep->cells[c].match] = true;
+    }
+}
+
 /* One job for the video: every cell of its benchmark that still wants any of its samples. */
 static int add_shared(struct plan *plan, size_t *room, const struct sweep *sweep, size_t benchmark, size_t video,
                       const struct video_samples *on, const bool *const *done, struct err *err)
 {
     struct plan_job job;
-    int rc = new_job(&job, benchmark, video, sweep->n_cells, on->n, &plan->arena, err);
+    bool *in_job = arena_alloc(&plan->arena, sweep->n_cells, sizeof *in_job);
+    int rc = in_job ? new_job(&job, benchmark, video, sweep->n_cells, on->n, &plan->arena, err) : err_no_memory(err, "a plan");
     if (rc)
         return rc;
+    mark_cells(sweep, benchmark, on, done, in_job);
     memcpy(job.samples, on->sample, on->n * sizeof *job.samples);
     job.n_samples = on->n;
     for (size_t c = 0; c < sweep->n_cells; c++) {
-        bool any = false;
         if (sweep->cells[c].benchmark != benchmark)
             continue;
         for (size_t s = 0; s < on->n; s++) {
@@ -76,9 +90,8 @@ static int add_shared(struct plan *plan, size_t *room, const struct sweep *sweep
             job.wanted[job.n_cells * on->n + s] = wanted;
             job.n_wanted += wanted;
             plan->n_stored += !wanted;
-            any |= wanted;
         }
-        if (any)
+        if (in_job[c])
             job.cells[job.n_cells++] = c;
     }
     return push_job(plan, room, &job, err);
@@ -94,12 +107,14 @@ static int add_singles(struct plan *plan, size_t *room, const struct sweep *swee
                 plan->n_stored++;
                 continue;
             }
-            int rc = new_job(&job, benchmark, video, 1, 1, &plan->arena, err);
+            int rc = new_job(&job, benchmark, video, 2, 1, &plan->arena, err);
             if (rc)
                 return rc;
+            if (sweep->cells[c].match != SIZE_MAX)
+                job.cells[job.n_cells++] = sweep->cells[c].match;
+            job.wanted[job.n_cells] = true;
             job.cells[job.n_cells++] = c;
             job.samples[job.n_samples++] = on->sample[s];
-            job.wanted[0] = true;
             job.n_wanted = 1;
             if ((rc = push_job(plan, room, &job, err)))
                 return rc;

@@ -6,7 +6,7 @@
 
 #include <stdint.h>
 
-/* Cells and questions on one video. */
+/* Cells and questions on one video. Nothing may be wanted of a cell that is there because others match it. */
 struct plan_job {
     size_t benchmark, video;
     size_t *cells;      /* [n_cells] indices into sweep->cells */

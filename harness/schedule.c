@@ -269,6 +269,14 @@ static void *run_tasks(void *context)
 
 /* ---- the caller ---------------------------------------------------------------------------------------------------------- */
 
+static bool wants_any(const struct plan_job *planned, size_t cell)
+{
+    bool any = false;
+    for (size_t s = 0; s < planned->n_samples; s++)
+        any |= planned->wanted[cell * planned->n_samples + s];
+    return any;
+}
+
 /* Takes what other processes have not: drops cells that another holds and answers that came since the plan was made. */
 static int claim_task(struct schedule *schedule, struct task *task, bool *any, struct err *err)
 {
@@ -278,6 +286,8 @@ static int claim_task(struct schedule *schedule, struct task *task, bool *any, s
     for (size_t c = 0; c < planned->n_cells; c++) {
         int64_t id = schedule->cell_ids[planned->cells[c]];
         bool taken;
+        if (!wants_any(planned, c))
+            continue;
         int rc = store_claim(schedule->store, schedule->run, id, manifest->benchmark, task->job.video->id, &taken, err);
         for (size_t s = 0; s < planned->n_samples && !rc; s++) {
             bool *wanted = &planned->wanted[c * planned->n_samples + s], there = false;

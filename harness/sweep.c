@@ -4,9 +4,11 @@
 #include "build_facts.h"
 #include "compressors/plugin.h"
 #include "core/hub.h"
+#include "core/text.h"
 #include "engine/kernels/kernels.h"
 #include "engine/prompt.h"
 
+#include <fnmatch.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -312,6 +314,7 @@ struct axis_values { /* one point of the other axes */
     enum frame_rule sampling;
     const char *pooling, *newline;
     const char *body;
+    size_t first, end; /* cells of this point that controls can match */
 };
 
 /* "none pruning=0.5": the label of the methods and what is added to requests, each member as JSON has it. NULL when memory is out. */
@@ -341,8 +344,8 @@ static int describe_cell(struct sweep *sweep, struct run_cell *run, struct err *
     return run->cell.compressor && run->cell.params && run->cell.label ? 0 : err_no_memory(err, "the cells of a sweep");
 }
 
-static int add_cell(struct sweep *sweep, const struct axis_values *at, const struct method *methods, int n_methods, const struct json *entry,
-                    struct err *err)
+static int add_cell(struct sweep *sweep, const struct axis_values *at, const struct method *methods, int n_methods, size_t match,
+                    const struct json *entry, struct err *err)
 {
     if (sweep->n_cells == MOST_CELLS)
         return config_err(sweep->config, entry, err, "more than %d cells; split the sweep", MOST_CELLS);
@@ -359,7 +362,7 @@ static int add_cell(struct sweep *sweep, const struct axis_values *at, const str
     if (!protocol)
         return config_err(sweep->config, entry, err, "profile %s has no protocol for benchmark %s; see 'toksweep list profiles'",
                           sweep->profile->name, benchmark->name);
-    *cell = (struct sweep_cell){.benchmark = at->benchmark, .at = entry, .run.n_methods = n_methods};
+    *cell = (struct sweep_cell){.benchmark = at->benchmark, .at = entry, .match = match, .run.n_methods = n_methods};
     memcpy(cell->run.methods, methods, (size_t)n_methods * sizeof *methods);
     cell->run.cell = (struct cell){.model = sweep->model,
                                    .benchmark = benchmark->name,
@@ -420,8 +423,69 @@ static int read_method(struct sweep *sweep, const struct json *entry, size_t *k,
     struct json *chosen = json_type(entry) == JSON_OBJECT ? choose_options(entry, *k % points) : json_new(JSON_OBJECT);
     *k /= points;
     rc = chosen ? compressor_resolve(out->compressor, chosen, "name", out->values, err) : err_no_memory(err, "a sweep");
+    const struct json *match = json_get(chosen, "match");
+    if (!rc && match && !json_string(match))
+        rc = err_set(err, ERR_CONFIG, "'match' should be the label of a cell, it is %s", json_type_name(match));
+    out->match = !rc && match ? arena_strdup(&sweep->arena, json_string(match)) : NULL;
     json_free(chosen);
     return rc ? at_entry(sweep, entry, err) : 0;
+}
+
+/* ---- controls: cells that leave as many tokens as others ------------------------------------------------------------------- */
+
+/* Whether an entry of the compressor axis, or a method of it, matches other cells. */
+static bool is_control(const struct json *entry)
+{
+    bool matches = false;
+    for (const struct json *s = axis_first(entry); s; s = axis_next(entry, s))
+        matches |= json_type(s) == JSON_OBJECT && json_get(s, "match");
+    return matches;
+}
+
+/* Whether all of a cell's tokens are chosen before the language model, so that their number is one. */
+static bool has_one_number(const struct sweep_cell *cell)
+{
+    return !methods_find(cell->run.methods, cell->run.n_methods, ROLE_LAYER);
+}
+
+static int refuse_unmatched(struct sweep *sweep, const struct axis_values *at, const char *pattern, const struct json *entry,
+                            struct err *err)
+{
+    struct text labels = {0};
+    for (size_t i = at->first; i < at->end; i++) {
+        const char *label = sweep->cells[i].label;
+        if (!fnmatch(pattern, label, 0)) {
+            text_free(&labels);
+            return config_err(sweep->config, entry, err, "'%s' drops tokens between layers of the language model, so that it has no "
+                              "one number of them to match; match a cell that chooses them before", label);
+        }
+        text_printf(&labels, "%s'%s'", i > at->first ? ", " : "", label);
+    }
+    int rc = config_err(sweep->config, entry, err, "no cell '%s' to match at %d frames; there are %s", pattern, at->frames,
+                        labels.length ? labels.bytes : "controls only");
+    text_free(&labels);
+    return rc;
+}
+
+/* Adds the cell of these methods, or, of a control, one for each cell that its pattern names. */
+static int add_methods(struct sweep *sweep, const struct axis_values *at, struct method *methods, int n, const struct json *entry,
+                       struct err *err)
+{
+    int control = 0, rc = 0;
+    while (control < n && !methods[control].match)
+        control++;
+    if (control == n)
+        return add_cell(sweep, at, methods, n, SIZE_MAX, entry, err);
+    const char *pattern = methods[control].match;
+    bool any = false;
+    for (size_t i = at->first; i < at->end && !rc; i++) {
+        if (fnmatch(pattern, sweep->cells[i].label, 0) || !has_one_number(&sweep->cells[i]))
+            continue;
+        methods[control].match = sweep->cells[i].label;
+        rc = add_cell(sweep, at, methods, n, i, entry, err);
+        any = true;
+    }
+    return rc || any ? rc : refuse_unmatched(sweep, at, pattern, entry, err);
 }
 
 /* An entry of the compressor axis is a method or a list of methods that work together. */
@@ -445,7 +509,7 @@ static int add_compressor(struct sweep *sweep, const struct axis_values *at, con
         if (!rc && methods_resolve(methods, &n, err))
             rc = at_entry(sweep, entry, err);
         if (!rc)
-            rc = add_cell(sweep, at, methods, n, entry, err);
+            rc = add_methods(sweep, at, methods, n, entry, err);
         if (rc)
             return rc;
     }
@@ -491,6 +555,19 @@ static int read_words(const struct sweep *sweep, const struct json *axes, const 
     return 0;
 }
 
+/* All cells of one point of the other axes: controls stand behind what they can match. */
+static int add_compressors(struct sweep *sweep, struct axis_values *at, const struct json *compressors, struct err *err)
+{
+    at->first = sweep->n_cells;
+    int rc = 0;
+    for (const struct json *c = axis_first(compressors); c && !rc; c = axis_next(compressors, c))
+        rc = is_control(c) ? 0 : add_compressor(sweep, at, c, err);
+    at->end = sweep->n_cells;
+    for (const struct json *c = axis_first(compressors); c && !rc; c = axis_next(compressors, c))
+        rc = is_control(c) ? add_compressor(sweep, at, c, err) : 0;
+    return rc;
+}
+
 /* The cells of one point of the other axes: every choice of an entry of the axis `body`, which may be absent, with every compressor. */
 static int add_bodies(struct sweep *sweep, struct axis_values *at, const struct json *entry, const struct json *compressors, struct err *err)
 {
@@ -503,8 +580,8 @@ static int add_bodies(struct sweep *sweep, struct axis_values *at, const struct 
         rc = entry && json_first(entry) && !at->body ? err_no_memory(err, "the cells of a sweep") : 0;
         free(text);
         json_free(chosen);
-        for (const struct json *c = axis_first(compressors); c && !rc; c = axis_next(compressors, c))
-            rc = add_compressor(sweep, at, c, err);
+        if (!rc)
+            rc = add_compressors(sweep, at, compressors, err);
     }
     return rc;
 }
@@ -664,6 +741,9 @@ static int read_sweep(struct sweep *sweep, const struct sweep_overrides *overrid
         rc = refuse_twins(sweep, err);
     if (!rc)
         rc = refuse_missing_assistant(sweep, err);
+    for (size_t i = 0; i < sweep->n_cells; i++) /* from here on cells stay where they are */
+        if (sweep->cells[i].match != SIZE_MAX)
+            sweep->cells[i].run.match = &sweep->cells[sweep->cells[i].match].run;
     return rc;
 }
 
@@ -749,6 +829,18 @@ struct method *sweep_target(struct run_cell *run)
     return NULL;
 }
 
+/* Identifies the controls of cells that are identified. */
+static void identify_controls(struct sweep *sweep)
+{
+    for (size_t i = 0; i < sweep->n_cells; i++) {
+        struct run_cell *run = &sweep->cells[i].run;
+        if (!run->match || !run->match->cell.digest[0])
+            continue;
+        run->cell.match_digest = run->match->cell.digest;
+        cell_identify(&run->cell);
+    }
+}
+
 int sweep_bind(struct sweep *sweep, const struct runner_facts *facts, struct err *err)
 {
     (void)err;
@@ -763,9 +855,10 @@ int sweep_bind(struct sweep *sweep, const struct runner_facts *facts, struct err
         cell->model_digest = facts->model_digest;
         cell->assistant_digest = wants_assistant(&sweep->cells[i].run) ? facts->assistant_digest : NULL;
         cell->manifest_digest = sweep->benchmarks[sweep->cells[i].benchmark].manifest.digest;
-        if (!sweep_target(&sweep->cells[i].run))
+        if (!sweep_target(&sweep->cells[i].run) && !sweep->cells[i].run.match)
             cell_identify(cell);
     }
+    identify_controls(sweep);
     return 0;
 }
 
@@ -775,9 +868,11 @@ int sweep_calibrated(struct sweep *sweep, size_t i, double threshold, struct err
     struct method *method = sweep_target(run);
     method->values[compressor_option(method->compressor, "threshold")] = threshold;
     int rc = describe_cell(sweep, run, err);
-    if (!rc)
-        cell_identify(&run->cell);
-    return rc;
+    if (rc)
+        return rc;
+    cell_identify(&run->cell);
+    identify_controls(sweep);
+    return 0;
 }
 
 int model_folder(const char *model, const char *beside, struct arena *arena, const char **out, struct err *err)

@@ -17,6 +17,7 @@ struct sweep_benchmark {
 struct sweep_cell {
     struct run_cell run;
     size_t benchmark;         /* index into sweep->benchmarks */
+    size_t match;             /* a control's: index of the cell that it matches, before it; SIZE_MAX: none */
     const struct json *at;    /* the compressor's entry in the file, for messages */
     const char *label;        /* before calibration */
 };
@@ -68,8 +69,8 @@ void sweep_keep_found(struct sweep *sweep);
 /* Reads the manifests. ERR_CONFIG for a benchmark that was found nowhere, or what manifest_load says. */
 int sweep_load_manifests(struct sweep *sweep, struct err *err);
 
-/* Fills in what the runner knows and identifies the cells whose options are all resolved. Cells with a target_ratio stay without
- * digest until sweep_calibrated. */
+/* Fills in what the runner knows and identifies the cells whose options are all resolved. Cells with a target_ratio, and controls of
+ * such, stay without digest until sweep_calibrated. */
 int sweep_bind(struct sweep *sweep, const struct runner_facts *facts, struct err *err);
 int sweep_calibrated(struct sweep *sweep, size_t cell, double threshold, struct err *err);
 

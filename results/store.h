@@ -135,6 +135,9 @@ struct cell_row {
     double tokens_before, tokens_visual, tokens_marker, tokens_text, tokens_generated; /* means per answer */
     double tokens_mean;       /* visual tokens and markers per layer of the language model, mean over its layers */
     double tokens_cached;     /* of these, what the first step of generation sees in the cache */
+    double tokens_guide;      /* rows that a guide's language model ran through for the frames' budgets; 0 without one */
+    double tokens_match;      /* a control's: tokens of the cell that it matches, markers counted; NaN for others */
+    double match_off;         /* sum of distances to them, question by question, over their sum; NaN for others */
     double ratio;             /* (visual + marker) / before: the papers' number, summed over answers */
     double ratio_mean;        /* tokens_mean / before: the same, unless something acts between the layers */
     double ratio_content;     /* visual / (before - markers before); NaN when the marker layout does not tell the markers before */

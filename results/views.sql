@@ -62,6 +62,9 @@ WITH
                avg(tokens_mean) FILTER (WHERE replied) AS tokens_mean,
                avg(tokens_cached) FILTER (WHERE replied) AS tokens_cached,
                avg(tokens_guide) FILTER (WHERE replied) AS tokens_guide,
+               avg(tokens_match) FILTER (WHERE replied) AS tokens_match,
+               1.0 * sum(abs(tokens_visual + tokens_marker - tokens_match)) FILTER (WHERE replied)
+                   / sum(tokens_match) FILTER (WHERE replied) AS match_off,
                avg(shared_layers) FILTER (WHERE replied) AS shared_layers,
                1.0 * sum(tokens_mean) FILTER (WHERE replied) / sum(tokens_before) FILTER (WHERE replied AND tokens_mean IS NOT NULL) AS ratio_mean,
                1.0 * sum(tokens_visual + tokens_marker) FILTER (WHERE replied) / sum(tokens_before) FILTER (WHERE replied) AS ratio,
@@ -142,6 +145,8 @@ SELECT cell.id,
        ratio_mean,      -- of tokens per layer of the language model, mean over its layers: ratio, unless something acts between them
        tokens_before, tokens_visual, tokens_marker, tokens_text, tokens_generated,
        tokens_mean, tokens_cached, tokens_guide, shared_layers,
+       tokens_match,    -- a control's: of the cell that it matches; NULL for others
+       match_off,       -- sum of distances to them, question by question, over their sum: 0 where a control has exactly as many
        cell.compressor,
        cell.params,
        CASE WHEN json_type(cell.params, '$.threshold') IN ('integer', 'real') THEN json_extract(cell.params, '$.threshold') + 0.0

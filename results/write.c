@@ -195,10 +195,10 @@ static int put_cell(struct store *store, const struct cell *cell, const struct p
     struct query query = query_on(store,
         "INSERT INTO cell (digest, model_id, benchmark_id, profile, frames, sampling, compressor, params, label, pooling, image_size, "
         "newline, conversation, prompt_form, time_instruction, repetition_penalty, max_new_tokens, dtype, runner, isa, build_digest, "
-        "macro, drop_empty, drop_unread, guesses, macro_types, assistant_digest, body) "
+        "macro, drop_empty, drop_unread, guesses, macro_types, assistant_digest, body, match_digest) "
         "VALUES (:digest, :model, :benchmark, :profile, :frames, :sampling, :compressor, :params, :label, :pooling, :image_size, "
         ":newline, :conversation, :prompt_form, :time_instruction, :repetition_penalty, :max_new_tokens, :dtype, :runner, :isa, "
-        ":build_digest, :macro, :drop_empty, :drop_unread, :guesses, :macro_types, :assistant_digest, :body) "
+        ":build_digest, :macro, :drop_empty, :drop_unread, :guesses, :macro_types, :assistant_digest, :body, :match_digest) "
         "ON CONFLICT (digest) DO UPDATE SET digest = digest RETURNING id");
     query_text(&query, ":digest", cell->digest);
     query_integer(&query, ":model", model);
@@ -223,6 +223,7 @@ static int put_cell(struct store *store, const struct cell *cell, const struct p
     query_text(&query, ":build_digest", cell->build_digest);
     query_text(&query, ":assistant_digest", cell->assistant_digest);
     query_text(&query, ":body", cell->body);
+    query_text(&query, ":match_digest", cell->match_digest);
     put_protocol(&query, protocol);
     return run_for_id(&query, id, "write the cell", err);
 }
@@ -302,12 +303,12 @@ static int insert_cost(struct store *store, int64_t answer, const struct cost *c
 {
     struct query query = query_on(store,
         "INSERT INTO cost (answer_id, frames, frames_encoded, tokens_before, tokens_marker_before, tokens_visual, tokens_marker, tokens_text, "
-        "tokens_generated, tokens_prefilled, tokens_mean, tokens_cached, shared_layers, tokens_guide, "
+        "tokens_generated, tokens_prefilled, tokens_mean, tokens_cached, shared_layers, tokens_guide, tokens_match, "
         "open_alone_ms, decode_alone_ms, resize_alone_ms, vision_alone_ms, guide_alone_ms, compress_alone_ms, prefill_alone_ms, "
         "generate_alone_ms, open_paid_ms, decode_paid_ms, resize_paid_ms, vision_paid_ms, guide_paid_ms, compress_paid_ms, prefill_paid_ms, "
         "generate_paid_ms, peak_bytes, joules) "
         "VALUES (:answer, :frames, :frames_encoded, :tokens_before, :tokens_marker_before, :tokens_visual, :tokens_marker, :tokens_text, "
-        ":tokens_generated, :tokens_prefilled, :tokens_mean, :tokens_cached, :shared_layers, :tokens_guide, "
+        ":tokens_generated, :tokens_prefilled, :tokens_mean, :tokens_cached, :shared_layers, :tokens_guide, :tokens_match, "
         ":open_alone_ms, :decode_alone_ms, :resize_alone_ms, :vision_alone_ms, :guide_alone_ms, :compress_alone_ms, :prefill_alone_ms, "
         ":generate_alone_ms, :open_paid_ms, :decode_paid_ms, :resize_paid_ms, :vision_paid_ms, :guide_paid_ms, :compress_paid_ms, :prefill_paid_ms, "
         ":generate_paid_ms, :peak_bytes, :joules)");
@@ -326,6 +327,7 @@ static int insert_cost(struct store *store, int64_t answer, const struct cost *c
     query_real(&query, ":tokens_cached", counted ? cost->tokens_cached : NAN);
     query_integer_or_null(&query, ":shared_layers", cost->shared_layers, !counted);
     query_integer(&query, ":tokens_guide", cost->tokens_guide);
+    query_integer_or_null(&query, ":tokens_match", cost->tokens_match, cost->tokens_match == 0);
     for (int stage = 0; stage < STAGES; stage++) {
         char name[32];
         snprintf(name, sizeof name, ":%s_alone_ms", stage_name((enum stage)stage));

@@ -175,6 +175,44 @@ static int native_bytes(void *self, const struct job_cell *cells, size_t n_cells
 
 /* ---- one job ------------------------------------------------------------------------------------------------------------- */
 
+/* Who matches whom, and whose tokens are needed for that. */
+static int find_matches(struct work *work, struct err *err)
+{
+    const struct job *job = work->job;
+    memcpy(work->needed, job->wanted, job->n_cells * job->n_samples * sizeof *work->needed);
+    for (size_t c = 0; c < job->n_cells; c++) {
+        size_t *match = &work->cells[c].match, n = job->n_samples;
+        *match = SIZE_MAX;
+        if (!job->cells[c].run->match)
+            continue;
+        for (size_t other = 0; other < job->n_cells; other++)
+            if (job->cells[other].run == job->cells[c].run->match)
+                *match = other;
+        if (*match == SIZE_MAX)
+            return err_set(err, ERR_CONFIG, "the job has cell '%s' and not the one that it matches", job->cells[c].run->cell.label);
+        for (size_t s = 0; s < n; s++)
+            work->needed[*match * n + s] |= job->wanted[c * n + s];
+    }
+    return 0;
+}
+
+static bool is_needed(const struct work *work, size_t c)
+{
+    bool needed = false;
+    for (size_t s = 0; s < work->job->n_samples; s++)
+        needed |= work->needed[c * work->job->n_samples + s];
+    return needed;
+}
+
+static void prepare_cell(struct work *work, size_t c)
+{
+    struct err *why = &work->cells[c].failure;
+    if (native_prepare(work, c, why))
+        native_fail_cell(work, c, why);
+    else if (work->job->plan_only && !work->stopped)
+        native_give_plan(work, c);
+}
+
 static int run_cells(struct work *work, struct err *err)
 {
     const struct job *job = work->job;
@@ -183,13 +221,10 @@ static int run_cells(struct work *work, struct err *err)
         if (rc)
             return rc;
     }
-    for (size_t c = 0; c < job->n_cells && !native_must_stop(work); c++) {
-        struct err why = {0};
-        if (native_prepare(work, c, &why))
-            native_fail_cell(work, c, &why);
-        else if (job->plan_only && !work->stopped)
-            native_give_plan(work, c);
-    }
+    for (int controls = 0; controls < 2; controls++) /* after all others */
+        for (size_t c = 0; c < job->n_cells && !native_must_stop(work); c++)
+            if ((work->cells[c].match != SIZE_MAX) == controls && is_needed(work, c))
+                prepare_cell(work, c);
     return job->plan_only || work->stopped ? 0 : native_answer(work, err);
 }
 
@@ -201,10 +236,13 @@ static int native_run(void *self, void *worker, const struct job *job, answer_si
     work.cells = arena_alloc(&work.arena, job->n_cells, sizeof *work.cells);
     work.frame_ms = arena_alloc(&work.arena, job->frames.n, sizeof *work.frame_ms);
     work.open = arena_alloc(&work.arena, job->n_cells * job->n_samples, sizeof *work.open);
-    int rc = work.cells && work.frame_ms && work.open ? 0 : err_no_memory(err, "a job");
+    work.needed = arena_alloc(&work.arena, job->n_cells * job->n_samples, sizeof *work.needed);
+    int rc = work.cells && work.frame_ms && work.open && work.needed ? 0 : err_no_memory(err, "a job");
     if (rc)
         goto done;
     memcpy(work.open, job->wanted, job->n_cells * job->n_samples * sizeof *work.open);
+    if ((rc = find_matches(&work, err)))
+        goto done;
     rc = native_grids(&work.grids, model, job->cells, job->n_cells, &work.arena, &why);
     if (!rc)
         rc = native_bytes(self, job->cells, job->n_cells, job->frames.n, work.worker->threads, &work.planned_bytes, &why);

@@ -227,7 +227,7 @@ static void gather(const struct work *work, struct guide_pass *pass, bool *asked
         pass->first = c == pass->lead || first < pass->first ? first : pass->first;
         pass->last = c == pass->lead || last > pass->last ? last : pass->last;
         for (size_t s = 0; s < job->n_samples; s++)
-            asked[s] |= work->open[c * job->n_samples + s];
+            asked[s] |= work->needed[c * job->n_samples + s];
     }
 }
 
@@ -312,13 +312,16 @@ int native_budget(struct work *work, size_t c, size_t s, const struct vid_view *
     return allocator->compressor->allocate(allocator->values, video, NULL, &attention, &work->arena, out, err);
 }
 
+/* A control has no guide, but it pays for that of the cell that it matches if nobody else is there to do so. */
 void native_guide_cost(struct work *work, size_t c, size_t s, struct cost *cost)
 {
-    struct guide_pass *pass = work->cells[c].pass;
+    const struct cell_work *cell = &work->cells[c];
+    bool own = cell->pass != NULL;
+    struct guide_pass *pass = own ? cell->pass : native_pays_for_match(work, c) ? work->cells[cell->match].pass : NULL;
     if (!pass || !pass->rows[s])
         return;
-    cost->tokens_guide = (int32_t)pass->rows[s];
-    cost->alone_ms[STAGE_GUIDE] = pass->vision_ms + pass->prefix_ms + pass->question_ms[s];
+    cost->tokens_guide = own ? (int32_t)pass->rows[s] : 0;
+    cost->alone_ms[STAGE_GUIDE] = own ? pass->vision_ms + pass->prefix_ms + pass->question_ms[s] : 0;
     cost->paid_ms[STAGE_GUIDE] = pass->owed_ms + (pass->paid[s] ? 0 : pass->question_ms[s]);
     pass->owed_ms = 0;
     pass->paid[s] = true;

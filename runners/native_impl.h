@@ -1,5 +1,5 @@
 /* What the parts of the native runner share: one job on its way. native.c opens and ends it, native_guide.c allots budgets to frames,
- * native_tokens.c goes from frames to token plans, native_replies.c from token plans to answers,
+ * native_tokens.c goes from frames to token plans, native_match.c plans those of controls, native_replies.c goes on to answers,
  * native_show.c shows the tokens on the way. */
 #ifndef TOKSWEEP_RUNNERS_NATIVE_IMPL_H
 #define TOKSWEEP_RUNNERS_NATIVE_IMPL_H
@@ -32,6 +32,7 @@ struct grid_set {
 struct token_set {
     struct tok_plan plan;    /* laid out */
     size_t content, markers;
+    size_t match;            /* tokens of the cell that a control matches; 0 for all others */
     char digest[DIGEST_HEX];
     double compress_ms, owed_compress_ms; /* owed: to be paid by the first answer on them */
 };
@@ -39,6 +40,8 @@ struct token_set {
 struct guide_pass;
 
 struct cell_work {
+    size_t match;            /* the job's cell that it matches; SIZE_MAX: none */
+    struct err failure;      /* why it could not be prepared; code 0: it was */
     size_t *slots;           /* [n] frame slot of each shown frame */
     struct guide_pass *pass; /* of the guide that allots budgets; NULL: none */
     struct budget *budgets;  /* [n_samples], of questions that are open; NULL without an allocator */
@@ -66,6 +69,7 @@ struct work {
     struct guide_pass *passes;
     struct cell_work *cells;
     bool *open;              /* [n_cells][n_samples] wanted and not yet answered */
+    bool *needed;            /* [n_cells][n_samples] tokens are wanted, by this cell's answer or by that of a control */
     double *frame_ms;        /* [n_frames] encode time, 0: not yet encoded */
     struct arena arena;      /* the job's */
     struct arena scratch;    /* reset per cell and per group */
@@ -85,7 +89,7 @@ int native_guide_check(const struct native *native, const struct run_cell *run, 
 /* Bytes of the guides of a job's cells. */
 size_t native_guide_bytes(const struct native *native, const struct job_cell *cells, size_t n_cells, size_t n_frames, int threads);
 
-/* Runs the guide of a cell with an allocator on all its open questions, unless a cell before it has had the same. */
+/* Runs the guide of a cell with an allocator on all questions that need it, unless a cell before it has had the same. */
 int native_guide(struct work *work, size_t c, struct err *err);
 
 /* Why the guide could not read a question: it does not fit its context. NULL: it could. */
@@ -109,11 +113,27 @@ int native_grids(struct grid_set *out, const struct model *model, const struct j
 void native_uncompressed(const struct model_shape *shape, const struct feature_grid *grid, const struct job_cell *cell, size_t *content,
                          size_t *markers);
 
+/* Plans a cell's tokens with these values of its method, and a budget or NULL. */
+int native_plan_tokens(struct work *work, size_t c, const struct vid_view *view, const double *values, const struct budget *budget,
+                       struct token_set *set, struct err *err);
+
 /* Encodes the frames of a cell that no cell before it has shown, allots budgets and plans its tokens. All cells have their times. */
 int native_prepare(struct work *work, size_t c, struct err *err);
 
 /* The tokens on which a cell answers a question. */
 struct token_set *native_tokens(const struct work *work, size_t c, size_t s);
+
+/* ---- native_match.c ------------------------------------------------------------------------------------------------------------ */
+
+/* Whether a control pays for what is computed of the cell that it matches: that one gives no answers in this job. false for others. */
+bool native_pays_for_match(const struct work *work, size_t c);
+
+/* Prepares a control: whether its tokens depend on the question, which questions have none, and the debts of the cell that it matches if
+ * it pays for that one. The cell that it matches has been prepared. */
+int native_meet_match(struct work *work, size_t c, struct err *err);
+
+/* Plans a control's tokens for a question. */
+int native_plan_control(struct work *work, size_t c, size_t s, const struct vid_view *view, struct token_set *set, struct err *err);
 
 /* ---- native_replies.c, native_show.c -------------------------------------------------------------------------------------------- */
 

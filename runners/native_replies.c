@@ -29,6 +29,7 @@ static struct cost cell_cost(struct work *work, size_t c, size_t s, struct token
                         .tokens_marker_before = (int32_t)cell->markers_before,
                         .tokens_visual = (int32_t)set->content,
                         .tokens_marker = (int32_t)set->markers,
+                        .tokens_match = (int32_t)set->match,
                         .peak_bytes = (int64_t)work->planned_bytes,
                         .joules = NAN};
     cost.alone_ms[STAGE_OPEN] = job->open_ms;

@@ -131,16 +131,16 @@ static int digest_tokens(struct token_set *set, const struct job_cell *shown, st
     return 0;
 }
 
-static int plan_tokens(struct work *work, size_t c, const struct vid_view *view, const struct budget *budget, struct token_set *set,
-                       struct err *err)
+int native_plan_tokens(struct work *work, size_t c, const struct vid_view *view, const double *values, const struct budget *budget,
+                       struct token_set *set, struct err *err)
 {
     const struct job_cell *shown = &work->job->cells[c];
     const struct method *tokens = native_token_method(shown->run);
     double start = native_now_ms();
-    int rc = tokens->compressor->tokens(tokens->values, view, NULL, budget, &work->arena, &set->plan, err);
+    int rc = tokens->compressor->tokens(values, view, NULL, budget, &work->arena, &set->plan, err);
     if (rc)
         return rc;
-    set->plan.dom = tokens->compressor->domain(tokens->values);
+    set->plan.dom = tokens->compressor->domain(values);
     if (!tok_plan_layout(&set->plan, (enum newline)newline_find(shown->run->cell.newline), &work->arena))
         return err_no_memory(err, "a token plan");
     set->compress_ms = set->owed_compress_ms = native_now_ms() - start;
@@ -154,7 +154,8 @@ static int plan_tokens(struct work *work, size_t c, const struct vid_view *view,
     return digest_tokens(set, shown, err);
 }
 
-/* Budgets of a cell's open questions. When tokens are only counted nothing is asked, and any question has the same number of them. */
+/* Budgets of the questions that need a cell's tokens. When tokens are only counted nothing is asked, and any question has the same
+ * number of them. */
 static int allot_budgets(struct work *work, size_t c, const struct vid_view *view, struct err *err)
 {
     const struct job *job = work->job;
@@ -168,12 +169,12 @@ static int allot_budgets(struct work *work, size_t c, const struct vid_view *vie
         return err_no_memory(err, "the budgets of frames");
     for (size_t s = 0; s < job->n_samples && !rc && !work->stopped; s++) {
         const char *refusal = native_guide_refusal(work, c, s);
-        if (!work->open[c * job->n_samples + s])
+        if (!work->needed[c * job->n_samples + s])
             continue;
-        if (refusal)
-            native_fail(work, c, s, ANSWER_TOO_LONG, refusal);
-        else
+        if (!refusal)
             rc = native_budget(work, c, s, view, &cell->budgets[s], err);
+        else if (work->open[c * job->n_samples + s])
+            native_fail(work, c, s, ANSWER_TOO_LONG, refusal);
     }
     return rc;
 }
@@ -204,13 +205,20 @@ static int plan_cell(struct work *work, size_t c, struct err *err)
         return rc;
     view.video_hash = video_hash(job);
     cell->per_question = methods_spender(shown->run->methods, shown->run->n_methods) == ROLE_TOKENS;
-    struct token_set *sets = arena_alloc(&work->arena, cell->per_question ? job->n_samples : 1, sizeof *sets);
     native_uncompressed(&work->native->model->shape, &work->grids.grids[work->grids.of_cell[c]], shown, &cell->content_before,
                         &cell->markers_before);
-    rc = sets ? allot_budgets(work, c, &view, err) : err_no_memory(err, "a token plan");
+    bool control = cell->match != SIZE_MAX;
+    rc = control ? native_meet_match(work, c, err) : allot_budgets(work, c, &view, err);
+    struct token_set *sets = arena_alloc(&work->arena, cell->per_question ? job->n_samples : 1, sizeof *sets);
+    if (!rc && !sets)
+        rc = err_no_memory(err, "a token plan");
     for (size_t s = 0; s < (cell->per_question ? job->n_samples : 1) && !rc; s++)
-        if (!cell->per_question || work->open[c * job->n_samples + s])
-            rc = plan_tokens(work, c, &view, cell->per_question ? &cell->budgets[s] : NULL, &sets[s], err);
+        if (cell->per_question && (!work->needed[c * job->n_samples + s] || native_guide_refusal(work, control ? cell->match : c, s)))
+            continue;
+        else if (control)
+            rc = native_plan_control(work, c, s, &view, &sets[s], err);
+        else
+            rc = native_plan_tokens(work, c, &view, tokens->values, cell->per_question ? &cell->budgets[s] : NULL, &sets[s], err);
     if (!rc && job->viewer)
         rc = measure_cell(work, c, &view, err);
     cell->tokens = rc ? NULL : sets;

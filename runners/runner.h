@@ -26,6 +26,7 @@ struct run_cell {
     struct cell cell;
     struct method methods[MOST_METHODS];
     int n_methods;
+    const struct run_cell *match; /* a control's: the cell that leaves as many tokens; NULL: none. It matches none itself */
 };
 
 /* What a cell shows of the job's video. */
@@ -68,7 +69,7 @@ struct job {
     struct video_facts facts;
     struct frames frames;        /* union of the cells' indices, at the runner's side; rgb is NULL when it asked for none */
     double open_ms;              /* the rest is in frames */
-    const struct job_cell *cells;
+    const struct job_cell *cells; /* with those that others match: nothing may be wanted of these */
     size_t n_cells;
     const struct job_sample *samples;
     size_t n_samples;

@@ -12,7 +12,7 @@ declare -A sees=( # what the headers that a folder names must match
     [metrics]='^(core|metrics)/'
     [results]='^(core|results)/'
     [plots]='^(core/|metrics/|plots/|results/store\.h$)'
-    [runners]='^(core/|runners/|compressors/(compressor|methods)\.h$|datasets/video\.h$|engine/[^/]*$)'
+    [runners]='^(core/|runners/|compressors/(compressor|match|methods)\.h$|datasets/video\.h$|engine/[^/]*$)'
     [harness]='^(core|world|compressors|datasets|engine|metrics|results|plots|runners|harness)/|^build_facts\.h$'
 )
 

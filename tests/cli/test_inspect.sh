@@ -41,7 +41,7 @@ assert_counts() # LABEL
 assert_status 0 inspect sweep.yaml --sample demo-4-1 --out sweep.png --format csv
 mv out counts
 assert_contains err sweep.png
-for label in none 'dyntok threshold=0.5' 'random keep=0.3' 'pool stride=3' 'dytok keep=0.25 guide=self + dyntok threshold=0.6'; do
+for label in none 'dyntok threshold=0.5' 'random keep=0.3' 'pool stride=3' 'dytok keep=0.25 guide=self + dyntok'; do
     assert_counts "$label"
 done
 assert_equal 'patches of four frames' $((4 * 27 * 27)) "$(value none unpooled in)"

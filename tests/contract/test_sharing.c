@@ -15,30 +15,37 @@
 
 enum { SAMPLES = 3, FRAMES = 5 };
 
-/* Every role and every way to share. `layers` of the micro model's three are shared by questions. */
-static const struct { const char *methods; int layers; } cells[] = {
-    {"[\"none\"]", 3},
-    {"[{\"name\": \"fastv\", \"layer\": 1}]", 1},
-    {"[{\"name\": \"fastv\", \"layer\": 2, \"keep\": 0.25}]", 2},
-    {"[{\"name\": \"fastv\", \"layer\": 1, \"form\": \"hide\"}]", 3},
-    {"[{\"name\": \"fastv\", \"layer\": 1, \"keep\": 1}]", 1},
-    {"[{\"name\": \"pyramiddrop\"}]", 1},
-    {"[{\"name\": \"dycoke\", \"k\": 0.5, \"p\": 0.5, \"layer\": 1}]", 3},
-    {"[{\"name\": \"dycoke\", \"k\": 0, \"p\": 0.5, \"layer\": 2}]", 3},
-    {"[{\"name\": \"framefusion\", \"cost\": 0.6, \"threshold\": 0.9999}]", 0},
-    {"[{\"name\": \"framefusion\", \"cost\": 0.3, \"threshold\": -1}]", 3},
-    {"[{\"name\": \"tome\"}]", 3},
-    {"[{\"name\": \"tome\"}, {\"name\": \"fastv\", \"layer\": 1, \"size_power\": 1}]", 1},
-    {"[{\"name\": \"dyntok\"}, {\"name\": \"fastv\", \"layer\": 2}, {\"name\": \"dycoke\", \"k\": 0, \"layer\": 1}]", 2},
-    {"[{\"name\": \"dytok\", \"guide\": \"self\"}, {\"name\": \"visionzip\"}]", 0},
-    {"[{\"name\": \"dytok\"}, {\"name\": \"visionzip\"}]", 0},
-    {"[{\"name\": \"dytok\", \"first_layer\": 0, \"last_layer\": 1}, {\"name\": \"visionzip\", \"grid\": \"raw\"}]", 0},
-    {"[{\"name\": \"dytok\"}, {\"name\": \"divprune\", \"per\": \"frame\"}]", 0},
-    {"[{\"name\": \"dytok\"}, {\"name\": \"dyntok\"}]", 0},
-    {"[{\"name\": \"dytok\"}, {\"name\": \"dycoke\", \"p\": 0}]", 0},
-    {"[{\"name\": \"dytok\"}, {\"name\": \"dycoke\", \"k\": 0, \"layer\": 1}]", 3},
-    {"[{\"name\": \"dytok\"}, {\"name\": \"fastv\", \"layer\": 1}]", 1},
-    {"[{\"name\": \"dytok\", \"per_frame\": 80, \"cap\": 120}, {\"name\": \"fastv\", \"layer\": 1}]", 1},
+enum { TOME = 10, GUIDED = 14 }; /* cells that controls match */
+
+/* Every role and every way to share. `layers` of the micro model's three are shared by questions; `match` is the cell that a control
+ * matches, 0 for the others. */
+static const struct { const char *methods; int layers, match; } cells[] = {
+    {"[\"none\"]", 3, 0},
+    {"[{\"name\": \"fastv\", \"layer\": 1}]", 1, 0},
+    {"[{\"name\": \"fastv\", \"layer\": 2, \"keep\": 0.25}]", 2, 0},
+    {"[{\"name\": \"fastv\", \"layer\": 1, \"form\": \"hide\"}]", 3, 0},
+    {"[{\"name\": \"fastv\", \"layer\": 1, \"keep\": 1}]", 1, 0},
+    {"[{\"name\": \"pyramiddrop\"}]", 1, 0},
+    {"[{\"name\": \"dycoke\", \"k\": 0.5, \"p\": 0.5, \"layer\": 1}]", 3, 0},
+    {"[{\"name\": \"dycoke\", \"k\": 0, \"p\": 0.5, \"layer\": 2}]", 3, 0},
+    {"[{\"name\": \"framefusion\", \"cost\": 0.6, \"threshold\": 0.9999}]", 0, 0},
+    {"[{\"name\": \"framefusion\", \"cost\": 0.3, \"threshold\": -1}]", 3, 0},
+    {"[{\"name\": \"tome\"}]", 3, 0},
+    {"[{\"name\": \"tome\"}, {\"name\": \"fastv\", \"layer\": 1, \"size_power\": 1}]", 1, 0},
+    {"[{\"name\": \"dyntok\"}, {\"name\": \"fastv\", \"layer\": 2}, {\"name\": \"dycoke\", \"k\": 0, \"layer\": 1}]", 2, 0},
+    {"[{\"name\": \"dytok\", \"guide\": \"self\"}, {\"name\": \"visionzip\"}]", 0, 0},
+    {"[{\"name\": \"dytok\"}, {\"name\": \"visionzip\"}]", 0, 0},
+    {"[{\"name\": \"dytok\", \"first_layer\": 0, \"last_layer\": 1}, {\"name\": \"visionzip\", \"grid\": \"raw\"}]", 0, 0},
+    {"[{\"name\": \"dytok\"}, {\"name\": \"divprune\", \"per\": \"frame\"}]", 0, 0},
+    {"[{\"name\": \"dytok\"}, {\"name\": \"dyntok\"}]", 0, 0},
+    {"[{\"name\": \"dytok\"}, {\"name\": \"dycoke\", \"p\": 0}]", 0, 0},
+    {"[{\"name\": \"dytok\"}, {\"name\": \"dycoke\", \"k\": 0, \"layer\": 1}]", 3, 0},
+    {"[{\"name\": \"dytok\"}, {\"name\": \"fastv\", \"layer\": 1}]", 1, 0},
+    {"[{\"name\": \"dytok\", \"per_frame\": 80, \"cap\": 120}, {\"name\": \"fastv\", \"layer\": 1}]", 1, 0},
+    {"[{\"name\": \"random\", \"match\": \"it\"}]", 0, GUIDED},
+    {"[{\"name\": \"divprune\", \"match\": \"it\"}]", 3, TOME},
+    {"[{\"name\": \"uniform\", \"per\": \"whole_frames\", \"match\": \"it\"}, {\"name\": \"fastv\", \"layer\": 2}]", 2, TOME},
+    {"[{\"name\": \"pool\", \"mode\": \"adaptive\", \"match\": \"it\"}]", 0, GUIDED},
 };
 
 enum { CELLS = sizeof cells / sizeof *cells };
@@ -93,6 +100,7 @@ static void fill_cell(struct subject *subject, size_t c)
         fail_msg("%s", err.text);
     run->cell = (struct cell){.compressor = cells[c].methods, .frames = FRAMES, .pooling = subject->facts.pooling, .newline = subject->facts.newline,
                               .conversation = "qwen_1_5", .prompt_form = "default", .repetition_penalty = 1.1, .max_new_tokens = 6};
+    run->match = cells[c].match ? &subject->runs[cells[c].match] : NULL;
     subject->job_cells[c] = (struct job_cell){run, subject->index, FRAMES};
 }
 
@@ -155,6 +163,26 @@ static struct seen *run(struct subject *subject, int only)
     return seen;
 }
 
+/* Everything, asked at once. */
+static struct seen *all;
+
+static int ask_everything(void **state)
+{
+    struct subject subject;
+    (void)state;
+    subject_open(&subject, 1);
+    all = run(&subject, -1);
+    subject_close(&subject);
+    return 0;
+}
+
+static int forget_everything(void **state)
+{
+    (void)state;
+    free(all);
+    return 0;
+}
+
 static void assert_same(const struct heard *among, const struct heard *alone, int at)
 {
     const char *methods = cells[at / SAMPLES].methods;
@@ -167,16 +195,16 @@ static void assert_same(const struct heard *among, const struct heard *alone, in
     assert_true(among->cost.tokens_mean == alone->cost.tokens_mean);
     assert_true(among->cost.tokens_cached == alone->cost.tokens_cached);
     assert_int_equal(among->cost.tokens_guide, alone->cost.tokens_guide);
+    assert_int_equal(among->cost.tokens_match, alone->cost.tokens_match);
     assert_int_equal(among->cost.shared_layers, cells[at / SAMPLES].layers);
 }
 
 static void test_alone_and_among_others(void **state)
 {
     (void)state;
-    struct subject one, two;
-    subject_open(&one, 1);
+    struct subject two;
     subject_open(&two, 2);
-    struct seen *all = run(&one, -1), *threaded = run(&two, -1);
+    struct seen *threaded = run(&two, -1);
     assert_int_equal(all->total, CELLS * SAMPLES);
     for (int i = 0; i < CELLS * SAMPLES; i++)
         assert_same(&all->heard[i], &threaded->heard[i], i);
@@ -187,9 +215,7 @@ static void test_alone_and_among_others(void **state)
         assert_same(&all->heard[i], &alone->heard[i], i);
         free(alone);
     }
-    free(all);
     free(threaded);
-    subject_close(&one);
     subject_close(&two);
 }
 
@@ -197,9 +223,6 @@ static void test_alone_and_among_others(void **state)
 static void test_what_changes_and_what_does_not(void **state)
 {
     (void)state;
-    struct subject subject;
-    subject_open(&subject, 1);
-    struct seen *all = run(&subject, -1);
     for (int s = 0; s < SAMPLES; s++) {
         const struct heard *none = &all->heard[s];
         assert_true(all->heard[4 * SAMPLES + s].margin == none->margin); /* fastv with keep 1 */
@@ -209,21 +232,16 @@ static void test_what_changes_and_what_does_not(void **state)
         assert_true(all->heard[7 * SAMPLES + s].cost.tokens_cached < none->cost.tokens_cached);
         assert_true(all->heard[1 * SAMPLES + s].cost.tokens_mean < none->cost.tokens_mean);
     }
-    free(all);
-    subject_close(&subject);
 }
 
 /* The paid parts of guides add up to what was done: one pass for all cells of one guide and video, one for each question. */
 static void test_guides_are_paid_once(void **state)
 {
     (void)state;
-    struct subject subject;
-    subject_open(&subject, 1);
-    struct seen *all = run(&subject, -1);
     int payers = 0, guided = 0;
     for (int i = 0; i < CELLS * SAMPLES; i++) {
         const struct cost *cost = &all->heard[i].cost;
-        bool guide = strstr(cells[i / SAMPLES].methods, "dytok") != NULL;
+        bool guide = strstr(cells[i / SAMPLES].methods, "dytok") != NULL; /* not in the words of controls */
         assert_int_equal(cost->tokens_guide > 0, guide);
         assert_int_equal(cost->alone_ms[STAGE_GUIDE] > 0, guide);
         payers += cost->paid_ms[STAGE_GUIDE] > 0;
@@ -231,7 +249,79 @@ static void test_guides_are_paid_once(void **state)
     }
     assert_int_equal(payers, 2 * SAMPLES); /* the model as its own guide, and the assistant */
     assert_true(guided > payers);
-    free(all);
+}
+
+static int tokens_of(const struct heard *heard)
+{
+    return heard->cost.tokens_visual + heard->cost.tokens_marker;
+}
+
+/* The tokens of `sides` x `sides` of each frame, or of so many frames, that are nearest to a number. */
+static int nearest(int wanted, bool frames)
+{
+    int best = 0;
+    for (int i = !frames; i <= (frames ? FRAMES : 27); i++) {
+        int n = frames ? i * 14 * 15 : FRAMES * i * (i + 1);
+        best = i == !frames || abs(n - wanted) < abs(best - wanted) ? n : best;
+    }
+    return best;
+}
+
+/* A control has as many tokens as the cell that it matches has for the same question, or the nearest that its method can make. */
+static void test_controls_match(void **state)
+{
+    (void)state;
+    for (int i = 0; i < CELLS * SAMPLES; i++) {
+        const struct heard *heard = &all->heard[i];
+        int match = cells[i / SAMPLES].match, wanted = match ? tokens_of(&all->heard[match * SAMPLES + i % SAMPLES]) : 0;
+        const char *methods = cells[i / SAMPLES].methods;
+        bool frames = strstr(methods, "whole_frames"), steps = frames || strstr(methods, "pool");
+        assert_int_equal(heard->cost.tokens_match, wanted);
+        if (match)
+            assert_int_equal(tokens_of(heard), steps ? nearest(wanted, frames) : wanted);
+        assert_true(match != GUIDED || heard->cost.paid_ms[STAGE_GUIDE] == 0); /* the guided cell itself is there to pay */
+    }
+}
+
+/* Alone, a control pays for what was computed to know its number of tokens: its cost by itself is that of its method all the same. */
+static void test_a_lone_control_pays_for_its_match(void **state)
+{
+    (void)state;
+    struct subject subject;
+    subject_open(&subject, 1);
+    for (int c = 0; c < CELLS; c++) {
+        if (!cells[c].match)
+            continue;
+        struct seen *alone = run(&subject, c * SAMPLES);
+        const struct cost *cost = &alone->heard[c * SAMPLES].cost;
+        assert_int_equal(cost->frames_encoded, FRAMES);
+        assert_true(cost->paid_ms[STAGE_VISION] > 0);
+        assert_true(cost->paid_ms[STAGE_COMPRESS] > cost->alone_ms[STAGE_COMPRESS]);
+        assert_int_equal(cost->paid_ms[STAGE_GUIDE] > 0, cells[c].match == GUIDED);
+        assert_true(cost->alone_ms[STAGE_GUIDE] == 0);
+        assert_int_equal(cost->tokens_guide, 0);
+        free(alone);
+    }
+    subject_close(&subject);
+}
+
+/* What cannot be prepared cannot be matched; the control says why. */
+static void test_a_match_that_fails(void **state)
+{
+    (void)state;
+    struct subject subject;
+    subject_open(&subject, 1);
+    subject.runs[TOME].cell.label = "tome";
+    struct method *method = &subject.runs[TOME].methods[0];
+    *method = (struct method){.compressor = compressor_find("pool")}; /* of a side that the grid has not */
+    const double values[] = {4, 3, 60};
+    memcpy(method->values, values, sizeof values);
+    int control = CELLS - 3; /* divprune */
+    struct seen *alone = run(&subject, control * SAMPLES);
+    assert_int_equal(alone->total, 1);
+    assert_int_equal(alone->heard[control * SAMPLES].status, ANSWER_RUNNER_FAILED);
+    assert_non_null(strstr(alone->heard[control * SAMPLES].raw, "the cell to match, 'tome', has no tokens: compressor pool: side 60"));
+    free(alone);
     subject_close(&subject);
 }
 
@@ -282,8 +372,11 @@ int main(void)
         cmocka_unit_test(test_alone_and_among_others),
         cmocka_unit_test(test_what_changes_and_what_does_not),
         cmocka_unit_test(test_guides_are_paid_once),
+        cmocka_unit_test(test_controls_match),
+        cmocka_unit_test(test_a_lone_control_pays_for_its_match),
+        cmocka_unit_test(test_a_match_that_fails),
         cmocka_unit_test(test_a_missing_assistant_is_said_beforehand),
         cmocka_unit_test(test_layers_that_are_not_there),
     };
-    return cmocka_run_group_tests_name("sharing", tests, NULL, NULL);
+    return cmocka_run_group_tests_name("sharing", tests, ask_everything, forget_everything);
 }

@@ -512,7 +512,7 @@ static void test_framefusion_merges_runs(void **state)
 static int compose(const char *const *names, struct method *methods, int *n, struct err *err)
 {
     for (*n = 0; names[*n]; ++*n) {
-        methods[*n].compressor = compressor_find(names[*n]);
+        methods[*n] = (struct method){.compressor = compressor_find(names[*n])};
         resolve_options(methods[*n].compressor, "{}", methods[*n].values);
     }
     return methods_resolve(methods, n, err);

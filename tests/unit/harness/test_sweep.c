@@ -116,21 +116,6 @@ static void test_methods_work_together(void **state)
     refused(HEAD "  frames: 4\n  compressor: [[{name: dytok, guide: self}, {name: dyntok, target_ratio: 0.5}]]\n", "s.yaml:5", "leave out the target");
 }
 
-static void test_set_changes_the_file(void **state)
-{
-    (void)state;
-    static const char *const sets[] = {"axes.frames=[2, 3, 4]", "runner={dtype: f32}", NULL};
-    struct sweep_overrides overrides = {.sets = sets};
-    struct sweep sweep;
-    struct err err = {0};
-    put("s.yaml", HEAD "  frames: 4\n  compressor: none\n");
-    if (sweep_load(&sweep, path, &overrides, &err))
-        fail_msg("%s", err.text);
-    assert_int_equal(sweep.n_cells, 3);
-    assert_string_equal(sweep.dtype, "f32");
-    sweep_free(&sweep);
-}
-
 /* Three videos with 2, 1 and 3 questions. */
 static void put_manifest(void)
 {
@@ -148,9 +133,87 @@ static void put_manifest(void)
     put("m.json", text);
 }
 
+static const struct runner_facts facts = {.model_digest = "m", .isa = "i", .pooling = "bilinear", .newline = "grid", .repetition_penalty = 1};
+
+/* Controls stand behind what they match, one for each cell that a pattern names at their point of the other axes. */
+static void test_controls(void **state)
+{
+    (void)state;
+    struct sweep sweep;
+    struct err err = {0};
+    const char *yaml = HEAD "  frames: [4, 8]\n  compressor:\n    - {name: random, match: 'dyntok *', seed: [1, 2]}\n"
+                            "    - {name: dyntok, threshold: [0.5, 0.6]}\n    - fastv\n    - {name: dyntok, target_ratio: 0.3}\n"
+                            "    - [{name: uniform, per: whole_frames, match: dyntok threshold=0.5}, {name: fastv, keep: 0.25}]\n";
+    if (load(&sweep, yaml, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(sweep.n_cells, 2 * (4 + 2 * 3 + 1));
+    assert_string_equal(sweep.cells[4].label, "random seed=1 match=(dyntok threshold=0.5)");
+    for (size_t i = 0; i < sweep.n_cells; i++) {
+        const struct sweep_cell *cell = &sweep.cells[i];
+        assert_int_equal(cell->match != SIZE_MAX, strstr(cell->label, "match=") != NULL);
+        if (cell->match == SIZE_MAX)
+            continue;
+        assert_ptr_equal(cell->run.match, &sweep.cells[cell->match].run);
+        assert_true(cell->match < i);
+        assert_int_equal(sweep.cells[cell->match].run.cell.frames, cell->run.cell.frames);
+    }
+    sweep_free(&sweep);
+}
+
+/* A control is another one when what it matches is another; one that matches a cell to be calibrated has to wait for it. */
+static void test_identity_of_controls(void **state)
+{
+    (void)state;
+    static const char *const last[] = {"{name: dyntok, threshold: 0.5}", "{name: dyntok, threshold: 0.5, marker: frame}", "{name: dyntok, target_ratio: 0.5}"};
+    char yaml[400], digest[2][DIGEST_HEX];
+    for (int i = 0; i < 3; i++) {
+        struct sweep sweep;
+        struct err err = {0};
+        put_manifest();
+        snprintf(yaml, sizeof yaml, HEAD "  frames: 4\n  compressor:\n    - %s\n    - {name: random, match: '*'}\n", last[i]);
+        if (load(&sweep, yaml, &err) || sweep_load_manifests(&sweep, &err) || sweep_bind(&sweep, &facts, &err))
+            fail_msg("%s", err.text);
+        struct cell *control = &sweep.cells[1].run.cell;
+        assert_int_equal(control->digest[0] != 0, i < 2);
+        if (i < 2)
+            memcpy(digest[i], control->digest, DIGEST_HEX);
+        else
+            assert_int_equal(sweep_calibrated(&sweep, 0, 0.5, &err), 0);
+        assert_string_equal(control->match_digest, sweep.cells[0].run.cell.digest);
+        assert_true(control->digest[0]);
+        sweep_free(&sweep);
+    }
+    assert_string_not_equal(digest[0], digest[1]);
+}
+
+static void test_controls_that_match_nothing(void **state)
+{
+    (void)state;
+    refused(HEAD "  frames: 4\n  compressor: [none, {name: random, match: 4}]\n", "s.yaml:5", "'match' should be the label of a cell, it is a number");
+    refused(HEAD "  frames: 4\n  compressor: [none, {name: random, match: tome}]\n", "s.yaml:5", "no cell 'tome' to match at 4 frames; there are 'none'");
+    refused(HEAD "  frames: 4\n  compressor: {name: random, match: '*'}\n", "s.yaml:5", "there are controls only");
+    refused(HEAD "  frames: 4\n  compressor: [fastv, {name: random, match: 'fastv*'}]\n", "s.yaml:5", "'fastv keep=0.5' drops tokens between layers");
+    refused(HEAD "  frames: 4\n  compressor: [none, {name: fastv, match: none}]\n", "s.yaml:5", "fastv cannot be told how many tokens to leave");
+    refused(HEAD "  frames: 4\n  compressor: [none, {name: random, match: none}, {name: random, match: '*'}]\n", "s.yaml:5", "stands twice");
+}
+
+static void test_set_changes_the_file(void **state)
+{
+    (void)state;
+    static const char *const sets[] = {"axes.frames=[2, 3, 4]", "runner={dtype: f32}", NULL};
+    struct sweep_overrides overrides = {.sets = sets};
+    struct sweep sweep;
+    struct err err = {0};
+    put("s.yaml", HEAD "  frames: 4\n  compressor: none\n");
+    if (sweep_load(&sweep, path, &overrides, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(sweep.n_cells, 3);
+    assert_string_equal(sweep.dtype, "f32");
+    sweep_free(&sweep);
+}
+
 static struct sweep bound(void)
 {
-    static const struct runner_facts facts = {.model_digest = "m", .isa = "i", .pooling = "bilinear", .newline = "grid", .repetition_penalty = 1};
     struct sweep sweep;
     struct err err = {0};
     put_manifest();
@@ -165,7 +228,6 @@ static void test_exclusion_makes_other_cells(void **state)
     (void)state;
     struct sweep whole = bound(), part;
     struct err err = {0};
-    static const struct runner_facts facts = {.model_digest = "m", .isa = "i", .pooling = "bilinear", .newline = "grid", .repetition_penalty = 1};
     put("left-out", "002-1\n001-2\n");
     if (load(&part, "model: somewhere\naxes:\n  benchmark: {name: videomme, manifest: m.json, exclude: left-out}\n  frames: [4, 8]\n"
                     "  compressor: none\n", &err) ||
@@ -211,6 +273,40 @@ static void test_jobs_are_videos(void **state)
     sweep_free(&sweep);
 }
 
+/* Jobs hold the cells that their controls match, even when nothing is wanted of these. */
+static void test_controls_bring_what_they_match(void **state)
+{
+    (void)state;
+    struct sweep sweep;
+    struct err err = {0};
+    struct plan plan;
+    static const bool none[6] = {false}, all[6] = {true, true, true, true, true, true}, some[6] = {true, true, false, true, true, true};
+    put_manifest();
+    if (load(&sweep, HEAD "  frames: 4\n  compressor: [none, {name: dyntok, threshold: 0.5}, {name: random, match: 'dyntok*'}]\n", &err) ||
+        sweep_load_manifests(&sweep, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(plan_make(&plan, &sweep, (const bool *const[]){all, all, some}, &(struct plan_options){0}, &err), 0);
+    assert_int_equal(plan.n_wanted, 1);
+    assert_int_equal(plan.n_stored, 17);
+    assert_int_equal(plan.n_jobs, 1);
+    assert_int_equal(plan.jobs[0].n_cells, 2);
+    assert_int_equal(plan.jobs[0].cells[0], 1);
+    assert_false(plan.jobs[0].wanted[0]);
+    assert_int_equal(plan.jobs[0].cells[1], 2);
+    assert_true(plan.jobs[0].wanted[1]);
+    plan_free(&plan);
+    assert_int_equal(plan_make(&plan, &sweep, (const bool *const[]){all, none, all}, &(struct plan_options){0}, &err), 0);
+    assert_int_equal(plan.jobs[0].n_cells, 1); /* what is matched needs no control */
+    plan_free(&plan);
+    assert_int_equal(plan_make(&plan, &sweep, (const bool *const[]){all, all, none}, &(struct plan_options){.no_share = true}, &err), 0);
+    assert_int_equal(plan.n_jobs, 6);
+    assert_int_equal(plan.jobs[5].n_cells, 2);
+    assert_false(plan.jobs[5].wanted[0]);
+    assert_true(plan.jobs[5].wanted[1]);
+    plan_free(&plan);
+    sweep_free(&sweep);
+}
+
 static void test_what_is_stored_is_not_planned(void **state)
 {
     (void)state;
@@ -248,8 +344,8 @@ static void test_identity(void **state)
     struct cell base = {.model = "m", .benchmark = "b", .profile = "p", .frames = 4, .compressor = "c", .params = "{}", .label = "l", .pooling = "bilinear",
                         .newline = "grid", .conversation = "q", .prompt_form = "default", .repetition_penalty = 1, .max_new_tokens = 16,
                         .dtype = "f32", .runner = "native", .isa = "avx2", .model_digest = "1", .manifest_digest = "2", .build_digest = "3"};
-    struct cell variants[21];
-    for (int i = 0; i < 21; i++)
+    struct cell variants[23];
+    for (int i = 0; i < 23; i++)
         variants[i] = base;
     variants[1].benchmark = "x";
     variants[2].profile = "x";
@@ -271,9 +367,11 @@ static void test_identity(void **state)
     variants[18].manifest_digest = "x";
     variants[19].build_digest = "x";
     variants[20].assistant_digest = "x";
-    for (int i = 0; i < 21; i++)
+    variants[21].match_digest = "x";
+    variants[22].body = "{}";
+    for (int i = 0; i < 23; i++)
         cell_identify(&variants[i]);
-    for (int i = 0; i < 21; i++)
+    for (int i = 0; i < 23; i++)
         for (int j = 0; j < i; j++)
             assert_string_not_equal(variants[i].digest, variants[j].digest);
     struct cell named = base;
@@ -308,10 +406,11 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_refusals_name_the_place),      cmocka_unit_test(test_cells_are_the_product),
-        cmocka_unit_test(test_methods_work_together),
+        cmocka_unit_test(test_methods_work_together),        cmocka_unit_test(test_controls),
+        cmocka_unit_test(test_identity_of_controls),         cmocka_unit_test(test_controls_that_match_nothing),
         cmocka_unit_test(test_set_changes_the_file),         cmocka_unit_test(test_jobs_are_videos),
         cmocka_unit_test(test_what_is_stored_is_not_planned), cmocka_unit_test(test_unknown_sample_is_refused),
-        cmocka_unit_test(test_identity),
+        cmocka_unit_test(test_identity),                     cmocka_unit_test(test_controls_bring_what_they_match),
         cmocka_unit_test(test_exclusion_makes_other_cells),
     };
     return cmocka_run_group_tests_name("sweep", tests, make_folder, drop_folder);
