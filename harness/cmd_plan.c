@@ -4,6 +4,7 @@
 #include "harness/plan.h"
 #include "harness/table.h"
 
+#include "compressors/match.h"
 #include "engine/features.h"
 #include "engine/kernels/peak.h"
 #include "engine/language.h"
@@ -25,12 +26,12 @@ static const struct cli_option options[] = {
     {0},
 };
 
-struct totals { double videos, frames_decoded, frames_encoded, rows, visual, vision_tflop, prefill_tflop; };
+struct totals { double videos, frames_decoded, frames_encoded, rows, visual, vision_tflop, prefill_tflop, guide_tflop; };
 
 struct estimate {
     struct sweep sweep;
-    struct model_shape shape;
-    bool published; /* the shape, in place of the model's own */
+    struct model_shape shape, assistant; /* the latter without layers if the sweep names none */
+    bool published, assistant_published; /* shapes that stand for those of checkpoints that are not here */
     struct totals shared, alone;
     size_t most_rows, most_frames, features_bytes;
     struct table cells;
@@ -67,30 +68,85 @@ static struct vid_view cell_view(const struct estimate *estimate, const struct r
     return view;
 }
 
+/* Content that an allocator hands out, by equal weights: what its total is does not depend on them. NaN when memory is out. */
+static double allotted(struct estimate *estimate, const struct run_cell *run, const struct vid_view *view)
+{
+    const struct method *allocator = methods_find(run->methods, run->n_methods, ROLE_ALLOCATE);
+    float *share = arena_alloc(&estimate->arena, (size_t)view->T, sizeof *share);
+    struct budget budget;
+    struct err err = {0};
+    for (int t = 0; share && t < view->T; t++)
+        share[t] = 1 / (float)view->T;
+    const struct aux_attn equal = {view->T, share};
+    if (!share || allocator->compressor->allocate(allocator->values, view, NULL, &equal, &estimate->arena, &budget, &err))
+        return NAN;
+    double sum = 0;
+    for (int t = 0; t < view->T; t++)
+        sum += budget.per_frame[t];
+    return sum;
+}
+
+/* Tokens that a method makes when it is told a number: markers are those of its grid. */
+static double told_tokens(const struct method *tokens, const struct vid_view *view, enum newline native, double content)
+{
+    enum src_dom dom = tokens->compressor->domain(tokens->values);
+    size_t cells, markers;
+    const struct grid_view *grid = dom == DOM_H_POOLED ? &view->pooled : &view->raw;
+    newline_count(native, view->T, grid->h, grid->w, &cells, &markers);
+    return fmin(content, (double)cells) + (double)markers;
+}
+
+/* Visual tokens that are expected to enter the language model, and where that is known from. */
+static double expected_tokens(struct estimate *estimate, const struct sweep_cell *cell, const struct vid_view *view, enum newline native,
+                              double full, const char **source)
+{
+    const struct run_cell *run = &cell->run;
+    const struct method *tokens = methods_find(run->methods, run->n_methods, ROLE_TOKENS);
+    *source = "exact";
+    if (!tokens)
+        return full;
+    if (cell->match != SIZE_MAX) {
+        double values[COMPRESSOR_MOST_OPTIONS];
+        size_t wanted = (size_t)nearbyint(expected_tokens(estimate, &estimate->sweep.cells[cell->match], view, native, full, source));
+        memcpy(values, tokens->values, sizeof values);
+        *source = arena_printf(&estimate->arena, "match, %s", *source);
+        if (match_setting(tokens->compressor, values, view, native, wanted))
+            return full * tokens->compressor->expected_ratio(values, view, native, &(const char *){NULL});
+        return told_tokens(tokens, view, native, (double)match_content(tokens->compressor->domain(values), view, native, wanted));
+    }
+    if (methods_spender(run->methods, run->n_methods) == ROLE_TOKENS && match_can(tokens->compressor)) {
+        *source = "budgets";
+        return told_tokens(tokens, view, native, allotted(estimate, run, view));
+    }
+    return full * tokens->compressor->expected_ratio(tokens->values, view, native, source);
+}
+
+/* Whether the cell's tokens depend on the question: they are nobody else's prefix then. */
+static bool asks_first(const struct estimate *estimate, const struct sweep_cell *cell)
+{
+    const struct run_cell *run = cell->match == SIZE_MAX ? &cell->run : &estimate->sweep.cells[cell->match].run;
+    return methods_spender(run->methods, run->n_methods) == ROLE_TOKENS;
+}
+
 static void add_cell(struct estimate *estimate, const struct sweep_cell *cell)
 {
     const struct run_cell *run = &cell->run;
     double videos, samples;
     enum newline native;
-    const char *source = "unknown";
+    const char *source;
     struct vid_view view = cell_view(estimate, run, &native);
     size_t content, markers;
     benchmark_counts(&estimate->sweep.benchmarks[cell->benchmark], &videos, &samples);
     newline_count(native, view.T, view.pooled.h, view.pooled.w, &content, &markers);
-    const struct method *tokens = methods_find(run->methods, run->n_methods, ROLE_TOKENS);
-    double full = (double)(content + markers), ratio = 1;
-    if (tokens)
-        ratio = tokens->compressor->expected_ratio(tokens->values, &view, native, &source);
-    else
-        source = "exact";
-    double visual = full * ratio, rows = visual + TEXT_ROWS, per_video = videos > 0 ? samples / videos : 0;
+    double full = (double)(content + markers), visual = expected_tokens(estimate, cell, &view, native, full, &source);
+    double rows = visual + TEXT_ROWS;
     double one = prefill_flops(&estimate->shape, rows) * 1e-12, prefix = prefill_flops(&estimate->shape, visual) * 1e-12;
     table_cell(&estimate->cells, "%s", run->cell.benchmark);
     table_cell(&estimate->cells, "%d", run->cell.frames);
     table_cell(&estimate->cells, "%s", cell->label);
     table_cell(&estimate->cells, "%.0f", full);
     table_cell(&estimate->cells, "%.0f", visual);
-    table_cell(&estimate->cells, "%.1f", 100 * ratio);
+    table_cell(&estimate->cells, "%.1f", 100 * visual / full);
     table_cell(&estimate->cells, "%s", source);
     amount_cell(&estimate->cells, 2, one);
     estimate->alone.videos += samples;
@@ -99,12 +155,61 @@ static void add_cell(struct estimate *estimate, const struct sweep_cell *cell)
     estimate->alone.visual += samples * visual;
     estimate->alone.rows += samples * rows;
     estimate->alone.prefill_tflop += samples * one;
-    estimate->shared.visual += videos * visual;
-    estimate->shared.rows += videos * visual + samples * TEXT_ROWS;
-    estimate->shared.prefill_tflop += videos * (prefix + per_video * (one - prefix));
+    double prefixes = asks_first(estimate, cell) ? samples : videos;
+    estimate->shared.visual += prefixes * visual;
+    estimate->shared.rows += prefixes * visual + samples * TEXT_ROWS;
+    estimate->shared.prefill_tflop += prefixes * prefix + samples * (one - prefix);
     size_t needed = (size_t)full + TEXT_ROWS;
     estimate->most_rows = needed > estimate->most_rows ? needed : estimate->most_rows;
 }
+
+/* ---- guides -------------------------------------------------------------------------------------------------------------- */
+
+/* Whose layers up to which a cell's allocator looks at; NULL without an allocator. */
+static const struct model_shape *guide_of(const struct estimate *estimate, const struct sweep_cell *cell, int *last)
+{
+    const struct method *allocator = methods_find(cell->run.methods, cell->run.n_methods, ROLE_ALLOCATE);
+    int first;
+    if (!allocator)
+        return NULL;
+    bool self = allocator->compressor->guide(allocator->values, 1, &first, last) == GUIDE_SELF;
+    const struct model_shape *shape = self ? &estimate->shape : &estimate->assistant;
+    allocator->compressor->guide(allocator->values, shape->language.layers, &first, last);
+    return shape;
+}
+
+/* Whether two cells with allocators can share a guide's pass. */
+static bool same_guide(const struct estimate *estimate, const struct sweep_cell *a, const struct sweep_cell *b)
+{
+    int last;
+    return a->benchmark == b->benchmark && a->run.cell.frames == b->run.cell.frames && a->run.cell.sampling == b->run.cell.sampling &&
+           guide_of(estimate, a, &last) == guide_of(estimate, b, &last);
+}
+
+/* What the guide of a cell computes: an assistant sees the frames with its own tower, and every guide all tokens of the video. Shared: for
+ * the first cell of those that share it, once a video but for the question's rows. */
+static void add_guide(struct estimate *estimate, size_t c)
+{
+    const struct sweep_cell *cell = &estimate->sweep.cells[c];
+    int last;
+    const struct model_shape *shape = guide_of(estimate, cell, &last);
+    double videos, samples;
+    bool first = true;
+    if (!shape)
+        return;
+    benchmark_counts(&estimate->sweep.benchmarks[cell->benchmark], &videos, &samples);
+    int side = pool_side(shape->pool_mode, shape->vision.side, shape->pool_stride > 1 ? shape->pool_stride : 2);
+    double frames = cell->run.cell.frames, visual = frames * side * (side + (shape->newline == NEWLINE_GRID));
+    double part = (last + 1.0) / shape->language.layers;
+    double vision = shape == &estimate->shape ? 0 : frames * vision_flops(shape) * 1e-12;
+    double prefix = part * prefill_flops(shape, visual) * 1e-12, one = part * prefill_flops(shape, visual + TEXT_ROWS) * 1e-12;
+    for (size_t other = 0; other < c; other++)
+        first &= !same_guide(estimate, cell, &estimate->sweep.cells[other]);
+    estimate->alone.guide_tflop += samples * (vision + one);
+    estimate->shared.guide_tflop += first ? videos * (vision + prefix) + samples * (one - prefix) : 0;
+}
+
+/* ---- totals -------------------------------------------------------------------------------------------------------------- */
 
 /* Distinct frames that a benchmark's cells show of a video long enough that their samplings hardly meet. */
 static size_t distinct_frames(const struct estimate *estimate, size_t benchmark)
@@ -152,14 +257,17 @@ static void print_totals(struct estimate *estimate, double seconds_per_tflop)
         {"rows prefilled", s->rows, a->rows, 0},
         {"vision TFLOP", s->vision_tflop, a->vision_tflop, 1},
         {"prefill TFLOP", s->prefill_tflop, a->prefill_tflop, 1},
-        {"hours, computing only", (s->vision_tflop + s->prefill_tflop) * seconds_per_tflop / 3600,
-         (a->vision_tflop + a->prefill_tflop) * seconds_per_tflop / 3600, 2},
+        {"guides' TFLOP", s->guide_tflop, a->guide_tflop, 1},
+        {"hours, computing only", (s->vision_tflop + s->prefill_tflop + s->guide_tflop) * seconds_per_tflop / 3600,
+         (a->vision_tflop + a->prefill_tflop + a->guide_tflop) * seconds_per_tflop / 3600, 2},
     };
     table_column(&table, "whole sweep", false);
     table_column(&table, "with sharing", true);
     table_column(&table, "without", true);
     table_column(&table, "saved", true);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!strcmp(rows[i].name, "guides' TFLOP") && a->guide_tflop == 0)
+            continue;
         table_cell(&table, "%s", rows[i].name);
         amount_cell(&table, rows[i].digits, rows[i].shared);
         amount_cell(&table, rows[i].digits, rows[i].alone);
@@ -171,19 +279,25 @@ static void print_totals(struct estimate *estimate, double seconds_per_tflop)
     table_free(&table);
 }
 
-static int find_shape(struct estimate *estimate, struct err *err)
+/* A checkpoint's own shape, or the published one of this name where it is not here. */
+static int find_shape(struct estimate *estimate, const char *name, struct model_shape *out, bool *published, struct err *err)
 {
     struct err missing = {0};
     const char *folder;
-    struct sweep *sweep = &estimate->sweep;
-    if (!sweep_model_folder(sweep, sweep->model, &estimate->arena, &folder, &missing))
-        return model_shape_load(&estimate->shape, folder, err);
-    if (model_shape_published(&estimate->shape, sweep->model)) {
-        estimate->published = true;
+    *published = false;
+    if (!sweep_model_folder(&estimate->sweep, name, &estimate->arena, &folder, &missing))
+        return model_shape_load(out, folder, err);
+    if ((*published = model_shape_published(out, name)))
         return 0;
-    }
     *err = missing;
     return missing.code;
+}
+
+static int find_shapes(struct estimate *estimate, struct err *err)
+{
+    const struct sweep *sweep = &estimate->sweep;
+    int rc = find_shape(estimate, sweep->model, &estimate->shape, &estimate->published, err);
+    return rc || !sweep->assistant ? rc : find_shape(estimate, sweep->assistant, &estimate->assistant, &estimate->assistant_published, err);
 }
 
 static int load_manifests(struct sweep *sweep, struct err *err)
@@ -208,6 +322,8 @@ static void print_head(const struct estimate *estimate)
     printf("sweep %s: %zu cells, profile %s\n", sweep->name, sweep->n_cells, sweep->profile->name);
     if (estimate->published)
         printf("model %s: not here; its published shape is used\n", sweep->model);
+    if (estimate->assistant_published)
+        printf("assistant %s: not here; its published shape is used\n", sweep->assistant);
     for (size_t b = 0; b < sweep->n_benchmarks; b++) {
         double videos, samples;
         benchmark_counts(&sweep->benchmarks[b], &videos, &samples);
@@ -227,6 +343,8 @@ static void print_cells(struct estimate *estimate)
         add_benchmark(estimate, b);
     for (size_t c = 0; c < estimate->sweep.n_cells; c++)
         add_cell(estimate, &estimate->sweep.cells[c]);
+    for (size_t c = 0; c < estimate->sweep.n_cells; c++)
+        add_guide(estimate, c);
     if (table_write(table, TABLE_TERMINAL, &out))
         printf("\nper question:\n%s\n", out.bytes);
     text_free(&out);
@@ -236,7 +354,9 @@ static void print_memory(const struct estimate *estimate, enum dtype dtype, int 
 {
     const struct model_shape *shape = &estimate->shape;
     struct feature_grid grid = {.mode = shape->pool_mode, .stride = shape->pool_stride, .keep = NEED_X_POOLED};
-    double weights = (double)model_bytes(shape, dtype), features = (double)features_bytes(shape, dtype, estimate->most_frames, &grid, 1);
+    double assistant = estimate->assistant.language.layers ? (double)model_bytes(&estimate->assistant, dtype) : 0;
+    double weights = (double)model_bytes(shape, dtype) + assistant;
+    double features = (double)features_bytes(shape, dtype, estimate->most_frames, &grid, 1);
     double state = (double)language_state_bytes(shape, dtype, estimate->most_rows, estimate->most_rows, threads);
     double frames = (double)estimate->most_frames * shape->vision.image_size * shape->vision.image_size * 3;
     printf("\nmemory, %s: %.0f MiB of weights; per video in work %.0f MiB of features, %.0f MiB of cache and buffers, %.0f MiB of frames\n",
@@ -250,7 +370,7 @@ static int print_work(struct estimate *estimate, int threads, struct err *err)
     enum dtype dtype = strcmp(estimate->sweep.dtype, "f32") ? DTYPE_BF16 : DTYPE_F32;
     int rc = kernels_open(&kernels, estimate->sweep.isa, err);
     if (!rc)
-        rc = find_shape(estimate, err);
+        rc = find_shapes(estimate, err);
     if (rc)
         return rc;
     print_head(estimate);
