@@ -202,7 +202,8 @@ static void assert_same(const struct heard *among, const struct heard *alone, in
 static void test_alone_and_among_others(void **state)
 {
     (void)state;
-    struct subject two;
+    struct subject one, two;
+    subject_open(&one, 1);
     subject_open(&two, 2);
     struct seen *threaded = run(&two, -1);
     assert_int_equal(all->total, CELLS * SAMPLES);
@@ -210,12 +211,13 @@ static void test_alone_and_among_others(void **state)
         assert_same(&all->heard[i], &threaded->heard[i], i);
     for (int c = 0; c < CELLS; c++) { /* one question of each cell */
         int i = c * SAMPLES + c % SAMPLES;
-        struct seen *alone = run(&two, i);
+        struct seen *alone = run(&one, i);
         assert_int_equal(alone->total, 1);
         assert_same(&all->heard[i], &alone->heard[i], i);
         free(alone);
     }
     free(threaded);
+    subject_close(&one);
     subject_close(&two);
 }
 
