@@ -1,4 +1,4 @@
-/* The table for AVX2 and FMA. bf16 is expanded to f32 in registers: two multiply-adds for a pair. */
+/* The table for AVX2 and FMA. bf16 is expanded to f32: two multiply-adds for a pair. */
 #include "engine/kernels/cpu/vec_avx2.h"
 
 #include "engine/kernels/cpu/table.h"

@@ -1,4 +1,4 @@
-/* The table for AVX-512 (F, BW, DQ, VL). bf16 is expanded to f32 in registers: two multiply-adds for a pair. */
+/* The table for AVX-512 (F, BW, DQ, VL). bf16 is expanded to f32: two multiply-adds for a pair. */
 #include "engine/kernels/cpu/vec_avx512.h"
 
 #include "engine/kernels/cpu/table.h"

@@ -1,59 +1,32 @@
-/* GEMM over packed panels. A unit of work is one panel by up to UNIT_ROWS rows; within it the inputs stay in L1, the panel in L2,
- * and the epilogue runs on each register tile as it is finished. */
+/* GEMM over packed panels. A unit of work is up to UNIT_PANELS panels by up to UNIT_TILES register tiles of rows, walked in pieces along
+ * n_in: a piece's rows and sums and the panel at hand share L2, a tile's rows stay in L1, and the epilogue runs on each tile as it is
+ * finished. Long pieces pay: a tile's sums are then rarely loaded and stored. */
 #ifndef TOKSWEEP_ENGINE_KERNELS_CPU_GEMM_H
 #define TOKSWEEP_ENGINE_KERNELS_CPU_GEMM_H
 
 enum {
-    UNIT_ROWS = 96,
-    UNIT_GROUPS = 1024, /* longest piece of a panel between two visits to the same sums: 256 KiB, to fit L2 */
+    UNIT_PANELS = 6,
+    UNIT_TILES = 24,
+    UNIT_ROWS = UNIT_TILES * TILE_ROWS,
+    UNIT_INPUTS = 576, /* 32-bit inputs of a row in one piece: 324 KiB of rows, 144 KiB of a panel */
+    WIDEN_TILES = 4,   /* from this many tiles on, a panel is widened once rather than in the registers of each tile */
+    THREAD_UNITS = 4,  /* least units a thread, so that none waits long for the last */
 };
 
 struct gemm_plan {
     const struct gemm *g;
-    size_t groups;    /* along n_in */
-    size_t pieces;    /* a panel is walked in this many pieces of equal length */
-    size_t row_units; /* units per panel */
+    size_t groups;                 /* along n_in */
+    size_t pieces;                 /* a panel is walked in this many pieces of equal length */
+    size_t panels, panel_units;
+    size_t tiles, row_units;
 };
 
 /* What one unit works in. */
 struct gemm_scratch {
-    _Alignas(64) float sums[UNIT_ROWS * PANEL];
-    _Alignas(64) char inputs[TILE_ROWS * UNIT_GROUPS * (1 + TILE_WIDENS) * GROUP_BYTES];
+    _Alignas(64) float sums[UNIT_PANELS][UNIT_ROWS][PANEL];
+    _Alignas(64) char rows[UNIT_ROWS * UNIT_INPUTS * GROUP_BYTES];
+    _Alignas(64) float columns[TILE_WIDENS ? UNIT_INPUTS * PANEL : 1];
 };
-
-/* Whether x can be read in place: it holds inputs, and its rows end with whole groups. */
-static bool gemm_reads_in_place(const struct gemm *g)
-{
-    return tile_input_dtype(g->w->dtype) == g->w->dtype && g->w->n_in % group_values(g->w->dtype) == 0;
-}
-
-/* Sums of rows row..row+rows-1 of x over groups from..to-1 of a panel, into c[rows][PANEL]. */
-static void gemm_sum(const struct gemm_plan *plan, size_t row, size_t rows, const char *panel, size_t from, size_t to, float *c,
-                     char *inputs)
-{
-    const struct matrix *w = plan->g->w;
-    size_t row_bytes = plan->g->ldx * dtype_size(w->dtype), first = from * group_values(w->dtype);
-    const char *x = (const char *)plan->g->x + row * row_bytes + first * dtype_size(w->dtype);
-    struct tile t = {
-        .a = x,
-        .a_stride = row_bytes,
-        .b = panel + from * PANEL * GROUP_BYTES,
-        .b_stride = PANEL * GROUP_BYTES,
-        .n = to - from,
-        .c = c,
-        .c_stride = PANEL,
-        .dtype = w->dtype,
-        .resume = from > 0,
-    };
-    if (!gemm_reads_in_place(plan->g)) {
-        t.a = inputs;
-        t.a_stride = tile_input_bytes(t.n, w->dtype);
-        for (size_t r = 0; r < rows; r++)
-            tile_input_write(inputs + r * t.a_stride, x + r * row_bytes, size_min(w->n_in - first, t.n * group_values(w->dtype)),
-                             w->dtype);
-    }
-    tile_run(t, rows, PANEL);
-}
 
 static inline __attribute__((always_inline)) vec gemm_activate(const enum epilogue epilogue, vec v)
 {
@@ -117,37 +90,129 @@ static void gemm_finish(const struct gemm *g, const float *c, size_t row, size_t
     }
 }
 
-/* Panel `panel` for rows first..end-1: piece by piece along n_in, register tile by register tile down the rows. */
-static void gemm_unit_rows(const struct gemm_plan *plan, size_t panel, size_t first, size_t end)
+/* One unit: panels from `panel`, register tiles first..end-1 of the rows; and the piece it is at, groups from..to-1. */
+struct gemm_unit {
+    const struct gemm_plan *plan;
+    struct gemm_scratch *scratch;
+    size_t panel, panels, first, end;
+    size_t from, to;
+    const char *rows; /* of the piece, as inputs */
+    size_t stride;    /* bytes from row to row */
+};
+
+enum { ROWS_AHEAD = 2 }; /* rows are asked for this early */
+
+/* Makes inputs of n rows of x. */
+static void gemm_rows_write(struct gemm_unit *unit, const char *x, size_t n, size_t row_bytes, size_t values)
 {
-    const struct gemm *g = plan->g;
-    struct gemm_scratch scratch;
-    const char *b = (const char *)g->w->panels + panel * matrix_panel_bytes(g->w->n_in, g->w->dtype);
-    for (size_t piece = 0; piece < plan->pieces; piece++) {
-        size_t from = piece * plan->groups / plan->pieces, to = (piece + 1) * plan->groups / plan->pieces;
-        for (size_t i = 0; i < tile_count(end - first); i++) {
-            size_t row = first + tile_start(i, end - first), rows = first + tile_start(i + 1, end - first) - row;
-            float *c = plan->pieces == 1 ? scratch.sums : scratch.sums + (row - first) * PANEL;
-            gemm_sum(plan, row, rows, b, from, to, c, scratch.inputs);
-            if (to == plan->groups)
-                gemm_finish(g, c, row, rows, panel);
-        }
+    enum dtype dtype = unit->plan->g->w->dtype;
+    unit->rows = unit->scratch->rows;
+    unit->stride = tile_input_bytes(unit->to - unit->from, dtype);
+    for (size_t r = 0; r < n; r++) {
+        if (r + ROWS_AHEAD < n)
+            for (size_t at = 0; at < values * dtype_size(dtype); at += 64)
+                __builtin_prefetch(x + (r + ROWS_AHEAD) * row_bytes + at);
+        tile_input_write(unit->scratch->rows + r * unit->stride, x + r * row_bytes, values, dtype);
     }
 }
 
-static void gemm_unit(const void *call, size_t unit, int worker)
+/* The piece's rows: x itself where it holds inputs and its rows end with whole groups. */
+static void gemm_rows(struct gemm_unit *unit)
+{
+    const struct gemm *g = unit->plan->g;
+    enum dtype dtype = g->w->dtype;
+    size_t first = tile_start(unit->first, g->n), start = unit->from * group_values(dtype), row_bytes = g->ldx * dtype_size(dtype);
+    const char *x = (const char *)g->x + first * row_bytes + start * dtype_size(dtype);
+    unit->rows = x;
+    unit->stride = row_bytes;
+    if (tile_input_dtype(dtype) != dtype || g->w->n_in % group_values(dtype) != 0)
+        gemm_rows_write(unit, x, tile_start(unit->end, g->n) - first, row_bytes,
+                        size_min(g->w->n_in, unit->to * group_values(dtype)) - start);
+}
+
+/* The piece's columns of panel `p`, packed or widened. */
+static struct tile gemm_columns(const struct gemm_unit *unit, size_t p)
+{
+    const struct matrix *w = unit->plan->g->w;
+    const char *panel = (const char *)w->panels + (unit->panel + p) * matrix_panel_bytes(w->n_in, w->dtype);
+    struct tile t = {.b = panel + unit->from * PANEL * GROUP_BYTES, .b_stride = PANEL * GROUP_BYTES, .n = unit->to - unit->from,
+                     .dtype = w->dtype};
+    if (tile_input_dtype(w->dtype) == w->dtype || unit->end - unit->first < WIDEN_TILES)
+        return t;
+    tile_widen_panel(unit->scratch->columns, t.b, t.n);
+    t.b = (const char *)unit->scratch->columns;
+    t.n *= 2;
+    t.dtype = DTYPE_F32;
+    return t;
+}
+
+/* Adds the piece of panel `p` of the unit to its sums, and finishes the tiles when it is the last piece. Where it is the only one, the
+ * sums of a tile need no place of their own. */
+static void gemm_panel(const struct gemm_unit *unit, size_t p)
+{
+    const struct gemm *g = unit->plan->g;
+    size_t first = tile_start(unit->first, g->n);
+    struct tile t = gemm_columns(unit, p);
+    t.a_stride = unit->stride;
+    t.c_stride = PANEL;
+    t.resume = unit->from > 0;
+    for (size_t i = unit->first; i < unit->end; i++) {
+        size_t row = tile_start(i, g->n), n = tile_start(i + 1, g->n) - row;
+        t.a = unit->rows + (row - first) * unit->stride;
+        t.c = unit->plan->pieces == 1 ? unit->scratch->sums[0][0] : unit->scratch->sums[p][row - first];
+        tile_run(t, n, PANEL);
+        if (unit->to == unit->plan->groups)
+            gemm_finish(g, t.c, row, n, unit->panel + p);
+    }
+}
+
+static void gemm_unit_run(const void *call, size_t number, int worker)
 {
     (void)worker;
     const struct gemm_plan *plan = call;
-    size_t part = unit % plan->row_units, n = plan->g->n;
-    gemm_unit_rows(plan, unit / plan->row_units, part * n / plan->row_units, (part + 1) * n / plan->row_units);
+    struct gemm_scratch scratch;
+    size_t part = number % plan->row_units, group = number / plan->row_units;
+    struct gemm_unit unit = {
+        .plan = plan,
+        .scratch = &scratch,
+        .panel = group * plan->panels / plan->panel_units,
+        .first = part * plan->tiles / plan->row_units,
+        .end = (part + 1) * plan->tiles / plan->row_units,
+    };
+    unit.panels = (group + 1) * plan->panels / plan->panel_units - unit.panel;
+    for (size_t piece = 0; piece < plan->pieces; piece++) {
+        unit.from = piece * plan->groups / plan->pieces;
+        unit.to = (piece + 1) * plan->groups / plan->pieces;
+        gemm_rows(&unit);
+        for (size_t p = 0; p < unit.panels; p++)
+            gemm_panel(&unit, p);
+    }
+}
+
+/* How a call is cut up. One tile of rows, as in decoding, reads each panel once from end to end. */
+static struct gemm_plan gemm_plan_make(const struct gemm *g, int threads)
+{
+    size_t groups = groups_for(g->w->n_in, g->w->dtype), panels = (g->w->n_out + PANEL - 1) / PANEL, tiles = tile_count(g->n);
+    size_t row_units = (tiles + UNIT_TILES - 1) / UNIT_TILES, longest = UNIT_INPUTS * GROUP_BYTES / tile_input_bytes(1, g->w->dtype);
+    size_t least = (THREAD_UNITS * (size_t)threads + row_units - 1) / row_units;
+    size_t panel_units = tiles == 1 ? panels : (panels + UNIT_PANELS - 1) / UNIT_PANELS;
+    return (struct gemm_plan){
+        .g = g,
+        .groups = groups,
+        .pieces = (groups + longest - 1) / longest,
+        .panels = panels,
+        .panel_units = panel_units < least ? size_min(least, panels) : panel_units,
+        .tiles = tiles,
+        .row_units = row_units,
+    };
 }
 
 static void gemm(const struct gemm *g, int threads)
 {
-    struct gemm_plan plan = {.g = g, .groups = groups_for(g->w->n_in, g->w->dtype), .row_units = (g->n + UNIT_ROWS - 1) / UNIT_ROWS};
-    plan.pieces = (plan.groups + UNIT_GROUPS - 1) / UNIT_GROUPS;
-    kernels_deal((g->w->n_out + PANEL - 1) / PANEL * plan.row_units, threads, gemm_unit, &plan);
+    if (!g->n)
+        return;
+    struct gemm_plan plan = gemm_plan_make(g, threads);
+    kernels_deal(plan.panel_units * plan.row_units, threads, gemm_unit_run, &plan);
 }
 
 #endif

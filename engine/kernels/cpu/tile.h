@@ -54,6 +54,17 @@ static inline void tile_input_write(void *to, const void *act, size_t n, enum dt
         tile_widen(to, act, n);
 }
 
+/* Widens `groups` groups of a panel to rows of f32: for inputs of many tiles, which then go on as f32. */
+static void tile_widen_panel(float *to, const char *from, size_t groups)
+{
+    for (size_t g = 0; g < groups; g++, to += 2 * PANEL)
+        for (size_t column = 0; column < PANEL; column += LANES, from += sizeof(vec)) {
+            group_vec pairs = groups_load(from);
+            vec_store(to + column, groups_low(pairs));
+            vec_store(to + PANEL + column, groups_high(pairs));
+        }
+}
+
 struct tile {
     const char *a;     /* [rows][n groups] of inputs */
     size_t a_stride;   /* bytes from row to row */
@@ -84,7 +95,7 @@ static inline __attribute__((always_inline)) void tile_step_f32(const int rows, 
         vec input = vec_set(*(const float *)(t->a + (size_t)r * t->a_stride + g * sizeof(float)));
         TILE_UNROLL
         for (int v = 0; v < vecs; v++)
-            sums[r][v] = vec_fma(input, column[v], sums[r][v]);
+            vec_accumulate(&sums[r][v], input, column[v]);
     }
 }
 

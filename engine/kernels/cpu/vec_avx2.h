@@ -81,6 +81,12 @@ static inline vec vec_fma(vec a, vec b, vec c)
     return _mm256_fmadd_ps(a, b, c);
 }
 
+/* sum += a * b, in place: assembler, because gcc 12 renames the sums of a register tile from step to step, and then spills them. */
+static inline void vec_accumulate(vec *sum, vec a, vec b)
+{
+    __asm__("vfmadd231ps %2, %1, %0" : "+x"(*sum) : "x"(a), "x"(b));
+}
+
 static inline vec vec_max(vec a, vec b)
 {
     return _mm256_max_ps(a, b);
@@ -165,10 +171,12 @@ static inline void vec_store_bf16_part(uint16_t *to, vec v, size_t n)
     memcpy(to, all, n * sizeof *to);
 }
 
-/* Rounded to bf16, as f32. */
+/* Rounded to bf16, as f32. Not for NaN. */
 static inline vec vec_round_bf16(vec v)
 {
-    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(vec_to_bf16(v)), 16));
+    __m256i bits = _mm256_castps_si256(v), odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    __m256i even = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7fff)), odd);
+    return _mm256_castsi256_ps(_mm256_and_si256(even, _mm256_set1_epi32((int)0xffff0000u)));
 }
 
 /* Groups: LANES times 32 bits, one f32 or a pair of bf16 each. */

@@ -81,6 +81,12 @@ static inline vec vec_fma(vec a, vec b, vec c)
     return _mm512_fmadd_ps(a, b, c);
 }
 
+/* sum += a * b, in place: assembler, because gcc 12 renames the sums of a register tile from step to step, and then spills them. */
+static inline void vec_accumulate(vec *sum, vec a, vec b)
+{
+    __asm__("vfmadd231ps %2, %1, %0" : "+v"(*sum) : "v"(a), "v"(b));
+}
+
 static inline vec vec_max(vec a, vec b)
 {
     return _mm512_max_ps(a, b);
@@ -167,7 +173,9 @@ static inline void vec_store_bf16_part(uint16_t *to, vec v, size_t n)
 
 static inline vec vec_round_bf16(vec v)
 {
-    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(vec_to_bf16(v)), 16));
+    __m512i bits = _mm512_castps_si512(v), odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    __m512i even = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7fff)), odd);
+    return _mm512_castsi512_ps(_mm512_and_si512(even, _mm512_set1_epi32((int)0xffff0000u)));
 }
 
 /* Groups: LANES times 32 bits, one f32 or a pair of bf16 each. */
