@@ -1,8 +1,9 @@
 /* `compare`: two cells on the same questions, paired. */
 #include "harness/cli.h"
+#include "harness/pairing.h"
 #include "harness/table.h"
 
-#include "metrics/paired.h"
+#include "metrics/judgement.h"
 #include "results/store.h"
 
 #include <math.h>
@@ -22,58 +23,17 @@ static const struct cli_option options[] = {
 
 struct comparison {
     struct stored_cell a, b;
-    struct pair *pairs;             /* questions that both answered, failures left out */
-    size_t n_pairs, n_unpaired;
-    int64_t only_a, only_b, n_a, n_b; /* right: on one side alone; on each */
+    struct pairing pairing;
     struct difference difference;
     struct interval bootstrap;
     double margin;                  /* share of 1; NaN without */
 };
 
-/* ---- pairing ------------------------------------------------------------------------------------------------------------- */
-
-static bool replied(const struct stored_answer *answer)
-{
-    return answer->id && (answer->answer.status == ANSWER_OK || answer->answer.status == ANSWER_NO_ANSWER || answer->answer.status == ANSWER_AMBIGUOUS);
-}
-
-/* Both cells must ask the same questions in the same order. */
-static int check_same_questions(const struct comparison *c, struct err *err)
-{
-    const struct manifest *a = &c->a.manifest, *b = &c->b.manifest;
-    bool same = !strcmp(a->benchmark, b->benchmark) && a->n_samples == b->n_samples;
-    for (size_t i = 0; same && i < a->n_samples; i++)
-        same = !strcmp(a->samples[i].id, b->samples[i].id);
-    return same ? 0
-                : err_set(err, ERR_CONFIG, "'%s' answers %zu questions of %s and '%s' %zu of %s, which are not the same; compare cells of one manifest",
-                          c->a.label, a->n_samples, a->benchmark, c->b.label, b->n_samples, b->benchmark);
-}
-
-static int make_pairs(struct comparison *c, struct err *err)
-{
-    const struct manifest *manifest = &c->a.manifest;
-    if (!(c->pairs = malloc((manifest->n_samples + 1) * sizeof *c->pairs)))
-        return err_no_memory(err, "a comparison");
-    for (size_t i = 0; i < manifest->n_samples; i++) {
-        const struct stored_answer *a = &c->a.answers[i], *b = &c->b.answers[i];
-        if (!replied(a) || !replied(b)) {
-            c->n_unpaired++;
-            continue;
-        }
-        c->pairs[c->n_pairs++] = (struct pair){manifest->samples[i].video, a->answer.correct, b->answer.correct};
-        c->n_a += a->answer.correct;
-        c->n_b += b->answer.correct;
-        c->only_a += a->answer.correct && !b->answer.correct;
-        c->only_b += b->answer.correct && !a->answer.correct;
-    }
-    return 0;
-}
-
 static int measure(struct comparison *c, struct err *err)
 {
-    size_t n_videos = c->a.manifest.n_videos;
-    int rc = paired_difference(c->pairs, c->n_pairs, n_videos, confidence, &c->difference, err);
-    return rc ? rc : paired_bootstrap(c->pairs, c->n_pairs, n_videos, confidence, BOOTSTRAP_DRAWS, 0, &c->bootstrap, err);
+    const struct pairing *p = &c->pairing;
+    int rc = paired_difference(p->pairs, p->n, p->n_videos, confidence, &c->difference, err);
+    return rc ? rc : paired_bootstrap(p->pairs, p->n, p->n_videos, confidence, BOOTSTRAP_DRAWS, 0, &c->bootstrap, err);
 }
 
 /* ---- telling ------------------------------------------------------------------------------------------------------------- */
@@ -81,9 +41,20 @@ static int measure(struct comparison *c, struct err *err)
 static void side_line(const struct comparison *c, struct text *out, char side)
 {
     const struct stored_cell *cell = side == 'A' ? &c->a : &c->b;
-    int64_t right = side == 'A' ? c->n_a : c->n_b;
-    text_printf(out, "%c  %5.1f %%  %lld of %zu  %s, %d frames, %s, %s  (%.8s)\n", side, 100 * (double)right / (double)c->n_pairs, (long long)right,
-                c->n_pairs, cell->label, cell->frames, cell->model, cell->profile, cell->digest);
+    int64_t right = side == 'A' ? c->pairing.n_a : c->pairing.n_b;
+    text_printf(out, "%c  %5.1f %%  %lld of %zu  %s, %d frames, %s, %s  (%.8s)\n", side, 100 * (double)right / (double)c->pairing.n, (long long)right,
+                c->pairing.n, cell->label, cell->frames, cell->model, cell->profile, cell->digest);
+}
+
+/* By the same rule as a gate, at half of what the interval leaves on each side. */
+static void tell_margin(const struct comparison *c, struct text *out)
+{
+    struct judged judgement = difference_judge(&c->difference, c->margin, (1 - confidence) / 2);
+    text_printf(out, "A worse than B by %.3g points or more: ", 100 * c->margin);
+    if (judgement.verdict == JUDGED_INCONCLUSIVE)
+        text_printf(out, "cannot be told from these questions; of a cell as good as B about %.0f would tell\n", judgement.questions);
+    else
+        text_put(out, judgement.verdict == JUDGED_PASS ? "ruled out\n" : "so it is\n");
 }
 
 /* A verdict in words, for a person. */
@@ -95,17 +66,14 @@ static void tell(const struct comparison *c, struct text *out)
     side_line(c, out, 'B');
     text_printf(out, "\nA - B  %+.1f points, 95 %% %+.1f to %+.1f (t over videos; bootstrap of videos %+.1f to %+.1f), p %.3g\n", 100 * d->mean,
                 100 * d->interval.low, 100 * d->interval.high, 100 * c->bootstrap.low, 100 * c->bootstrap.high, difference_p(d));
-    text_printf(out, "right on one side alone: %lld for A, %lld for B; McNemar's exact p %.3g (questions taken as independent)\n", (long long)c->only_a,
-                (long long)c->only_b, mcnemar_exact(c->only_a, c->only_b));
+    text_printf(out, "right on one side alone: %lld for A, %lld for B; McNemar's exact p %.3g (questions taken as independent)\n", (long long)c->pairing.only_a,
+                (long long)c->pairing.only_b, mcnemar_exact(c->pairing.only_a, c->pairing.only_b));
     text_printf(out, "a difference of %.1f points would be found with chance %.0f %%\n", 100 * minimum_detectable(d->se, 1 - confidence, power),
                 100 * power);
     if (!isnan(c->margin))
-        text_printf(out, "A worse than B by %.3g points or more: p %.3g, %s\n", 100 * c->margin, noninferiority_p(d, c->margin),
-                    d->interval.low > -c->margin    ? "ruled out"
-                    : d->interval.high < -c->margin ? "so it is"
-                                                    : "cannot be told from these questions");
-    if (c->n_unpaired)
-        text_printf(out, "%zu questions are left out: at least one side has no answer to them, or a failure\n", c->n_unpaired);
+        tell_margin(c, out);
+    if (c->pairing.n_unpaired)
+        text_printf(out, "%zu questions are left out: at least one side has no answer to them, or a failure\n", c->pairing.n_unpaired);
 }
 
 /* The same numbers as one row; shares of 1. */
@@ -114,12 +82,12 @@ static void tabulate(const struct comparison *c, struct table *table)
     static const char *const names[] = {"A", "B"};
     const struct difference *d = &c->difference;
     const struct { const char *name; double value; } numbers[] = {
-        {"questions", (double)d->n}, {"videos", (double)d->clusters}, {"accuracy_a", (double)c->n_a / (double)d->n},
-        {"accuracy_b", (double)c->n_b / (double)d->n}, {"difference", d->mean}, {"low", d->interval.low}, {"high", d->interval.high},
-        {"bootstrap_low", c->bootstrap.low}, {"bootstrap_high", c->bootstrap.high}, {"p", difference_p(d)}, {"only_a", (double)c->only_a},
-        {"only_b", (double)c->only_b}, {"mcnemar_p", mcnemar_exact(c->only_a, c->only_b)},
+        {"questions", (double)d->n}, {"videos", (double)d->clusters}, {"accuracy_a", (double)c->pairing.n_a / (double)d->n},
+        {"accuracy_b", (double)c->pairing.n_b / (double)d->n}, {"difference", d->mean}, {"low", d->interval.low}, {"high", d->interval.high},
+        {"bootstrap_low", c->bootstrap.low}, {"bootstrap_high", c->bootstrap.high}, {"p", difference_p(d)}, {"only_a", (double)c->pairing.only_a},
+        {"only_b", (double)c->pairing.only_b}, {"mcnemar_p", mcnemar_exact(c->pairing.only_a, c->pairing.only_b)},
         {"detectable", minimum_detectable(d->se, 1 - confidence, power)}, {"design_effect", d->design_effect}, {"margin", c->margin},
-        {"noninferiority_p", isnan(c->margin) ? NAN : noninferiority_p(d, c->margin)}, {"unpaired", (double)c->n_unpaired},
+        {"noninferiority_p", isnan(c->margin) ? NAN : noninferiority_p(d, c->margin)}, {"unpaired", (double)c->pairing.n_unpaired},
     };
     for (size_t i = 0; i < 2; i++)
         table_column(table, names[i], false);
@@ -145,7 +113,7 @@ static void tabulate_flips(const struct comparison *c, struct table *table)
     for (size_t i = 0; i < manifest->n_samples; i++) {
         const struct stored_answer *a = &c->a.answers[i], *b = &c->b.answers[i];
         const struct sample *sample = &manifest->samples[i];
-        if (!replied(a) || !replied(b) || a->answer.correct == b->answer.correct)
+        if (!pairing_replied(a) || !pairing_replied(b) || a->answer.correct == b->answer.correct)
             continue;
         table_cell(table, "%s", a->answer.correct ? "A" : "B");
         table_cell(table, "%s", sample->id);
@@ -218,12 +186,10 @@ static int compare(const struct cli_args *args, struct err *err)
     if (!rc)
         rc = load_side(&c.b, store, args->operands[2], err);
     if (!rc)
-        rc = check_same_questions(&c, err);
-    if (!rc)
-        rc = make_pairs(&c, err);
+        rc = pairing_make(&c.pairing, &c.a, &c.b, err);
     if (!rc)
         rc = write_comparison(args, &c, (enum table_format)format, err);
-    free(c.pairs);
+    pairing_free(&c.pairing);
     stored_cell_free(&c.a);
     stored_cell_free(&c.b);
     store_close(store);
