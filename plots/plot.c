@@ -7,6 +7,7 @@ static const struct figure figures[] = {
     {"ratio-accuracy", "accuracy against the share of visual tokens kept, one line per compressor and number of frames",
      figure_ratio_accuracy},
     {"threshold", "tokens kept and accuracy against the merging threshold (Figure 3 of the DynTok paper)", figure_threshold},
+    {"history", "accuracy over the revisions of a store, one line per cell that has several", figure_history},
 };
 
 enum { FIGURES = sizeof figures / sizeof *figures };

@@ -140,5 +140,6 @@ int drawing_finish(struct drawing *drawing, int rc, const char *out, struct err 
 
 int figure_ratio_accuracy(struct store *store, const struct plot_options *options, struct err *err);
 int figure_threshold(struct store *store, const struct plot_options *options, struct err *err);
+int figure_history(struct store *store, const struct plot_options *options, struct err *err);
 
 #endif

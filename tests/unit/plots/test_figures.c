@@ -57,6 +57,18 @@ static void add_sweep(struct store_fixture *fixture)
     add_threshold(fixture, 0.4, 10, 5, 280);
 }
 
+/* The cell without compression once more, of a later build. */
+static void add_revision(struct store_fixture *fixture, const char *build, const char *model, size_t correct)
+{
+    struct cell cell = fixture_cell(&fixture->manifest, "none", "{}", "none", 10);
+    int64_t id = 0;
+    cell.build_digest = build;
+    cell.model_digest = model;
+    pause_ms(5);
+    OK(fixture_put_cell(fixture->store, cell, &id, &err));
+    OK(fixture_answer_all(fixture, id, SAMPLES, correct, 10, 1960, &err));
+}
+
 static const char *path_in(const struct store_fixture *fixture, const char *name)
 {
     static char path[FIXTURE_PATH + 64];
@@ -153,7 +165,7 @@ static void figures_are_listed(void **state)
         assert_ptr_equal(figure_find(figure->name), figure);
         assert_true(strlen(figure->summary) > 20 && !strchr(figure->summary, '\n'));
     }
-    assert_int_equal(n, 2);
+    assert_int_equal(n, 3);
     assert_null(figure_find("ratio"));
 }
 
@@ -274,6 +286,7 @@ static void endings_pick_the_format(void **state)
     static const struct { const char *name, *magic; } kinds[] = {{"f.svg", "<?xml"}, {"f.png", "\x89PNG"}, {"f.pdf", "%PDF-"}};
     struct store_fixture *fixture = *state;
     add_sweep(fixture);
+    add_revision(fixture, "build-1", "m0", 8);
     for (int figure = 0; figure_at(figure); figure++)
         for (size_t i = 0; i < 3; i++) {
             OK(draw(fixture, figure_at(figure)->name, kinds[i].name, NULL, NULL, &err));
@@ -303,6 +316,7 @@ static void script_reproduces_the_figure(void **state)
     struct store_fixture *fixture = *state;
     size_t size, again_size;
     add_sweep(fixture);
+    add_revision(fixture, "build-1", "m0", 8);
     for (int figure = 0; figure_at(figure); figure++) {
         OK(draw(fixture, figure_at(figure)->name, "it's $(x) %d.svg", NULL, NULL, &err));
         char *bytes = file_read(path_in(fixture, "it's $(x) %d.svg"), &size);
@@ -351,6 +365,25 @@ static void refuses(struct store_fixture *fixture, const char *figure, const cha
     int rc = draw(fixture, figure, name, where, NULL, &err);
     if (rc != code || !strstr(err.text, part))
         fail_msg("%d: %s", rc, err.text);
+}
+
+/* A line for each cell with several revisions, those that have one are left out. */
+static void history_is_by_revision(void **state)
+{
+    struct store_fixture *fixture = *state;
+    add_sweep(fixture);
+    refuses(fixture, "history", "h.svg", NULL, ERR_CONFIG, "no cell has two revisions");
+    add_revision(fixture, "build-1", "m0", 8);
+    add_revision(fixture, "build-2", "model-2", 6);
+    OK(draw(fixture, "history", "h.svg", NULL, NULL, &err));
+    file_holds(path_in(fixture, "h.dat"), "# \"none@10\"\n# place accuracy low high correct replies date revision program model questions\n"
+                                          "1 60.0000 13.1244 93.7082 6 10 2");
+    file_holds(path_in(fixture, "h.dat"), " \"unknown\" build-1 m0 ");
+    file_holds(path_in(fixture, "h.dat"), "\n2 80.0000 ");
+    file_holds(path_in(fixture, "h.dat"), "\n3 60.0000 ");
+    file_holds(path_in(fixture, "h.gp"), " build-2, model' 3)");
+    file_holds(path_in(fixture, "h.svg"), "n = 10 replies a point");
+    xml_is_well_formed(path_in(fixture, "h.svg"));
 }
 
 static void nothing_to_plot_says_what_to_run(void **state)
@@ -440,6 +473,7 @@ int main(void)
         cmocka_unit_test(figures_are_listed),
         IN_STORE(ratio_accuracy_data_is_exact),
         IN_STORE(threshold_data_is_exact),
+        IN_STORE(history_is_by_revision),
         IN_STORE(equal_points_stand_side_by_side),
         IN_STORE(series_are_apart_by_what_varies),
         IN_STORE(where_selects),
