@@ -480,6 +480,12 @@ const char *nearest_word(const char *word, const char *const *known)
     return best;
 }
 
+size_t config_line(const struct config *config, const struct json *at)
+{
+    const struct place *place = place_of(config, at);
+    return place && !place->set ? place->line : 0;
+}
+
 int config_check_keys(const struct config *config, const struct json *object, const char *what, const char *const *known, struct err *err)
 {
     if (json_type(object) != JSON_OBJECT)

@@ -25,6 +25,9 @@ int config_set(struct config *config, const char *path, const char *text, struct
 int config_err(const struct config *config, const struct json *at, struct err *err, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
+/* Line of a value in the file (of a member's key when it is one), from 1; 0 for what --set gave. */
+size_t config_line(const struct config *config, const struct json *at);
+
 /* Checks that every member of `object` is one of `known` (NULL-terminated); otherwise an error that names the nearest. */
 int config_check_keys(const struct config *config, const struct json *object, const char *what, const char *const *known, struct err *err);
 

@@ -1,5 +1,6 @@
 /* `list`: what there is, with options and defaults, straight from the tables that the program runs on. */
 #include "harness/cli.h"
+#include "harness/gate.h"
 
 #include "compressors/match.h"
 #include "compressors/plugin.h"
@@ -121,6 +122,22 @@ static void list_formats(void)
         printf("%-22s %s (%s)\n", format->name, format->summary, format->benchmark ? format->benchmark : "benchmarks of lmms-eval");
 }
 
+static void list_metrics(void)
+{
+    static const char *const bounds[] = {"margin", "exact", "within", "least, most", "least_ratio, most_ratio"};
+    const struct gate_metric *metric;
+    for (int i = 0; (metric = gate_metric_at(i)); i++) {
+        const char *between = "";
+        printf("%-16s %s, in %s (", metric->name, metric->summary, metric->unit);
+        for (unsigned b = 0; b < sizeof bounds / sizeof *bounds; b++)
+            if (metric->bounds & 1u << b) {
+                printf("%s%s", between, bounds[b]);
+                between = ", ";
+            }
+        printf(")\n");
+    }
+}
+
 static void list_axes(void)
 {
     printf("benchmark   names of 'toksweep list benchmarks', or {name, manifest, videos, subtitles, exclude}\n"
@@ -136,6 +153,7 @@ static void list_axes(void)
 static const struct { const char *name; void (*print)(void); } lists[] = {
     {"compressors", list_compressors}, {"benchmarks", list_benchmarks}, {"profiles", list_profiles}, {"runners", list_runners},
     {"devices", list_devices_and_cards}, {"figures", list_figures},       {"formats", list_formats},   {"axes", list_axes},
+    {"metrics", list_metrics},
 };
 
 static int list(const struct cli_args *args, struct err *err)
@@ -149,7 +167,7 @@ static int list(const struct cli_args *args, struct err *err)
             return EXIT_DONE;
         }
     return err_set(err, ERR_CONFIG, "nothing to list by the name '%s'; there are compressors, benchmarks, profiles, runners, devices, "
-                   "figures, formats, axes", args->operands[0]);
+                   "figures, formats, axes, metrics", args->operands[0]);
 }
 
 const struct cli_command command_list = {
@@ -157,7 +175,7 @@ const struct cli_command command_list = {
     .operands = "WHAT",
     .least_operands = 1,
     .most_operands = 1,
-    .summary = "lists compressors, benchmarks, profiles, runners, devices, figures, formats or axes",
+    .summary = "lists compressors, benchmarks, profiles, runners, devices, figures, formats, axes or metrics",
     .options = options,
     .run = list,
 };

@@ -17,6 +17,7 @@ static const struct export_format formats[] = {
     {"videomme-leaderboard", "what Video-MME's leaderboard takes, JSON", "videomme", false, "%M_videomme.json",
      export_videomme_leaderboard},
     {"mlvu-leaderboard", "what MLVU's leaderboard takes, JSON", "mlvu_test", false, "%M_mlvu.json", export_mlvu_leaderboard},
+    {"answers", "answers, token counts and margins, CSV: expected results for 'toksweep gate'", NULL, false, "%S_answers.csv", export_answers},
 };
 
 const struct export_format *export_format_at(int i)
@@ -123,6 +124,14 @@ struct json *export_put(struct json *parent, const char *key, struct json *child
 bool export_put_text(struct json *object, const char *key, const char *text)
 {
     return export_put(object, key, text ? json_new_string(text) : json_new(JSON_NULL));
+}
+
+void export_put_field(struct text *out, const char *value, const char *end)
+{
+    text_put(out, "\"");
+    for (const char *at = value ? value : ""; *at; at++)
+        text_printf(out, "%s%c", *at == '"' ? "\"" : "", *at);
+    text_printf(out, "\"%s", end);
 }
 
 int export_put_tree(struct text *out, struct json *tree, struct err *err)

@@ -13,6 +13,8 @@ int export_vlmevalkit_rating(struct text *out, const struct export_source *sourc
 int export_videomme_leaderboard(struct text *out, const struct export_source *source, const char *task, struct err *err);
 int export_mlvu_leaderboard(struct text *out, const struct export_source *source, const char *task, struct err *err);
 
+int export_answers(struct text *out, const struct export_source *source, const char *task, struct err *err);
+
 /* "20250601_120000" of when the cell was begun; all zeros when nothing is answered. */
 void export_stamp(const struct stored_cell *cell, char stamp[16]);
 
@@ -29,6 +31,9 @@ static inline const struct video_ref *export_video(const struct export_source *s
 struct json *export_put(struct json *parent, const char *key, struct json *child);
 
 bool export_put_text(struct json *object, const char *key, const char *text); /* NULL is null */
+
+/* One quoted field and what ends it: a comma, a tab, or a line. NULL is an empty one. */
+void export_put_field(struct text *out, const char *value, const char *end);
 
 /* A tree as indented text. Frees the tree, which may be NULL: memory ran out. */
 int export_put_tree(struct text *out, struct json *tree, struct err *err);

@@ -33,15 +33,6 @@ static void put_candidates(struct text *out, const struct sample *sample)
     text_put(out, "]");
 }
 
-/* One quoted field and what ends it: a tab, or a line. NULL is an empty one. */
-static void put_field(struct text *out, const char *value, const char *end)
-{
-    text_put(out, "\"");
-    for (const char *at = value ? value : ""; *at; at++)
-        text_printf(out, "%s%c", *at == '"' ? "\"" : "", *at);
-    text_printf(out, "\"%s", end);
-}
-
 static void put_row(struct text *out, const struct export_source *source, size_t i)
 {
     const struct sample *sample = &source->cell->manifest.samples[i];
@@ -50,22 +41,22 @@ static void put_row(struct text *out, const struct export_source *source, size_t
     char row[24], answer[2] = {sample->answer >= 0 ? (char)('A' + sample->answer) : 0};
     put_candidates(&candidates, sample);
     snprintf(row, sizeof row, "%zu", sample->row);
-    put_field(out, row, "\t");
-    put_field(out, video, "\t");
+    export_put_field(out, row, "\t");
+    export_put_field(out, video, "\t");
     text_printf(&path, "./video/%s.mp4", video);
-    put_field(out, path.bytes, "\t");
-    put_field(out, sample->duration, "\t");
-    put_field(out, sample->domain, "\t");
-    put_field(out, candidates.bytes, "\t");
-    put_field(out, sample->sub_category, "\t");
-    put_field(out, sample->task_type, "\t");
+    export_put_field(out, path.bytes, "\t");
+    export_put_field(out, sample->duration, "\t");
+    export_put_field(out, sample->domain, "\t");
+    export_put_field(out, candidates.bytes, "\t");
+    export_put_field(out, sample->sub_category, "\t");
+    export_put_field(out, sample->task_type, "\t");
     text_free(&path);
     text_printf(&path, "./subtitle/%s.srt", video);
-    put_field(out, path.bytes, "\t");
-    put_field(out, sample->question, "\t");
-    put_field(out, answer, "\t");
-    put_field(out, reply, "\t");
-    put_field(out, !reply ? "-1.0" : source->cell->answers[i].answer.correct ? "1.0" : "0.0", "\n");
+    export_put_field(out, path.bytes, "\t");
+    export_put_field(out, sample->question, "\t");
+    export_put_field(out, answer, "\t");
+    export_put_field(out, reply, "\t");
+    export_put_field(out, !reply ? "-1.0" : source->cell->answers[i].answer.correct ? "1.0" : "0.0", "\n");
     out->failed |= candidates.failed || path.failed;
     text_free(&candidates);
     text_free(&path);
@@ -79,7 +70,7 @@ int export_vlmevalkit_tsv(struct text *out, const struct export_source *source, 
     enum { COLUMNS = sizeof columns / sizeof *columns };
     (void)task;
     for (int i = 0; i < COLUMNS; i++)
-        put_field(out, columns[i], i + 1 < COLUMNS ? "\t" : "\n");
+        export_put_field(out, columns[i], i + 1 < COLUMNS ? "\t" : "\n");
     for (size_t i = 0; i < source->cell->manifest.n_samples; i++)
         if (source->cell->answers[i].id)
             put_row(out, source, i);

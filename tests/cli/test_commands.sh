@@ -42,7 +42,7 @@ grep -qE '^toksweep [0-9.]+, revision [^ ]+, sources [0-9a-f]{12}$' out || fail 
 
 # ---- list -------------------------------------------------------------------------------------------------------------------
 
-for what in compressors benchmarks profiles runners devices figures formats axes; do
+for what in compressors benchmarks profiles runners devices figures formats axes metrics; do
     assert_status 0 list $what
     [ -s out ] || fail "list $what is empty"
     cp out list.$what
@@ -54,6 +54,7 @@ assert_contains list.runners native mock
 assert_contains list.devices cpu 'isa ref            runs here' cuda
 assert_contains list.figures ratio-accuracy threshold
 assert_contains list.formats lmms-eval-samples mlvu-leaderboard
+assert_contains list.metrics 'accuracy ' 'in % (margin)' 'total_ms '
 assert_contains list.axes benchmark frames compressor sampling pooling newline
 assert_error 2 "nothing to list by the name 'colours'; there are compressors" list colours
 "$toksweep" list compressors >/dev/full 2>err

@@ -115,6 +115,10 @@ done
 section "$docs/sweep-file.md" Axes | sed -n 's/^| `\([a-z_]*\)` .*/\1/p' | sort >told
 assert_same_file 'axes in docs/sweep-file.md' known told
 
+section "$docs/ci.md" 'Gate files' | awk '/^\| metric \| unit/ { inside = 1 } !/^\|/ { inside = 0 } inside' | cut -d'|' -f2 | grep -o '`[a-z_]*`' | tr -d '`' | sort >told
+"$toksweep" list metrics | sed 's/ .*//' | sort >known
+assert_same_file 'metrics in docs/ci.md' known told
+
 for name in $("$toksweep" list compressors | sed -n 's/^\([a-z0-9_-]*\): .*/\1/p'); do
     prose "$source/README.md" | grep '^| compressors ' | grep -qF "\`$name\`" || fail "README.md does not say that there is compressor $name"
 done
