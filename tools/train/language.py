@@ -124,6 +124,7 @@ def hidden_of(model, batch, rows, length):
     videos, n = batch.ids.shape
     device = rows.device
     before = torch.tensor(words.ids(words.BEFORE), device=device)
+    rows = F.pad(rows, (0, 0, 0, -(len(before) + rows.shape[1] + n) % 16))  # attention kernels want multiples
     n_before, n_rows = len(before), rows.shape[1]
     text = model.embed_tokens(batch.ids)
     sequence = torch.cat([model.embed_tokens(before).expand(videos, -1, -1), rows.to(text.dtype), text], 1)
