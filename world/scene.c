@@ -123,7 +123,7 @@ static bool draw_crowd(struct world_scene *scene, struct draw *draw, struct plac
     struct world_sprite one = {.shape = shape, .colour = colour, .radius = draw_between(draw, 3, 4), .contrast = DRAW_OF(draw, 161, 203, 255)};
     bool in_a_row = draw_below(draw, 2);
     int pitch = 2 * one.radius + 2;
-    struct box box;
+    struct box box = {0}; /* of the row */
     scene->n_crowd = draw_between(draw, 1, WORLD_MOST_CROWD);
     if (in_a_row && !place(places, draw, scene->n_crowd * pitch - 1, pitch - 1, &box))
         return false;
