@@ -58,6 +58,7 @@ struct layer_want {
                                * At POINT_MID rows are always this layer's */
     bool rows_visual_only;    /* softmax over visual tokens only, else over all keys that the row sees */
     bool mean_heads;          /* rows averaged over the heads; view->heads is 1 then */
+    bool rows_unturned;       /* with ROWS_QUESTION of this layer: before rotation, and every row sees all keys of the prompt */
     bool rotation;            /* what the rotation of positions alone makes of the rows' logits */
 };
 

@@ -100,6 +100,8 @@ size_t hooks_bytes(const struct model_shape *shape, const struct method *methods
             struct layer_want want = {0};
             layer->compressor->want(layer->values, zeros, i, (enum layer_point)point, l->layers, &want);
             size_t n_rows = want.rows == ROWS_QUESTION ? n_suffix : 1, keys = (size_t)want.keys_before + (size_t)want.keys_after;
+            if (want.call && (want.rows_unturned || want.rows == ROWS_MEAN_VISUAL)) /* queries and keys of all rows */
+                floats += rows * (size_t)((l->heads + l->kv_heads) * l->head_dim);
             if (want.call) /* what it sees, and what a plan and its era take */
                 floats += n_visual * (n_rows * ((want.mean_heads ? 1 : heads) + want.rotation) + 64) +
                           n_visual * keys * (size_t)(l->kv_heads * l->head_dim);
@@ -351,23 +353,37 @@ static void mean_row(struct hooks *hooks, int layer, const float *queries, const
     take_columns(hooks, layer, end, want, out);
 }
 
+/* Rows of the question's queries on the keys of the whole prompt, both before rotation. */
+static void unturned_rows(struct hooks *hooks, int layer, size_t n, const float *queries, const float *keys, const struct layer_want *want,
+                          const struct layer_view *view, float *out)
+{
+    size_t each = (size_t)view->heads * view->n, n_rows = (size_t)view->n_rows;
+    language_lay_keys(hooks->model, hooks->state, layer, keys, n);
+    for (size_t r = 0; r < n_rows; r++) {
+        language_weigh(hooks->model, hooks->state, layer, queries + (n - n_rows + r) * q_width(hooks), n, NULL, hooks->weights);
+        take_columns(hooks, layer, n, want, out + r * each);
+    }
+}
+
 /* What comes of the rows' projections by a layer that they have not entered yet. */
 static int view_projections(struct hooks *hooks, int layer, const struct layer_want *want, const struct flow *flow, struct layer_view *view,
                             float *rows, struct err *err)
 {
     struct pass pass = pass_of(hooks, layer, flow);
-    bool mean = want->rows == ROWS_MEAN_VISUAL;
+    bool mean = want->rows == ROWS_MEAN_VISUAL, unturned = mean || want->rows_unturned;
     size_t kv = key_width(hooks);
-    float *before = want->keys_before || mean ? arena_alloc(flow->arena, pass.n * kv, sizeof *before) : NULL;
+    float *before = want->keys_before || unturned ? arena_alloc(flow->arena, pass.n * kv, sizeof *before) : NULL;
     float *after = want->keys_after ? arena_alloc(flow->arena, pass.n * kv, sizeof *after) : NULL;
-    float *queries = mean ? arena_alloc(flow->arena, (pass.n + 1) * q_width(hooks), sizeof *queries) : NULL;
-    if (((want->keys_before || mean) && !before) || (want->keys_after && !after) || (mean && !queries))
+    float *queries = unturned ? arena_alloc(flow->arena, (pass.n + 1) * q_width(hooks), sizeof *queries) : NULL;
+    if (((want->keys_before || unturned) && !before) || (want->keys_after && !after) || (unturned && !queries))
         return err_no_memory(err, "what a hook asks for");
     language_project(hooks->model, hooks->state, layer, &pass, before, after, queries);
     view->keys_before = want->keys_before ? before + hooks->n_before * kv : NULL;
     view->keys_after = want->keys_after ? after + hooks->n_before * kv : NULL;
     if (mean)
         mean_row(hooks, layer, queries, before, want, queries + pass.n * q_width(hooks), rows);
+    else if (rows && unturned)
+        unturned_rows(hooks, layer, pass.n, queries, before, want, view, rows);
     else if (rows)
         question_rows(hooks, layer, pass.n, want, view, rows);
     return 0;
