@@ -1,14 +1,21 @@
-/* PruneVid, the part before the language model (Huang et al., ACL 2025; compressors.md 6): frames are clustered into segments; a cell that
- * stays alike throughout its segment becomes its mean over time; staying cells of a segment and moving cells of a frame are then
- * clustered. Query-free, class A. The part inside the language model, which looks at the question, is a method of its own. */
+/* PruneVid (Huang et al., ACL 2025; compressors.md 6). Before the language model, query-free: frames are clustered into segments; a cell
+ * that stays alike throughout its segment becomes its mean over time; staying cells of a segment and moving cells of a frame are then
+ * clustered. Inside it, at one layer: of each such set those tokens stay that a row of the question attends to most, and the others are
+ * taken out of the caches of the layers before, too. */
+#include "compressors/layer.h"
 #include "compressors/methods.h"
 #include "compressors/peaks.h"
 #include "compressors/similarity.h"
+#include "compressors/topk.h"
 #include "compressors/windows.h"
 
 #include <math.h>
+#include <string.h>
 
-enum { KEEP, TAU, SEGMENTS, NEAREST, LEAST, ORDER, MARKERS };
+enum { KEEP, TAU, SEGMENTS, NEAREST, LEAST, ORDER, MARKERS, INNER_KEEP, INNER_LAYER, INNER_ROWS, INNER_PAST, INNER_MARKERS };
+enum { INNER_ROWS_UNTURNED, INNER_ROWS_PLAIN };
+
+static const char *const inner_rows[] = {"unturned", "plain", NULL};
 
 static const struct option options[] = {
     {"keep", OPTION_REAL, 0.5, 0, 1, NULL, "clusters per token of each set, rounded down (cluster_ratio; released: 0.5)"},
@@ -19,7 +26,18 @@ static const struct option options[] = {
     {"order", OPTION_CHOICE, ORDER_PLACE, 0, 0, order_choices,
      "place: staying cells in their segment's first frame; made: per segment staying ones first, clusters best first, as released"},
     {"markers", OPTION_CHOICE, MARKERS_ALL, 0, 0, marker_choices, "of rows and frames: all, or of those that have a token left"},
+    {"inner_keep", OPTION_REAL, 0.4, 0, 1, NULL, "share of each set that stays inside the language model, rounded down (alpha); 1: all"},
+    {"inner_layer", OPTION_INT, NAN, 1, 1000, NULL, "first layer that lacks the others, counted from 0; unset: behind layer 10 of 32, in proportion"},
+    {"inner_rows", OPTION_CHOICE, INNER_ROWS_UNTURNED, 0, 0, inner_rows,
+     "attention of the layer before it: without positions and on later text as well, as released, or as it is, as in the paper"},
+    {"inner_past", OPTION_FLAG, 1, 0, 1, NULL, "a reply does not see dropped tokens in the layers before either"},
+    {"inner_markers", OPTION_CHOICE, LAYER_MARKERS_KEPT, 0, 0, layer_markers, "kept: stay and are not counted; ranked: like tokens of their frame"},
 };
+
+static unsigned roles(const double *values)
+{
+    return ROLE_TOKENS | (values[INNER_KEEP] < 1 ? ROLE_LAYER : 0u);
+}
 
 /* ---- segments ------------------------------------------------------------------------------------------------------------ */
 
@@ -161,14 +179,100 @@ static double expected_ratio(const double *values, const struct vid_view *shape,
     return kept_ratio((double)kept * (double)shape->T, &shape->pooled, (int)values[ORDER] == ORDER_MADE, shape, native);
 }
 
+/* ---- inside the language model ------------------------------------------------------------------------------------------- */
+
+static int inner_layer(const double *values, int n_layers)
+{
+    return isnan(values[INNER_LAYER]) ? layer_in_proportion(11, 32, n_layers) : (int)values[INNER_LAYER];
+}
+
+static int fits(const double *values, int n_layers, struct err *err)
+{
+    return values[INNER_KEEP] < 1 ? layer_fits("prunevid", "inner_layer", inner_layer(values, n_layers), n_layers, err) : 0;
+}
+
+/* The score of each token, from the layer that rates to the one that drops. */
+static size_t memory(const double *values, size_t n, int n_layers)
+{
+    (void)values, (void)n_layers;
+    return n * sizeof(float);
+}
+
+/* Whether the method is asked to rate before this layer, from its own projections: attention without positions is no layer's. */
+static bool rates(const double *values, int layer, int n_layers)
+{
+    return (int)values[INNER_ROWS] == INNER_ROWS_UNTURNED && layer == inner_layer(values, n_layers) - 1;
+}
+
+static void want(const double *values, const void *state, int layer, enum layer_point point, int n_layers, struct layer_want *out)
+{
+    (void)state;
+    bool rating = rates(values, layer, n_layers), dropping = layer == inner_layer(values, n_layers);
+    out->call = point == POINT_PRE && values[INNER_KEEP] < 1 && (rating || dropping);
+    out->rows = rating || (int)values[INNER_ROWS] == INNER_ROWS_PLAIN ? ROWS_QUESTION : ROWS_NONE;
+    out->rows_of_this_layer = out->rows_unturned = rating;
+}
+
+/* score[n]: the most that any row of the question attends to a token with any head. */
+static void rate(const struct layer_view *view, float *score)
+{
+    memset(score, 0, view->n * sizeof *score);
+    for (size_t r = 0; r < (size_t)view->n_rows * (size_t)view->heads; r++)
+        for (size_t i = 0; i < view->n; i++)
+            score[i] = view->rows[r * view->n + i] > score[i] ? view->rows[r * view->n + i] : score[i];
+}
+
+/* Of the tokens that share token i's frames, and are ranked, the best stay. */
+static void keep_set(const double *values, const struct layer_view *view, const float *score, size_t i, float *of_set, uint8_t *best,
+                     uint8_t *keep, uint8_t *seen)
+{
+    size_t n = 0;
+    for (size_t j = 0; j < view->n; j++) {
+        bool belongs = view->tok[j].t0 == view->tok[i].t0 && view->tok[j].t1 == view->tok[i].t1;
+        bool ranked = (int)values[INNER_MARKERS] == LAYER_MARKERS_RANKED || !layer_is_marker(&view->tok[j]);
+        of_set[j] = belongs && ranked ? score[j] : NAN;
+        keep[j] |= belongs && !ranked;
+        seen[j] |= belongs;
+        n += belongs && ranked;
+    }
+    topk_mark(of_set, view->n, (size_t)((double)n * values[INNER_KEEP]), best);
+    for (size_t j = 0; j < view->n; j++)
+        keep[j] |= best[j];
+}
+
+static int layer(const double *values, enum layer_point point, const struct layer_view *view, struct arena *arena, struct layer_plan *out,
+                 struct err *err)
+{
+    (void)point;
+    if (view->n_rows)
+        rate(view, view->memory);
+    if (rates(values, view->layer, view->n_layers))
+        return 0;
+    float *of_set = arena_alloc(arena, view->n, sizeof *of_set);
+    uint8_t *best = arena_alloc(arena, view->n, 1), *keep = arena_alloc(arena, view->n, 1), *seen = arena_alloc(arena, view->n, 1);
+    if (!of_set || !best || !keep || !seen)
+        return err_no_memory(err, "the scores of visual tokens");
+    for (size_t i = 0; i < view->n; i++)
+        if (!seen[i])
+            keep_set(values, view, view->memory, i, of_set, best, keep, seen);
+    out->prune_past_kv = values[INNER_PAST] != 0;
+    return layer_plan_keep(view, keep, POSITIONS_KEEP, arena, out, err);
+}
+
 const struct compressor compressor_prunevid = {
     .name = "prunevid",
     .summary = "averages cells that stay alike over segments of frames, and clusters these and the moving ones",
-    .source = "arXiv 2412.16117; Visual-AI/PruneVid models/pllava/modeling_pllava.py merge_frames_dynamic",
+    .source = "arXiv 2412.16117; Visual-AI/PruneVid models/pllava/modeling_pllava.py merge_frames_dynamic, models/pllava/elastic_cache.py",
     .options = options,
     .n_options = sizeof options / sizeof *options,
+    .flags = QDEP_LAYER,
+    .roles = roles,
     .needs = needs_h_pooled,
     .domain = domain_pooled,
     .tokens = tokens,
+    .fits = fits,
+    .memory = memory,
+    .want = want,
+    .layer = layer,
     .expected_ratio = expected_ratio,
 };

@@ -26,10 +26,11 @@ write_sweep all.yaml '[3]' f32 <<EOT
     - {name: holitom, keep: 1, tau: 2, inner_keep: 1}
     - {name: flashvid}
     - {name: flashvid, keep: 1, expansion: 1, alpha: 1, inner_keep: 1}
+    - {name: prunevid, inner_layer: 2}
     - {name: sttm, layer: 1}
     - [{name: dyntok}, {name: sparsevlm}]$some
 EOT
-cells=25 videos=2 questions=2
+cells=26 videos=2 questions=2
 
 run_as() # SWEEP STORE OPTION...
 {
@@ -70,7 +71,7 @@ shared_layers() # LABEL
     query shared "SELECT DISTINCT shared_layers FROM cost JOIN answer ON answer.id = answer_id JOIN cell ON cell.id = cell_id WHERE label = '$1'"
 }
 for pair in 'none:3' 'fastv keep=0.5 form=hide:3' 'pyramiddrop keep=0.5:1' 'sparsevlm retain=192:1' 'dycoke k=0.7 layer=1:3' 'holitom keep=0.5:2' \
-    'holitom keep=0.5 inner_keep=1:3' 'flashvid keep=0.25:2' 'pact keep=0.55 layer=2:3' 'sttm spatial=0.85 layer=1:3'; do
+    'holitom keep=0.5 inner_keep=1:3' 'flashvid keep=0.25:2' 'prunevid keep=0.5 inner_layer=2:1' 'pact keep=0.55 layer=2:3' 'sttm spatial=0.85 layer=1:3'; do
     assert_equal "layers that questions share with ${pair%:*}" "${pair#*:}" "$(shared_layers "${pair%:*}")"
 done
 assert_query shared 1 "SELECT rows_prefilled_paid < 0.8 * rows_prefilled_alone FROM run_cost"

@@ -4,7 +4,8 @@ Every layer is transformers' own module (f32, eager attention), called one at a 
 the released functions where these can be called alone, and otherwise written here from the sources named in docs/compressors.md,
 independently of the program in C. Logits are those of the last prompt row and of a given reply behind it, taught row by row.
 
-    git clone https://github.com/Gumpest/SparseVLMs, orailix/PACT, HYUNJS/STTM and cokeshao/HoliTom into one folder
+    git clone https://github.com/Gumpest/SparseVLMs, orailix/PACT, HYUNJS/STTM,
+    Visual-AI/PruneVid and cokeshao/HoliTom into one folder
     python record_hooks.py ../../tests/fixtures --released FOLDER
 """
 
@@ -149,6 +150,7 @@ class Prompt:
 
 class Method:
     """Acts before and within layers; this one does nothing."""
+    passes = 1
 
     def before(self, prompt, layers, i):
         pass
@@ -410,6 +412,44 @@ class SparseVLM(Method):
                      torch.cat([prompt.size[stay], size]), True)
 
 
+class PruneVid(Method):
+    """Which tokens stay is the released VTPWindowCache's; all frames are one window of moving tokens. What a reply does not see in the
+    layers before is known only when the prompt has been through them, so this runs twice."""
+    checkout, passes = None, 2
+
+    def __init__(self, layer, keep, unturned=True, past=True, ranked_markers=False):
+        self.layer, self.share, self.unturned, self.past, self.ranked, self.kept = layer, keep, unturned, past, ranked_markers, None
+
+    def attention(self, prompt, layer):
+        """[heads][question rows][visual tokens]; without positions every row sees all of the prompt."""
+        asked, visual = slice(prompt.n_before + prompt.n, prompt.last + 1), slice(prompt.n_before, prompt.n_before + prompt.n)
+        if not self.unturned:
+            return prompt.weights[:, asked, visual]
+        q, k = prompt.project(layer)
+        k = k.repeat_interleave(len(q) // len(k), 0)[:, :asked.stop]
+        return torch.softmax(q[:, asked] @ k.transpose(1, 2) / math.sqrt(q.shape[-1]), -1)[..., visual]
+
+    def choose(self, prompt, attention):
+        mask = torch.ones_like(prompt.marker) if self.ranked else ~prompt.marker
+        ranked = torch.where(mask)[0]
+        cache = types.SimpleNamespace(alpha=self.share)
+        space = released(self.checkout / "PruneVid/models/pllava/elastic_cache.py", ["process_attention"], {"torch": Torch(), "np": np})
+        stay = space["process_attention"](cache, attention[None][..., ranked], [0], [len(ranked)], [T])
+        score = attention.amax((0, 1))
+        for t in range(T):
+            among = score[mask & (prompt.frame == t)]
+            prompt.best(among, int(len(among) * self.share), torch.ones_like(among, dtype=torch.bool))
+        return torch.cat([ranked[stay], torch.where(~mask)[0]]).sort().values
+
+    def before(self, prompt, layers, i):
+        if i == 0 and self.past and self.kept is not None:
+            prompt.hide(self.kept, list(range(prompt.last + 1, len(prompt.rows))))
+        if i == (self.layer - 1 if self.unturned else self.layer):
+            self.kept = self.choose(prompt, self.attention(prompt, layers[i]))
+        if i == self.layer:
+            prompt.keep(self.kept)
+
+
 class PACT(Method):
     """Clusters and merged rows are what the released transformers/PACT/utils.py makes of rows, keys and scores."""
     checkout = None
@@ -577,6 +617,10 @@ def cases():
     flashvid = lambda **options: {"name": "flashvid", "keep": 1, "expansion": 1, "alpha": 1, **options}
     yield "flashvid-inner", [flashvid()], "choice", "all", Late(2, 0.3)
     yield "flashvid-inner-early", [flashvid(inner_layer=1, inner_keep=0.11, inner_markers="ranked")], "detail", "all", Late(1, 0.11, True)
+    prunevid = lambda **options: {"name": "prunevid", "tau": 2, "least": 65536, **options}
+    yield "prunevid-inner", [prunevid(inner_layer=2)], "choice", "all", PruneVid(2, 0.4)
+    yield "prunevid-inner-plain", [prunevid(inner_keep=0.25, inner_rows="plain")], "detail", "all", PruneVid(1, 0.25, False)
+    yield "prunevid-inner-after", [prunevid(inner_keep=0.1, inner_past=False, inner_markers="ranked")], "describe", "all", PruneVid(1, 0.1, past=False, ranked_markers=True)
     pact = lambda **options: {"name": "pact", **options}
     yield "pact", [pact(layer=1)], "choice", "all", PACT(1)
     yield "pact-ranked", [pact(layer=2, keep=0.3, cutoff=0.05, size_bias=False, markers="ranked")], "detail", "all", PACT(2, 0.3, 0.05, size_bias=False, ranked_markers=True)
@@ -590,7 +634,7 @@ def main():
     parser.add_argument("fixtures", type=pathlib.Path, help="the folder that holds micro and micro-hf")
     parser.add_argument("--released", type=pathlib.Path, required=True, help="the folder that holds checkouts of the released code")
     options = parser.parse_args()
-    for method in (HoliTom, SparseVLM, PACT, STTM):
+    for method in (HoliTom, SparseVLM, PruneVid, PACT, STTM):
         method.checkout = options.released
     micro = options.fixtures / "micro"
     tokenizer = Tokenizer.from_file(str(micro / "tokenizer.json"))
@@ -606,14 +650,17 @@ def main():
         tensors[f"guide.{question}"] = guide_shares(Prompt(speaker.model, before, visuals["all"], after)).numpy()
     for name, methods, question, rows, method in cases():
         before, after = speaker.prompt_ids(QUESTIONS[question])
-        prompt = Prompt(speaker.model, before, visuals[rows], after)
-        tensors[name] = run(prompt, method if isinstance(method, Method) else method(prompt.entered_content)).numpy()
+        if not isinstance(method, Method):
+            method = method(int((~visuals[rows].marker).sum()))
+        for _ in range(method.passes):
+            prompt = Prompt(speaker.model, before, visuals[rows], after)
+            tensors[name] = run(prompt, method).numpy()
         if prompt.margin < MARGIN:
             raise SystemExit(f"{name}: kept and dropped tokens are too close to call ({prompt.margin:.1e}); choose another setting")
         margin = float(f"{prompt.margin:.2g}") if prompt.margin < 1 else None
         facts.append({"name": name, "methods": methods, "question": question, "tokens": prompt.counts, "cached": prompt.cached,
                       "margin": margin})
-    known = {**versions(), **{name: revision(options.released / name) for name in ("HoliTom", "SparseVLMs", "PACT", "STTM")}}
+    known = {**versions(), **{name: revision(options.released / name) for name in ("HoliTom", "SparseVLMs", "PruneVid", "PACT", "STTM")}}
     save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, micro / "hooks.safetensors")
     lines = ",\n  ".join(json.dumps(fact) for fact in facts)
     (micro / "hooks.json").write_text(f'{{"versions": {json.dumps(known)},\n "frames": {T}, "reply": {REPLY},\n "cases": [\n  {lines}]}}\n')

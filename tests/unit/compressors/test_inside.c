@@ -306,7 +306,7 @@ static void test_ranks(void **state)
     assert_int_equal(rank_of(same[0], 2, 2), 1);
 }
 
-/* ---- HoliTom and FlashVID ------------------------------------------------------------------------------------------------ */
+/* ---- HoliTom, FlashVID and PruneVid -------------------------------------------------------------------------------------- */
 
 /* Six tokens, of which the last three stay: 0 and 2 are like 3, 1 is like 5. */
 static void test_holitom_folds_what_goes(void **state)
@@ -357,6 +357,32 @@ static void test_flashvid_rounds_up(void **state)
     fake_free(fake);
 }
 
+/* Two frames of six tokens, the first three of the first frame stand for both: of each set 40 %, rounded down. */
+static void test_prunevid_keeps_of_each_set(void **state)
+{
+    (void)state;
+    struct fake *fake = fake_new(2, 1, 6);
+    uint8_t kept[14];
+    for (size_t i = 0; i < 3; i++)
+        fake->tok[i].t1 = 2;
+    fake->view.layer = 11;
+    fake->view.n_layers = 32;
+    fake->view.memory = arena_alloc(&fake->arena, 14, sizeof(float));
+    struct layer_plan plan = act("prunevid", "{\"inner_rows\": \"plain\"}", fake, kept);
+    assert_true(plan.prune_past_kv);
+    assert_int_equal(plan.merge.positions, POSITIONS_KEEP);
+    static const uint8_t of_three_three_six[14] = {0, 0, 1, 0, 0, 1, 1, 0, 0, 0, 0, 1, 1, 1};
+    assert_memory_equal(kept, of_three_three_six, 14);
+    plan = act("prunevid", "{\"inner_rows\": \"plain\", \"inner_markers\": \"ranked\", \"inner_past\": false}", fake, kept);
+    assert_false(plan.prune_past_kv);
+    static const uint8_t with_markers[14] = {0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1};
+    assert_memory_equal(kept, with_markers, 14);
+    struct layer_want rates = asks("prunevid", "{}", 10, POINT_PRE, 32), drops = asks("prunevid", "{}", 11, POINT_PRE, 32);
+    assert_true(rates.call && rates.rows == ROWS_QUESTION && rates.rows_unturned && drops.call && drops.rows == ROWS_NONE);
+    assert_false(asks("prunevid", "{\"inner_rows\": \"plain\"}", 10, POINT_PRE, 32).call);
+    fake_free(fake);
+}
+
 /* Without what it does inside, a method leaves room for another one there. */
 static void test_inner_roles(void **state)
 {
@@ -364,6 +390,7 @@ static void test_inner_roles(void **state)
     static const struct { const char *name, *options; unsigned roles; } cases[] = {
         {"holitom", "{}", ROLE_TOKENS | ROLE_LAYER}, {"holitom", "{\"inner_keep\": 1}", ROLE_TOKENS},
         {"flashvid", "{}", ROLE_TOKENS | ROLE_LAYER}, {"flashvid", "{\"inner_keep\": 1}", ROLE_TOKENS},
+        {"prunevid", "{}", ROLE_TOKENS | ROLE_LAYER}, {"prunevid", "{\"inner_keep\": 1}", ROLE_TOKENS},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         double values[COMPRESSOR_MOST_OPTIONS];
@@ -559,6 +586,7 @@ int main(void)
         cmocka_unit_test(test_ranks),
         cmocka_unit_test(test_holitom_folds_what_goes),
         cmocka_unit_test(test_flashvid_rounds_up),
+        cmocka_unit_test(test_prunevid_keeps_of_each_set),
         cmocka_unit_test(test_inner_roles),
         cmocka_unit_test(test_dycoke_golden_counts),
         cmocka_unit_test(test_dycoke_keeps_what_is_new),
