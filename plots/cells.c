@@ -1,6 +1,7 @@
 /* Plots, first step: cells from the store, grouped into series, and the words that tell series and points apart. */
 #include "plots/plot_impl.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -97,6 +98,16 @@ bool cell_has_replies(const struct cell_row *row)
     return row->headline_n > 0;
 }
 
+double cell_kept(const struct cell_row *row)
+{
+    return 100 * (isnan(row->ratio_mean) ? row->ratio : row->ratio_mean);
+}
+
+double cell_tokens(const struct cell_row *row)
+{
+    return isnan(row->tokens_mean) ? row->tokens_visual + row->tokens_marker : row->tokens_mean;
+}
+
 /* ---- what cells differ in -------------------------------------------------------------------------------------------------- */
 
 /* Axes beside compressor, parameters and frames. A legend names those that vary. */
@@ -133,7 +144,7 @@ static bool image_size_varies(const struct cells *cells)
 
 static bool same_setting(const struct cell_row *a, const struct cell_row *b)
 {
-    if (a->frames != b->frames || a->image_size != b->image_size)
+    if (a->image_size != b->image_size)
         return false;
     for (size_t i = 0; i < COUNT(facets); i++)
         if (strcmp(text_at(a, facets[i].offset), text_at(b, facets[i].offset)) != 0)
@@ -143,7 +154,7 @@ static bool same_setting(const struct cell_row *a, const struct cell_row *b)
 
 bool series_same_setting(const struct series *a, const struct series *b)
 {
-    return same_setting(a->cells[0], b->cells[0]);
+    return a->cells[0]->frames == b->cells[0]->frames && same_setting(a->cells[0], b->cells[0]);
 }
 
 /* A model's folder or Hub id without the owner. */
@@ -203,16 +214,17 @@ static void put_variant(struct text *text, const struct cell_row *row)
     }
 }
 
-static const char *series_title(struct cells *cells, const struct series *series, bool by_variant)
+static const char *series_title(struct cells *cells, const struct series *series, enum series_by by)
 {
     struct text text = {0};
     const struct cell_row *row = series->cells[0];
-    text_put(&text, row->compressor);
-    if (series->param && !by_variant)
+    text_put(&text, by == SERIES_FRAMES || by == SERIES_CELL ? row->label : row->compressor);
+    if (series->param && by == SERIES_OPTIONS)
         text_printf(&text, " %s", series->param);
-    if (by_variant)
+    if (by == SERIES_VARIANT)
         put_variant(&text, row);
-    text_printf(&text, ", %d frames", row->frames);
+    if (by != SERIES_FRAMES)
+        text_printf(&text, ", %d frames", row->frames);
     for (size_t i = 0; i < COUNT(facets); i++)
         if (facet_varies(cells, facets[i].offset)) {
             char word[128];
@@ -265,15 +277,19 @@ struct notes cells_notes(struct cells *cells, bool moved_apart)
 
 /* ---- series ---------------------------------------------------------------------------------------------------------------- */
 
-static bool same_series(const struct cell_row *a, const struct cell_row *b, bool by_variant)
+static bool same_series(const struct cell_row *a, const struct cell_row *b, enum series_by by)
 {
-    return strcmp(a->compressor, b->compressor) == 0 && same_setting(a, b) && (!by_variant || strcmp(a->variant, b->variant) == 0);
+    if (by == SERIES_CELL || strcmp(a->compressor, b->compressor) != 0 || !same_setting(a, b))
+        return false;
+    if (by == SERIES_FRAMES)
+        return strcmp(a->label, b->label) == 0;
+    return a->frames == b->frames && (by == SERIES_OPTIONS || strcmp(a->variant, b->variant) == 0);
 }
 
-static struct series *series_of(struct series_set *set, const struct cell_row *row, bool by_variant)
+static struct series *series_of(struct series_set *set, const struct cell_row *row, enum series_by by)
 {
     for (size_t i = 0; i < set->n; i++)
-        if (same_series(set->series[i].cells[0], row, by_variant))
+        if (same_series(set->series[i].cells[0], row, by))
             return &set->series[i];
     return NULL;
 }
@@ -287,13 +303,13 @@ static void series_insert(struct series *series, const struct cell_row *row, dou
     series->cells[at] = row;
 }
 
-int series_make(struct series_set *out, struct cells *cells, bool by_variant, double (*x)(const struct cell_row *row), struct err *err)
+int series_make(struct series_set *out, struct cells *cells, enum series_by by, double (*x)(const struct cell_row *row), struct err *err)
 {
     out->n = 0;
     out->series = arena_alloc(&cells->arena, cells->n, sizeof *out->series);
     for (size_t i = 0; i < cells->n && out->series; i++) {
         const struct cell_row *row = &cells->rows[i];
-        struct series *series = series_of(out, row, by_variant);
+        struct series *series = series_of(out, row, by);
         if (!series) {
             series = &out->series[out->n++];
             series->baseline = strcmp(row->compressor, "none") == 0;
@@ -305,7 +321,7 @@ int series_make(struct series_set *out, struct cells *cells, bool by_variant, do
     }
     for (size_t i = 0; i < out->n; i++) {
         out->series[i].param = common_param(&cells->arena, &out->series[i]);
-        out->series[i].title = series_title(cells, &out->series[i], by_variant);
+        out->series[i].title = series_title(cells, &out->series[i], by);
     }
     bool complete = out->series != NULL;
     for (size_t i = 0; i < out->n; i++)

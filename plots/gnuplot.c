@@ -81,31 +81,38 @@ void script_panel(struct text *script, const struct panel *panel, int height)
 }
 
 /* As labels at fixed places: where a terminal would put an axis's own name depends on its fonts. */
+void script_x_name(struct text *script, const struct panel *panel, int height, const char *name)
+{
+    enum { BELOW = 50 };
+    text_put(script, "set label ");
+    text_quote_script(script, name);
+    text_printf(script, " at screen %.6f,%.6f center\n", across((panel->left + panel->right) / 2), upwards(panel->bottom + BELOW, height));
+}
+
 void script_axis_names(struct text *script, const struct panel *panel, int height, const char *x, const char *y)
 {
-    enum { LEFT_OF = 56, BELOW = 50 };
-    if (x) {
-        text_put(script, "set label ");
-        text_quote_script(script, x);
-        text_printf(script, " at screen %.6f,%.6f center\n", across((panel->left + panel->right) / 2), upwards(panel->bottom + BELOW,
-            height));
-    }
+    enum { LEFT_OF = 56 };
+    if (x)
+        script_x_name(script, panel, height, x);
     text_put(script, "set label ");
     text_quote_script(script, y);
     text_printf(script, " at screen %.6f,%.6f center rotate by 90\n", across(panel->left - LEFT_OF),
                 upwards((panel->top + panel->bottom) / 2, height));
 }
 
+void script_text(struct text *script, const char *words, double x, double y, int height, const char *ink)
+{
+    text_put(script, "set label ");
+    text_quote_script(script, words);
+    text_printf(script, " at screen %.6f,%.6f left font small textcolor rgb '%s' front\n", across(x), upwards(y, height), ink);
+}
+
 void script_labels(struct text *script, const struct panel *panel, int height, const struct label *labels, size_t n)
 {
     for (size_t i = 0; i < n; i++)
-        if (labels[i].placed) {
-            double x = panel_px(panel, labels[i].x) + labels[i].dx, y = panel_py(panel, labels[i].y) + labels[i].dy;
-            text_put(script, "set label ");
-            text_quote_script(script, labels[i].text);
-            text_printf(script, " at screen %.6f,%.6f left font small textcolor rgb '%s' front\n", across(x), upwards(y, height),
+        if (labels[i].placed)
+            script_text(script, labels[i].text, panel_px(panel, labels[i].x) + labels[i].dx, panel_py(panel, labels[i].y) + labels[i].dy, height,
                         labels[i].ink);
-        }
 }
 
 void script_title(struct text *script, const char *title, const struct notes *notes, int height)

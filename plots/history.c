@@ -138,7 +138,7 @@ static void make_panel(struct timeline *timeline)
     }
     timeline->panel = (struct panel){.left = 76, .right = CANVAS_WIDTH - 24, .top = 78, .bottom = 400,
                                      .x = {0.5, (double)timeline->n_ticks + 0.5, 1}, .y = axis_make(low, high, 2, 0, 100)};
-    timeline->height = 560 + legend_make(&timeline->set).rows * LEGEND_ROW;
+    timeline->height = 560 + legend_make(&timeline->set, &timeline->panel).rows * LEGEND_ROW;
 }
 
 static bool wanted(const struct cell_row *row)
@@ -241,7 +241,7 @@ static void line_write(struct text *script, const struct timeline *timeline, siz
 static int script_write(struct text *script, struct timeline *timeline, const char *given, struct err *err)
 {
     const struct panel *panel = &timeline->panel;
-    struct legend legend = legend_make(&timeline->set);
+    struct legend legend = legend_make(&timeline->set, panel);
     struct notes notes = cells_notes(&timeline->cells, timeline->set.n > 1);
     const char *title = given ? given : cells_title(&timeline->cells);
     if (!title || !notes.first || !notes.second)

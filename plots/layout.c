@@ -43,10 +43,15 @@ double panel_py(const struct panel *panel, double y)
     return panel->bottom - (y - panel->y.low) / (panel->y.high - panel->y.low) * (panel->bottom - panel->top);
 }
 
+double names_left(size_t longest)
+{
+    enum { LETTER = 8, GAP = 20 };
+    return fmin(fmax((double)longest * LETTER + GAP, 120), CANVAS_WIDTH / 2.0);
+}
+
 /* ---- legend ---------------------------------------------------------------------------------------------------------------- */
 
-/* Characters of UTF-8 text. */
-static size_t text_width(const char *text)
+size_t text_width(const char *text)
 {
     size_t n = 0;
     for (; *text; text++)
@@ -54,7 +59,7 @@ static size_t text_width(const char *text)
     return n;
 }
 
-struct legend legend_make(const struct series_set *set)
+struct legend legend_make(const struct series_set *set, const struct panel *panel)
 {
     enum { SAMPLE = 75, LETTER = 8 };
     size_t longest = 1;
@@ -62,7 +67,7 @@ struct legend legend_make(const struct series_set *set)
         size_t width = text_width(set->series[i].title);
         longest = width > longest ? width : longest;
     }
-    int fit = (CANVAS_WIDTH - 40) / (SAMPLE + LETTER * (int)longest), n = (int)set->n;
+    int fit = (int)(panel->right - panel->left) / (SAMPLE + LETTER * (int)longest), n = (int)set->n;
     struct legend legend = {.columns = fit < 1 ? 1 : fit > n ? n : fit};
     legend.rows = (n + legend.columns - 1) / legend.columns;
     return legend;
@@ -132,18 +137,17 @@ static int lines_under(const struct panel *panel, const struct box *box, const s
     return under;
 }
 
-static void label_place(const struct panel *panel, struct label *label, const struct label *labels, size_t n,
-                        const struct segment *segments, size_t n_segments)
+struct spot { int side; double up; }; /* side: 1 right of the point, -1 left, 0 centred; up: in heights of a label */
+
+/* The first of the spots that is free, or a later one that hides less of the lines. */
+static bool label_try(const struct panel *panel, struct label *label, const struct spot *spots, size_t n_spots, const struct label *labels, size_t n,
+                      const struct segment *segments, size_t n_segments)
 {
-    /* Right of the point and above first, then round it, then farther away. The x direction: 1 right, -1 left, 0 centred. */
-    static const struct { int side; double up; } places[] = {{1, 0.8}, {-1, 0.8}, {1, -0.8}, {-1, -0.8}, {1, 0}, {-1, 0}, {0, 1.2}, {0,
-        -1.2},
-                                                             {1, 1.8}, {-1, 1.8}, {1, -1.8}, {-1, -1.8}};
     double width = text_box(panel, label, 0, 0).right - panel_px(panel, label->x);
     int fewest = -1;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
-        double dx = places[i].side > 0 ? MARKER * 0.7 : places[i].side < 0 ? -MARKER * 0.7 - width : -width / 2;
-        double dy = -places[i].up * LABEL_HEIGHT;
+    for (size_t i = 0; i < n_spots; i++) {
+        double dx = spots[i].side > 0 ? MARKER * 0.7 : spots[i].side < 0 ? -MARKER * 0.7 - width : -width / 2;
+        double dy = -spots[i].up * LABEL_HEIGHT;
         struct box box = text_box(panel, label, dx, dy);
         if (box_is_taken(panel, &box, labels, n))
             continue;
@@ -154,7 +158,18 @@ static void label_place(const struct panel *panel, struct label *label, const st
             fewest = under;
         }
     }
-    label->placed = fewest >= 0;
+    return fewest >= 0;
+}
+
+static void label_place(const struct panel *panel, struct label *label, const struct label *labels, size_t n,
+                        const struct segment *segments, size_t n_segments)
+{
+    /* Right of the point and above first, then round it; farther away only if there is no room. */
+    static const struct spot near[] = {{1, 0.8}, {-1, 0.8}, {1, -0.8}, {-1, -0.8}, {1, 0}, {-1, 0}, {0, 1.2}, {0, -1.2}, {1, 1.8}, {-1, 1.8},
+                                       {1, -1.8}, {-1, -1.8}};
+    static const struct spot far[] = {{1, 2.8}, {-1, 2.8}, {1, -2.8}, {-1, -2.8}, {1, 3.8}, {-1, 3.8}, {1, -3.8}, {-1, -3.8}};
+    label->placed = label_try(panel, label, near, sizeof near / sizeof *near, labels, n, segments, n_segments) ||
+                    label_try(panel, label, far, sizeof far / sizeof *far, labels, n, segments, n_segments);
 }
 
 void labels_place(const struct panel *panel, struct label *labels, size_t n, const struct segment *segments, size_t n_segments)
@@ -180,4 +195,12 @@ struct style style_baseline(size_t i)
     static const int points[] = {6, 4, 8, 12, 10}; /* the same shapes, open */
     static const int dashes[] = {2, 4, 5, 3};
     return (struct style){"#000000", "#333333", points[i % 5], dashes[i % 4]};
+}
+
+struct style style_of(const struct series_set *set, size_t index)
+{
+    size_t baselines = 0;
+    for (size_t i = 0; i < index; i++)
+        baselines += set->series[i].baseline;
+    return set->series[index].baseline ? style_baseline(baselines) : style_series(index - baselines);
 }

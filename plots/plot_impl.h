@@ -32,7 +32,19 @@ struct interval cell_interval(const struct cell_row *row);
 /* Whether there is an accuracy to show. */
 bool cell_has_replies(const struct cell_row *row);
 
-/* Cells of one compressor and one number of frames that agree in all else but the compressor's parameters. */
+/* Percent of the visual tokens kept, and how many a question these are, markers included; means over the language model's layers, so that
+ * what is dropped between them counts. */
+double cell_kept(const struct cell_row *row);
+double cell_tokens(const struct cell_row *row);
+
+/* How cells come together. In all cases cells of a series have one compressor and agree in all that is no parameter of it. */
+enum series_by {
+    SERIES_OPTIONS, /* one number of frames, any parameters */
+    SERIES_VARIANT, /* one number of frames, parameters that differ in threshold and target ratio only */
+    SERIES_FRAMES,  /* the same parameters, any number of frames */
+    SERIES_CELL,    /* each by itself */
+};
+
 struct series {
     const struct cell_row **cells; /* by ascending x */
     size_t n;
@@ -46,8 +58,8 @@ struct series_set {
     size_t n;
 };
 
-/* Groups in the order the cells came. `by_variant`: cells that differ in more than threshold and target ratio are apart, too. */
-int series_make(struct series_set *out, struct cells *cells, bool by_variant, double (*x)(const struct cell_row *row), struct err *err);
+/* Groups in the order the cells came. */
+int series_make(struct series_set *out, struct cells *cells, enum series_by by, double (*x)(const struct cell_row *row), struct err *err);
 
 /* Whether two series differ only in compressor and parameters. */
 bool series_same_setting(const struct series *a, const struct series *b);
@@ -83,8 +95,14 @@ struct panel { /* a plot's frame in pixels from the canvas's upper left corner, 
 double panel_px(const struct panel *panel, double x);
 double panel_py(const struct panel *panel, double y);
 
+/* Characters of UTF-8 text. */
+size_t text_width(const char *text);
+
+/* Where a panel begins whose rows have names of at most so many characters to its left. */
+double names_left(size_t longest);
+
 struct legend { int columns, rows; };
-struct legend legend_make(const struct series_set *set);
+struct legend legend_make(const struct series_set *set, const struct panel *panel); /* as wide as the panel: gnuplot makes it no wider */
 
 /* A text that wants to stand near a point, and where it may: offsets in pixels to the text's left edge and middle, y downwards. */
 struct label {
@@ -108,6 +126,9 @@ struct style { const char *colour, *ink; int point, dash; };
 struct style style_series(size_t i);
 struct style style_baseline(size_t i);
 
+/* Of the series at `index`: baselines and others are counted apart. */
+struct style style_of(const struct series_set *set, size_t index);
+
 /* ---- gnuplot --------------------------------------------------------------------------------------------------------------- */
 
 /* Text made fit for a figure: valid UTF-8, blanks for control characters; then inside single quotes, for a script or a data file. */
@@ -124,7 +145,11 @@ struct drawing {
 /* A panel's place on the canvas and its axes; then their names (`x` may be NULL). */
 void script_panel(struct text *script, const struct panel *panel, int height);
 
+void script_x_name(struct text *script, const struct panel *panel, int height, const char *name);
 void script_axis_names(struct text *script, const struct panel *panel, int height, const char *x, const char *y);
+
+/* Small text that begins at a place on the canvas, in pixels from its upper left corner. */
+void script_text(struct text *script, const char *words, double x, double y, int height, const char *ink);
 
 /* All labels that found a place. */
 void script_labels(struct text *script, const struct panel *panel, int height, const struct label *labels, size_t n);
@@ -136,9 +161,31 @@ void script_legend(struct text *script, const struct legend *legend, int height)
 /* Writes <stem>.dat and <stem>.gp and runs gnuplot on them, unless `rc` says that making them failed. Empties `drawing` in any case. */
 int drawing_finish(struct drawing *drawing, int rc, const char *out, struct err *err);
 
+/* ---- charts ---------------------------------------------------------------------------------------------------------------- */
+
+/* A figure of accuracy against something: see ratio_accuracy.c. */
+struct chart {
+    const char *about, *column;  /* a line about x for the data file, and its column's name */
+    const char *x_name;          /* of the axis, with the unit */
+    const char *lacking;         /* as of cells_collect */
+    enum series_by by;
+    double (*x)(const struct cell_row *row);
+    bool (*wanted)(const struct cell_row *row);
+    const char *(*label)(struct cells *cells, const struct series *series, const struct cell_row *row); /* "" for none, NULL: no memory */
+    struct axis (*axis)(const struct cells *cells);
+    double apart;                /* of the axis' length, between points at equal x */
+    bool tics_at_points;         /* the axis names the values that there are, not round ones */
+};
+int chart_draw(const struct chart *chart, struct store *store, const struct plot_options *options, struct err *err);
+
 /* ---- figures --------------------------------------------------------------------------------------------------------------- */
 
 int figure_ratio_accuracy(struct store *store, const struct plot_options *options, struct err *err);
+int figure_cost(struct store *store, const struct plot_options *options, struct err *err);
+int figure_pareto(struct store *store, const struct plot_options *options, struct err *err);
+int figure_tasks(struct store *store, const struct plot_options *options, struct err *err);
+int figure_frames(struct store *store, const struct plot_options *options, struct err *err);
+int figure_budget(struct store *store, const struct plot_options *options, struct err *err);
 int figure_threshold(struct store *store, const struct plot_options *options, struct err *err);
 int figure_history(struct store *store, const struct plot_options *options, struct err *err);
 

@@ -71,7 +71,7 @@ static void panels_make(struct plan *plan, const struct cells *cells)
 
 static int plan_make(struct plan *plan, struct cells *cells, struct err *err)
 {
-    int rc = series_make(&plan->set, cells, true, threshold_of, err);
+    int rc = series_make(&plan->set, cells, SERIES_VARIANT, threshold_of, err);
     if (rc < 0)
         return rc;
     plan->n_lines = 0;
@@ -82,7 +82,7 @@ static int plan_make(struct plan *plan, struct cells *cells, struct err *err)
                        "'{ name: dyntok, threshold: [0.4, 0.5, 0.6] }'");
     plan->apart = plan->n_lines > 1 ? least_spacing(cells) * fmin(0.12, 0.6 / (double)plan->n_lines) : 0;
     panels_make(plan, cells);
-    plan->height = 628 + legend_make(&plan->set).rows * LEGEND_ROW;
+    plan->height = 628 + legend_make(&plan->set, &plan->accuracy).rows * LEGEND_ROW;
     return 0;
 }
 
@@ -207,7 +207,7 @@ static int numbers_write(struct text *script, struct cells *cells, const struct 
 {
     const struct panel *panel = accuracy ? &plan->accuracy : &plan->kept;
     size_t n = 0, n_segments = 0, line = 0;
-    struct label *labels = arena_alloc(&cells->arena, cells->n, sizeof *labels);
+    struct label *labels = arena_alloc(&cells->arena, 2 * cells->n, sizeof *labels);
     struct segment *segments = arena_alloc(&cells->arena, cells->n, sizeof *segments);
     bool complete = labels && segments;
     for (size_t i = 0; i < plan->set.n && complete; i++) {
@@ -229,6 +229,13 @@ static int numbers_write(struct text *script, struct cells *cells, const struct 
         }
         line += !series->baseline;
     }
+    for (size_t i = 0; i < plan->set.n && complete && accuracy; i++) /* lines that numbers should keep off */
+        if (plan->set.series[i].baseline) {
+            double y = 100 * plan->set.series[i].cells[0]->accuracy;
+            segments[n_segments++] = (struct segment){n, n + 1};
+            labels[n++] = (struct label){.x = panel->x.low, .y = y, .low = y, .high = y, .text = ""};
+            labels[n++] = (struct label){.x = panel->x.high, .y = y, .low = y, .high = y, .text = ""};
+        }
     if (!complete)
         return err_no_memory(err, "the labels of a plot");
     labels_place(panel, labels, n, segments, n_segments);
@@ -238,7 +245,7 @@ static int numbers_write(struct text *script, struct cells *cells, const struct 
 
 static int script_write(struct text *script, struct cells *cells, const struct plan *plan, const char *given, struct err *err)
 {
-    struct legend legend = legend_make(&plan->set);
+    struct legend legend = legend_make(&plan->set, &plan->accuracy);
     struct notes notes = cells_notes(cells, plan->apart > 0);
     const char *title = given ? given : cells_title(cells);
     if (!title || !notes.first || !notes.second)

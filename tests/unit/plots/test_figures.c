@@ -38,7 +38,15 @@ static void add_cell(struct store_fixture *fixture, const char *compressor, cons
 {
     int64_t id = 0;
     OK(fixture_put_cell(fixture->store, fixture_cell(&fixture->manifest, compressor, params, label, frames), &id, &err));
-    OK(fixture_answer_all(fixture, id, SAMPLES, correct, frames, kept, &err));
+    for (size_t i = 0; i < SAMPLES; i++) {
+        struct answer answer = fixture_answer(i < correct, frames, kept);
+        struct cost *cost = &answer.cost;
+        cost->alone_ms[STAGE_VISION] = 10 * frames;
+        cost->alone_ms[STAGE_PREFILL] = kept / 10.0;
+        cost->paid_ms[STAGE_VISION] = frames;
+        cost->paid_ms[STAGE_PREFILL] = kept / 20.0;
+        OK(store_put_answer(fixture->store, fixture->run, id, &fixture->manifest, i, &answer, &err));
+    }
 }
 
 static void add_threshold(struct store_fixture *fixture, double threshold, int frames, size_t correct, int kept)
@@ -157,15 +165,16 @@ static void xml_is_well_formed(const char *path)
 static void figures_are_listed(void **state)
 {
     (void)state;
-    assert_string_equal(figure_at(0)->name, "ratio-accuracy");
-    assert_string_equal(figure_at(1)->name, "threshold");
+    static const char *const names[] = {"ratio-accuracy", "frames", "budget", "threshold", "tasks", "pareto", "cost"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        assert_non_null(figure_find(names[i]));
     assert_null(figure_at(-1));
     int n = 0;
     for (const struct figure *figure; (figure = figure_at(n)); n++) {
         assert_ptr_equal(figure_find(figure->name), figure);
         assert_true(strlen(figure->summary) > 20 && !strchr(figure->summary, '\n'));
     }
-    assert_int_equal(n, 3);
+    assert_int_equal(n, 8);
     assert_null(figure_find("ratio"));
 }
 
@@ -177,8 +186,8 @@ static void ratio_accuracy_data_is_exact(void **state)
     add_sweep(fixture);
     OK(draw(fixture, "ratio-accuracy", "a.svg", NULL, NULL, &err));
     file_is(path_in(fixture, "a.dat"),
-            "# One block per series, as many as the legend has entries. Percent.\n"
-            "# kept: visual tokens that entered the language model, of those without compression, markers included.\n"
+            "# One block per series, as many as the legend has entries. Accuracy in percent, low and high its 95 % interval.\n"
+            "# kept: visual tokens of those without compression, markers included, in percent; mean over the language model's layers.\n"
             "# shift: added to kept where points at equal x are drawn side by side.\n"
             "# \"none, 10 frames\"\n"
             "# kept accuracy low high correct replies shift label\n"
@@ -216,6 +225,134 @@ static void threshold_data_is_exact(void **state)
     file_holds(path_in(fixture, "t.svg"), "tokens kept (%)");
     file_holds(path_in(fixture, "t.svg"), "43.3");
     file_holds(path_in(fixture, "t.gp"), "with boxxyerror"); /* the only baseline shows its interval */
+}
+
+/* Two numbers of frames, with and without compression: Figure 4. */
+static void add_frames(struct store_fixture *fixture)
+{
+    add_cell(fixture, "none", "{}", "none", 20, 6, 3920);
+    add_cell(fixture, "none", "{}", "none", 10, 5, 1960);
+    add_threshold(fixture, 0.6, 20, 7, 1540);
+    add_threshold(fixture, 0.6, 10, 5, 770);
+}
+
+static void frames_data_is_exact(void **state)
+{
+    struct store_fixture *fixture = *state;
+    add_frames(fixture);
+    OK(draw(fixture, "frames", "f.svg", NULL, NULL, &err));
+    file_is(path_in(fixture, "f.dat"),
+            "# One block per series, as many as the legend has entries. Accuracy in percent, low and high its 95 % interval.\n"
+            "# frames: most frames shown of a video.\n"
+            "# shift: added to frames where points at equal x are drawn side by side.\n"
+            "# \"none\"\n"
+            "# frames accuracy low high correct replies shift label\n"
+            "10.0000 50.0000 11.0588 88.9412 5 10 -0.077 \"none\"\n"
+            "20.0000 60.0000 13.1244 93.7082 6 10 -0.077 \"none\"\n"
+            "\n\n"
+            "# \"dyntok threshold=0.6\"\n"
+            "# frames accuracy low high correct replies shift label\n"
+            "10.0000 50.0000 11.0588 88.9412 5 10 0.077 \"dyntok threshold=0.6\"\n"
+            "20.0000 70.0000 20.8098 95.3956 7 10 0.077 \"dyntok threshold=0.6\"\n");
+    file_holds(path_in(fixture, "f.gp"), "set xtics (10, 20)");
+    xml_is_well_formed(path_in(fixture, "f.svg"));
+}
+
+/* Tokens with their markers: 196 + 14 a frame without compression, 77 + 14 with. */
+static void budget_data_is_exact(void **state)
+{
+    struct store_fixture *fixture = *state;
+    add_frames(fixture);
+    OK(draw(fixture, "budget", "b.svg", NULL, NULL, &err));
+    file_is(path_in(fixture, "b.dat"),
+            "# One block per series, as many as the legend has entries. Accuracy in percent, low and high its 95 % interval.\n"
+            "# tokens: visual tokens per question, markers included, mean over the language model's layers.\n"
+            "# shift: added to tokens where points at equal x are drawn side by side.\n"
+            "# \"none\"\n"
+            "# tokens accuracy low high correct replies shift label\n"
+            "2100.0000 50.0000 11.0588 88.9412 5 10 0 \"none\"\n"
+            "4200.0000 60.0000 13.1244 93.7082 6 10 0 \"none\"\n"
+            "\n\n"
+            "# \"dyntok threshold=0.6\"\n"
+            "# tokens accuracy low high correct replies shift label\n"
+            "910.0000 50.0000 11.0588 88.9412 5 10 0 \"dyntok threshold=0.6\"\n"
+            "1820.0000 70.0000 20.8098 95.3956 7 10 0 \"dyntok threshold=0.6\"\n");
+    file_holds(path_in(fixture, "b.svg"), "points are named by their frames");
+}
+
+/* alpha is asked by samples 0, 3, 6, 9, beta by 1, 4, 7, gamma by 2, 5, 8; the first `correct` are right. */
+static void tasks_data_is_exact(void **state)
+{
+    struct store_fixture *fixture = *state;
+    add_sweep(fixture);
+    OK(draw(fixture, "tasks", "t.svg", "label IN ('none', 'dyntok threshold=0.6')", NULL, &err));
+    size_t size;
+    char *bytes = file_read(path_in(fixture, "t.dat"), &size);
+    static const char *const rows[] = {
+        "# \"none, 10 frames\"\n# accuracy low high y correct questions task\n60.0000 13.1244 93.7082 3.6", " 6 10 \"all questions\"\n50.0000 ",
+        " 2 4 \"alpha\"\n66.6667 ", " 2 3 \"beta\"\n66.6667 ", " 2 3 \"gamma\"\n\n\n# \"dyntok threshold=0.6, 10 frames\"\n",
+        "70.0000 20.8098 95.3956 3.3", " 7 10 \"all questions\"\n75.0000 ", " 3 4 \"alpha\"\n", " 2 3 \"gamma\"\n"};
+    const char *at = bytes;
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (!(at = strstr(at, rows[i])))
+            fail_msg("no '%s' in its place in: %s", rows[i], bytes);
+    free(bytes);
+    file_holds(path_in(fixture, "t.gp"), "'alpha (4)' 2.5");
+    file_holds(path_in(fixture, "t.svg"), "in brackets: questions");
+    xml_is_well_formed(path_in(fixture, "t.svg"));
+}
+
+static void cost_data_is_exact(void **state)
+{
+    struct store_fixture *fixture = *state;
+    add_frames(fixture);
+    OK(draw(fixture, "cost", "c.svg", "frames = 10", NULL, &err));
+    file_is(path_in(fixture, "c.dat"),
+            "# One block per stage, as many as the legend has entries. Mean per question in milliseconds; from, to: where its part of the bar is;\n"
+            "# alone: as if run by itself; paid: what sharing left of it.\n"
+            "# \"vision\"\n# from to low high kind cell\n"
+            "0 100 1.4000 1.8800 alone \"none, 10 frames\"\n0 10 1.1600 1.3600 paid \"none, 10 frames\"\n"
+            "0 100 0.4000 0.8800 alone \"dyntok threshold=0.6, 10 frames\"\n0 10 0.1600 0.3600 paid \"dyntok threshold=0.6, 10 frames\"\n"
+            "\n\n# \"prefill\"\n# from to low high kind cell\n"
+            "100 296 1.4000 1.8800 alone \"none, 10 frames\"\n10 108 1.1600 1.3600 paid \"none, 10 frames\"\n"
+            "100 177 0.4000 0.8800 alone \"dyntok threshold=0.6, 10 frames\"\n10 48.5 0.1600 0.3600 paid \"dyntok threshold=0.6, 10 frames\"\n");
+    file_holds(path_in(fixture, "c.gp"), "'66 %'"); /* 196 of 296 */
+    file_holds(path_in(fixture, "c.svg"), "milliseconds per question");
+    xml_is_well_formed(path_in(fixture, "c.svg"));
+}
+
+/* 910 tokens at 50 %, 1820 at 70 %, 2100 at 50 %, 4200 at 60 %: the first two are the front, the second unless no video is drawn that it has
+ * more right of than the first. */
+static void pareto_front_is_found(void **state)
+{
+    struct store_fixture *fixture = *state;
+    add_frames(fixture);
+    OK(draw(fixture, "pareto", "p.svg", NULL, NULL, &err));
+    size_t size;
+    char *bytes = file_read(path_in(fixture, "p.dat"), &size);
+    static const char *const parts[] = {"# tokens accuracy low high\n910.0000 50.0000 ", "\n1820.0000 50.0000 ", "\n1820.0000 70.0000 ", "\n2100.0000 70.0000 ",
+                                        "# Cells on the front.", "1820.0000 70.0000 20.8098 95.3956 0.9170 20 \"dyntok threshold=0.6\"",
+                                        "910.0000 50.0000 11.0588 88.9412 1.0000 10 \"dyntok threshold=0.6\"", "# All others.",
+                                        "4200.0000 60.0000 13.1244 93.7082 0.0000 20 \"none\"", "2100.0000 50.0000 11.0588 88.9412 0.0000 10 \"none\""};
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        if (!strstr(bytes, parts[i]))
+            fail_msg("no '%s' in: %s", parts[i], bytes);
+    assert_true(strstr(bytes, "All others") < strstr(bytes, "4200.0000 60.0000 13"));
+    free(bytes);
+    file_holds(path_in(fixture, "p.svg"), "1  dyntok threshold=0.6, 10 frames: on the front in 100 %");
+    xml_is_well_formed(path_in(fixture, "p.svg"));
+}
+
+static void too_many_cells_are_refused(void **state)
+{
+    struct store_fixture *fixture = *state;
+    struct err err = {0};
+    for (int i = 0; i < 25; i++)
+        add_threshold(fixture, 0.3 + 0.01 * i, 10, 5, 500);
+    assert_int_equal(draw(fixture, "tasks", "m.svg", NULL, NULL, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "25 cells are too many for the dots of one row, 8 are most; choose with --where"));
+    assert_int_equal(draw(fixture, "cost", "m.svg", NULL, NULL, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "25 cells are too many for one picture"));
 }
 
 static void equal_points_stand_side_by_side(void **state)
@@ -474,6 +611,12 @@ int main(void)
         IN_STORE(ratio_accuracy_data_is_exact),
         IN_STORE(threshold_data_is_exact),
         IN_STORE(history_is_by_revision),
+        IN_STORE(frames_data_is_exact),
+        IN_STORE(budget_data_is_exact),
+        IN_STORE(tasks_data_is_exact),
+        IN_STORE(cost_data_is_exact),
+        IN_STORE(pareto_front_is_found),
+        IN_STORE(too_many_cells_are_refused),
         IN_STORE(equal_points_stand_side_by_side),
         IN_STORE(series_are_apart_by_what_varies),
         IN_STORE(where_selects),

@@ -121,11 +121,11 @@ static void legend_uses_the_width(void **state)
     struct series series[5];
     for (int i = 0; i < 5; i++)
         series[i] = (struct series){.title = "dyntok, 96 frames"};
-    struct legend legend = legend_make(&(struct series_set){series, 5});
-    assert_int_equal(legend.columns, 4);
+    struct legend legend = legend_make(&(struct series_set){series, 5}, &panel);
+    assert_int_equal(legend.columns, 3);
     assert_int_equal(legend.rows, 2);
     series[0].title = "a title that is so long that nothing can stand beside it, whatever one does about the width of the columns it has";
-    legend = legend_make(&(struct series_set){series, 5});
+    legend = legend_make(&(struct series_set){series, 5}, &panel);
     assert_int_equal(legend.columns, 1);
     assert_int_equal(legend.rows, 5);
 }
