@@ -41,6 +41,7 @@ enum { COMPRESSOR_MOST_OPTIONS = 16 };
 
 enum layer_point { POINT_PRE, POINT_MID }; /* before a layer's attention; between its attention and its MLP */
 enum layer_rows { ROWS_NONE, ROWS_LAST, ROWS_QUESTION, ROWS_MEAN_VISUAL };
+enum layer_heads { HEADS_EACH, HEADS_MEAN, HEADS_MOST }; /* rows of each head; their mean; the largest of them */
 
 /* What a layer hook asks to be computed beside the plain path. A call that asks for rows of the question (ROWS_LAST, ROWS_QUESTION)
  * or for `question` depends on the question: from its layer on, nothing of the visual prefix is shared between questions. `entered`
@@ -57,7 +58,7 @@ struct layer_want {
     bool rows_of_this_layer;  /* at POINT_PRE: from this layer's own projections of what would enter it; else of the layer before.
                                * At POINT_MID rows are always this layer's */
     bool rows_visual_only;    /* softmax over visual tokens only, else over all keys that the row sees */
-    bool mean_heads;          /* rows averaged over the heads; view->heads is 1 then */
+    enum layer_heads heads;   /* of rows; view->heads is 1 unless it is each */
     bool rows_unturned;       /* with ROWS_QUESTION of this layer: before rotation, and every row sees all keys of the prompt */
     bool rotation;            /* what the rotation of positions alone makes of the rows' logits */
 };

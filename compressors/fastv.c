@@ -31,7 +31,7 @@ static void want(const double *values, const void *memory, int layer, enum layer
     out->call = point == POINT_PRE && layer == (int)values[LAYER];
     out->hides = (int)values[FORM] == FORM_HIDE;
     out->rows = ROWS_LAST;
-    out->mean_heads = true;
+    out->heads = HEADS_MEAN;
 }
 
 static int spend(const double *values, const struct layer_view *view, struct arena *arena, struct layer_plan *out, struct err *err)

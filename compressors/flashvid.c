@@ -356,7 +356,7 @@ static void want(const double *values, const void *memory, int layer, enum layer
     (void)memory;
     out->call = point == POINT_PRE && values[INNER_KEEP] < 1 && layer == inner_layer(values, n_layers);
     out->rows = ROWS_LAST;
-    out->mean_heads = true;
+    out->heads = HEADS_MEAN;
 }
 
 static int layer(const double *values, enum layer_point point, const struct layer_view *view, struct arena *arena, struct layer_plan *out,

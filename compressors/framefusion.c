@@ -51,7 +51,7 @@ static void want(const double *values, const void *state, int layer, enum layer_
     out->call = point == POINT_MID ? merging || !progress->pruned : merging && layer == 0;
     out->hidden = merging;
     out->rows = merging ? ROWS_NONE : ROWS_LAST;
-    out->mean_heads = true;
+    out->heads = HEADS_MEAN;
 }
 
 /* ---- merging ------------------------------------------------------------------------------------------------------------- */

@@ -224,7 +224,7 @@ static void want(const double *values, const void *memory, int layer, enum layer
     out->call = point == POINT_PRE && values[INNER_KEEP] < 1 && layer == inner_layer(values, n_layers);
     out->hidden = (int)values[INNER_MERGE] != INNER_MERGE_NONE;
     out->rows = ROWS_LAST;
-    out->mean_heads = true;
+    out->heads = HEADS_MEAN;
 }
 
 /* into[n]: the most alike of those that stay for one that goes, ties to the lower index; itself for all others, and when none stays that

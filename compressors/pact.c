@@ -31,7 +31,7 @@ static void want(const double *values, const void *memory, int layer, enum layer
     out->call = point == POINT_PRE && layer == (int)values[LAYER];
     out->hidden = out->keys_after = true;
     out->rows = ROWS_MEAN_VISUAL;
-    out->mean_heads = true;
+    out->heads = HEADS_MEAN;
 }
 
 struct pact {

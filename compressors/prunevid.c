@@ -211,13 +211,14 @@ static void want(const double *values, const void *state, int layer, enum layer_
     out->call = point == POINT_PRE && values[INNER_KEEP] < 1 && (rating || dropping);
     out->rows = rating || (int)values[INNER_ROWS] == INNER_ROWS_PLAIN ? ROWS_QUESTION : ROWS_NONE;
     out->rows_of_this_layer = out->rows_unturned = rating;
+    out->heads = HEADS_MOST;
 }
 
 /* score[n]: the most that any row of the question attends to a token with any head. */
 static void rate(const struct layer_view *view, float *score)
 {
     memset(score, 0, view->n * sizeof *score);
-    for (size_t r = 0; r < (size_t)view->n_rows * (size_t)view->heads; r++)
+    for (size_t r = 0; r < (size_t)view->n_rows; r++)
         for (size_t i = 0; i < view->n; i++)
             score[i] = view->rows[r * view->n + i] > score[i] ? view->rows[r * view->n + i] : score[i];
 }

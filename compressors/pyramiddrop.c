@@ -72,7 +72,7 @@ static void want(const double *values, const void *memory, int layer, enum layer
     out->call = point == POINT_PRE && stage_of(values, layer, n_layers) >= 0;
     out->rows = ROWS_LAST;
     out->rows_of_this_layer = true;
-    out->mean_heads = true;
+    out->heads = HEADS_MEAN;
 }
 
 static int layer(const double *values, enum layer_point point, const struct layer_view *view, struct arena *arena, struct layer_plan *out,

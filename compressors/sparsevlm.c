@@ -127,7 +127,7 @@ static void want(const double *values, const void *memory, int layer, enum layer
     out->rows = ROWS_QUESTION;
     out->entered = true;
     out->hidden = recycles(values);
-    out->mean_heads = !second;
+    out->heads = second ? HEADS_EACH : HEADS_MEAN;
     out->rotation = second;
 }
 

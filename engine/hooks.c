@@ -103,7 +103,7 @@ size_t hooks_bytes(const struct model_shape *shape, const struct method *methods
             if (want.call && (want.rows_unturned || want.rows == ROWS_MEAN_VISUAL)) /* queries and keys of all rows */
                 floats += rows * (size_t)((l->heads + l->kv_heads) * l->head_dim);
             if (want.call) /* what it sees, and what a plan and its era take */
-                floats += n_visual * (n_rows * ((want.mean_heads ? 1 : heads) + want.rotation) + 64) +
+                floats += n_visual * (n_rows * ((want.heads == HEADS_EACH ? heads : 1) + want.rotation) + 64) +
                           n_visual * keys * (size_t)(l->kv_heads * l->head_dim);
             entered |= want.call && want.entered;
         }
@@ -275,25 +275,27 @@ static struct pass pass_of(struct hooks *hooks, int layer, const struct flow *fl
 }
 
 /* Of hooks->weights on n_keys keys of a layer, those of the tokens there are now (which may be others than the layer's):
- * out[heads][n], or [n] for their mean. */
+ * out[heads][n], or [n] for what is made of them. */
 static void take_columns(struct hooks *hooks, int layer, size_t n_keys, const struct layer_want *want, float *out)
 {
     const struct era *era = era_of(hooks, layer), *now = era_now(hooks);
     int heads = hooks->model->shape.language.heads;
     for (size_t i = 0; i < era->n; i++)
         hooks->place[era->origin[i]] = (uint32_t)i;
-    memset(out, 0, (want->mean_heads ? 1 : (size_t)heads) * now->n * sizeof *out);
+    memset(out, 0, (want->heads == HEADS_EACH ? (size_t)heads : 1) * now->n * sizeof *out);
     for (int h = 0; h < heads; h++) {
         const float *weights = hooks->weights + (size_t)h * n_keys + hooks->n_before;
-        float *to = out + (want->mean_heads ? 0 : (size_t)h * now->n);
+        float *to = out + (want->heads == HEADS_EACH ? (size_t)h * now->n : 0);
         double sum = 0;
         for (size_t i = 0; i < era->n; i++)
             sum += (double)weights[i];
         float share = want->rows_visual_only && sum > 0 ? (float)(1 / sum) : 1;
-        for (size_t i = 0; i < now->n; i++)
-            to[i] += weights[hooks->place[now->origin[i]]] * share;
+        for (size_t i = 0; i < now->n; i++) {
+            float weight = weights[hooks->place[now->origin[i]]] * share;
+            to[i] = want->heads != HEADS_MOST ? to[i] + weight : weight > to[i] ? weight : to[i];
+        }
     }
-    for (size_t i = 0; i < now->n && want->mean_heads; i++)
+    for (size_t i = 0; i < now->n && want->heads == HEADS_MEAN; i++)
         out[i] /= (float)heads;
 }
 
@@ -394,7 +396,7 @@ static int make_view(struct hooks *hooks, int layer, enum layer_point point, con
 {
     const struct tok_plan *plan = hooks->plan;
     const struct era *now = era_now(hooks);
-    size_t d = row_width(hooks), heads = want->mean_heads ? 1 : (size_t)hooks->model->shape.language.heads;
+    size_t d = row_width(hooks), heads = want->heads == HEADS_EACH ? (size_t)hooks->model->shape.language.heads : 1;
     const float *visual = flow->rows + hooks->n_before * d;
     *view = (struct layer_view){.layer = layer, .n_layers = hooks->n_layers, .T = plan->T, .h = plan->h, .w = plan->w, .n = now->n,
                                 .n_entered = hooks->n_entered, .n_content = hooks->n_content, .tok = now->tok, .d = (int)d, .key_dim = (int)key_width(hooks),

@@ -266,7 +266,7 @@ static void test_sparsevlm_options(void **state)
         json_free(json);
     }
     struct layer_want want = asks("sparsevlm", "{\"form\": \"v2\"}", 3, POINT_PRE, 28);
-    assert_true(want.call && want.rotation && want.entered && !want.hidden && !want.mean_heads);
+    assert_true(want.call && want.rotation && want.entered && !want.hidden && want.heads == HEADS_EACH);
     assert_true(asks("sparsevlm", "{\"layer2\": 0}", 6, POINT_PRE, 28).call == false);
 }
 
@@ -378,7 +378,7 @@ static void test_prunevid_keeps_of_each_set(void **state)
     static const uint8_t with_markers[14] = {0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 1, 1};
     assert_memory_equal(kept, with_markers, 14);
     struct layer_want rates = asks("prunevid", "{}", 10, POINT_PRE, 32), drops = asks("prunevid", "{}", 11, POINT_PRE, 32);
-    assert_true(rates.call && rates.rows == ROWS_QUESTION && rates.rows_unturned && drops.call && drops.rows == ROWS_NONE);
+    assert_true(rates.call && rates.rows == ROWS_QUESTION && rates.rows_unturned && rates.heads == HEADS_MOST && drops.call && drops.rows == ROWS_NONE);
     assert_false(asks("prunevid", "{\"inner_rows\": \"plain\"}", 10, POINT_PRE, 32).call);
     fake_free(fake);
 }
