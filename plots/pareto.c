@@ -244,29 +244,50 @@ static void data_write(struct text *data, const struct plan *plan)
     cells_write(data, plan, false);
 }
 
-/* A number beside each named cell; all others keep their place free. */
-static int numbers_write(struct text *script, const struct plan *plan, struct err *err)
+/* Points and steps, which numbers should keep off; labels[i] is cell i's. */
+static size_t put_obstacles(const struct plan *plan, struct label *labels, struct segment *segments)
 {
-    size_t n = plan->cells->n, n_segments = 0;
-    struct label *labels = arena_alloc(&plan->cells->arena, n + 2 * plan->n_at, sizeof *labels);
-    struct segment *segments = arena_alloc(&plan->cells->arena, plan->n_at, sizeof *segments);
-    if (!labels || !segments)
-        return err_no_memory(err, "the labels of a plot");
+    size_t n = plan->cells->n;
     for (size_t i = 0; i < n; i++) {
         struct interval interval = cell_interval(&plan->cells->rows[i]);
         labels[i] = (struct label){.x = plan->front[i].cost, .y = plan->front[i].accuracy, .low = interval.low, .high = interval.high, .text = "",
                                    .ink = plan->front[i].on_front ? style_series(0).ink : "#444444"};
     }
-    for (size_t k = 0; k < plan->n_named; k++)
-        if (!(labels[plan->named[k]].text = arena_printf(&plan->cells->arena, "%zu", k + 1)))
-            return err_no_memory(err, "the labels of a plot");
-    for (size_t i = 0; i < plan->n_at; i++) { /* the steps, which numbers should keep off */
+    for (size_t i = 0; i < plan->n_at; i++) {
         double y = front_at(plan, plan->at[i]), ends[] = {plan->at[i], i + 1 < plan->n_at ? plan->at[i + 1] : plan->panel.x.high};
-        segments[n_segments++] = (struct segment){n, n + 1};
+        segments[i] = (struct segment){n, n + 1};
         for (int end = 0; end < 2; end++)
             labels[n++] = (struct label){.x = ends[end], .y = y, .low = y, .high = y, .text = ""};
     }
-    labels_place(&plan->panel, labels, n, segments, n_segments);
+    return n;
+}
+
+/* Takes the first cell off the list that is not on the front and whose number has no place. */
+static bool drop_unplaced(struct plan *plan, const struct label *labels)
+{
+    for (size_t k = 0; k < plan->n_named; k++)
+        if (!labels[plan->named[k]].placed && !plan->front[plan->named[k]].on_front) {
+            memmove(&plan->named[k], &plan->named[k + 1], (--plan->n_named - k) * sizeof *plan->named);
+            return true;
+        }
+    return false;
+}
+
+/* A number beside each named cell. */
+static int numbers_write(struct text *script, struct plan *plan, struct err *err)
+{
+    struct label *labels = arena_alloc(&plan->cells->arena, plan->cells->n + 2 * plan->n_at, sizeof *labels);
+    struct segment *segments = arena_alloc(&plan->cells->arena, plan->n_at, sizeof *segments);
+    if (!labels || !segments)
+        return err_no_memory(err, "the labels of a plot");
+    size_t n;
+    do {
+        n = put_obstacles(plan, labels, segments);
+        for (size_t k = 0; k < plan->n_named; k++)
+            if (!(labels[plan->named[k]].text = arena_printf(&plan->cells->arena, "%zu", k + 1)))
+                return err_no_memory(err, "the labels of a plot");
+        labels_place(&plan->panel, labels, n, segments, plan->n_at);
+    } while (drop_unplaced(plan, labels));
     script_labels(script, &plan->panel, plan->height, labels, n);
     return 0;
 }
@@ -288,7 +309,7 @@ static int list_write(struct text *script, const struct plan *plan, struct err *
     return 0;
 }
 
-static int script_write(struct text *script, const struct plan *plan, const char *given, struct err *err)
+static int script_write(struct text *script, struct plan *plan, const char *given, struct err *err)
 {
     struct notes notes = cells_notes(plan->cells, false);
     const char *title = given ? given : cells_title(plan->cells), *blue = style_series(0).colour;
