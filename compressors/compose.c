@@ -123,10 +123,14 @@ static int refuse_two_numbers(const struct method *methods, int n, struct err *e
 /* A token stage that spends a budget exactly has no numbers of its own. */
 static int leave_to_allocator(struct method *methods, int n, struct err *err)
 {
+    const struct vid_view any = {.T = 1, .raw = {.h = 1, .w = 1}, .pooled = {.h = 1, .w = 1}};
     for (int i = 0; i < n && methods_spender(methods, n) == ROLE_TOKENS; i++) {
         const struct compressor *compressor = methods[i].compressor;
         if (!match_can(compressor) || !(compressor_roles(compressor, methods[i].values) & ROLE_TOKENS))
             continue;
+        if (compressor->settings && compressor->settings(methods[i].values, &any))
+            return err_set(err, ERR_CONFIG, "%s comes in whole steps with these options, which no budget of a frame can be spent in; change them",
+                           compressor->name);
         compressor_unset_amounts(compressor, methods[i].values);
         return compressor->check ? compressor->check(methods[i].values, err) : 0;
     }

@@ -120,12 +120,12 @@ static void fill_frames(struct subject *subject)
         subject->index[i] = frames->index[i] = 7 * i;
 }
 
-static void subject_open(struct subject *subject, int threads)
+static void subject_open_beside(struct subject *subject, int threads, const char *assistant)
 {
     static const char *const ids[SAMPLES] = {"q-1", "q-2", "q-3"}, *const options[] = {"A. x", "B. y"};
     static const char *const words[SAMPLES] = {"Which one?", "How many of them are there in the video?", "Where is it?"};
     struct err err = {0};
-    struct runner_options how = {.model = FIXTURES_DIR "/micro", .assistant = FIXTURES_DIR "/micro-hf", .dtype = "f32", .isa = "auto", .device = "cpu"};
+    struct runner_options how = {.model = FIXTURES_DIR "/micro", .assistant = assistant, .dtype = "f32", .isa = "auto", .device = "cpu"};
     memset(subject, 0, sizeof *subject);
     if (runner_native.open(&subject->self, &how, &subject->facts, &err) ||
         runner_native.worker_open(subject->self, &subject->worker, threads, &err))
@@ -142,6 +142,11 @@ static void subject_open(struct subject *subject, int threads)
                                 .facts = {.width = 1, .height = 1, .n_frames = 100, .fps = 10, .duration_s = 10},
                                 .cells = subject->job_cells, .n_cells = CELLS, .samples = subject->samples, .n_samples = SAMPLES,
                                 .wanted = subject->wanted, .stop = &subject->stop};
+}
+
+static void subject_open(struct subject *subject, int threads)
+{
+    subject_open_beside(subject, threads, FIXTURES_DIR "/micro-hf");
 }
 
 static void subject_close(struct subject *subject)
@@ -251,6 +256,26 @@ static void test_guides_are_paid_once(void **state)
     }
     assert_int_equal(payers, 2 * SAMPLES); /* the model as its own guide, and the assistant */
     assert_true(guided > payers);
+}
+
+/* With its own tower, projector, layout and prompt an assistant that is the model allots what the model itself does. */
+static void test_the_model_as_its_own_assistant(void **state)
+{
+    (void)state;
+    struct subject subject;
+    int differ = 0;
+    subject_open_beside(&subject, 1, FIXTURES_DIR "/micro");
+    for (int s = 0; s < SAMPLES; s++) {
+        struct seen *seen = run(&subject, GUIDED * SAMPLES + s);
+        const struct heard *assistant = &seen->heard[GUIDED * SAMPLES + s], *self = &all->heard[(GUIDED - 1) * SAMPLES + s];
+        assert_string_equal(self->digest, assistant->digest);
+        assert_true(self->margin == assistant->margin);
+        assert_int_equal(self->cost.tokens_guide, assistant->cost.tokens_guide);
+        differ += strcmp(self->digest, all->heard[(GUIDED - 1) * SAMPLES].digest) != 0;
+        free(seen);
+    }
+    assert_true(differ > 0); /* budgets depend on the question */
+    subject_close(&subject);
 }
 
 static int tokens_of(const struct heard *heard)
@@ -374,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_alone_and_among_others),
         cmocka_unit_test(test_what_changes_and_what_does_not),
         cmocka_unit_test(test_guides_are_paid_once),
+        cmocka_unit_test(test_the_model_as_its_own_assistant),
         cmocka_unit_test(test_controls_match),
         cmocka_unit_test(test_a_lone_control_pays_for_its_match),
         cmocka_unit_test(test_a_match_that_fails),

@@ -1,5 +1,5 @@
 /* DyToK: the allocator's golden vectors and what it promises (compressors.md 10.1.14, 10.2), and its options. */
-#include "tests/unit/compressors/videos.h"
+#include "tests/unit/compressors/oracle.h"
 
 #include "compressors/allot.h"
 
@@ -98,6 +98,51 @@ static void test_equal_weights_differ_by_one(void **state)
     arena_free(&arena);
 }
 
+/* ---- the released program ------------------------------------------------------------------------------------------------- */
+
+/* Shares as the guide gives them: the mean over layers, f32. */
+static void recorded_share(const struct json *item, int T, float *share)
+{
+    int layers = oracle_number(item, "layers"), power = oracle_number(item, "power");
+    for (int t = 0; t < T; t++) {
+        double sum = 0;
+        for (int layer = 0; layer < layers; layer++) {
+            double unit = rng_unit((uint64_t)oracle_number(item, "seed"), rng_stream("frame weights"), (uint64_t)(layer * T + t)), steep = 1;
+            for (int i = 0; i < power; i++)
+                steep *= unit;
+            sum += (double)(float)steep;
+        }
+        share[t] = (float)(sum / layers);
+    }
+}
+
+static struct budget allocate(const char *options, int T, int side, const float *share, struct arena *arena);
+
+/* Budgets and what VisionZip makes of them, frame by frame. */
+static void test_released_allocations(void **state)
+{
+    (void)state;
+    struct json *file = oracle_open("dytok");
+    int n = 0;
+    for (const struct json *item = oracle_cases(file); item; item = json_next(item), n++) {
+        struct arena arena = {0};
+        float share[64];
+        char options[80];
+        int T = oracle_number(item, "T");
+        size_t n_budgets, n_dominant;
+        const double *budgets = oracle_numbers(item, "budgets", &n_budgets, &arena), *dominant = oracle_numbers(item, "dominant", &n_dominant, &arena);
+        recorded_share(item, T, share);
+        snprintf(options, sizeof options, "{\"per_frame\": %d, \"cap\": %d}", oracle_number(item, "each"), oracle_number(item, "cap"));
+        struct budget budget = allocate(options, T, 14, share, &arena);
+        for (int t = 0; t < T; t++)
+            if (budget.per_frame[t] != (uint32_t)budgets[t] || 6 * budget.per_frame[t] / 7 != (uint32_t)dominant[t])
+                fail_msg("%s: frame %d has %u tokens, the released program gives it %g", json_key(item), t, budget.per_frame[t], budgets[t]);
+        arena_free(&arena);
+    }
+    assert_true(n > 80);
+    json_free(file);
+}
+
 /* ---- the method ---------------------------------------------------------------------------------------------------------- */
 
 static struct budget allocate(const char *options, int T, int side, const float *share, struct arena *arena)
@@ -160,6 +205,7 @@ int main(void)
         cmocka_unit_test(test_golden_vectors),          cmocka_unit_test(test_extremes),
         cmocka_unit_test(test_promises),                cmocka_unit_test(test_equal_weights_differ_by_one),
         cmocka_unit_test(test_options_make_a_total),    cmocka_unit_test(test_layers_of_the_guide),
+        cmocka_unit_test(test_released_allocations),
     };
     return cmocka_run_group_tests_name("dytok", tests, NULL, NULL);
 }

@@ -137,6 +137,9 @@ static void test_composition(void **state)
     resolve_options(methods[1].compressor, "{\"keep\": 0.1}", methods[1].values);
     assert_int_equal(methods_resolve(methods, &n, &err), 0);
     assert_true(isnan(methods[1].values[compressor_option(methods[1].compressor, "keep")])); /* the allocator says it */
+    resolve_options(methods[1].compressor, "{\"per\": \"whole_frames\"}", methods[1].values);
+    assert_int_equal(methods_resolve(methods, &n, &err), ERR_CONFIG);
+    assert_non_null(strstr(err.text, "random comes in whole steps with these options"));
 }
 
 int main(void)
