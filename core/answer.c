@@ -8,6 +8,11 @@ const char *answer_status_name(enum answer_status status)
     return names[status];
 }
 
+bool answer_is_reply(enum answer_status status)
+{
+    return status == ANSWER_OK || status == ANSWER_NO_ANSWER || status == ANSWER_AMBIGUOUS;
+}
+
 const char *stage_name(enum stage stage)
 {
     static const char *const names[STAGES] = {"open", "decode", "resize", "vision", "guide", "compress", "prefill", "generate"};

@@ -21,6 +21,7 @@ enum answer_status {
 };
 
 const char *answer_status_name(enum answer_status status); /* "ok", "no_answer", ... */
+bool answer_is_reply(enum answer_status status);           /* something was said; else a failure, which has a message instead */
 
 /* Stages whose time is counted, in the order of the work. */
 enum stage { STAGE_OPEN, STAGE_DECODE, STAGE_RESIZE, STAGE_VISION, STAGE_GUIDE, STAGE_COMPRESS, STAGE_PREFILL, STAGE_GENERATE, STAGES };

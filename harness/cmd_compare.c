@@ -42,8 +42,9 @@ static void side_line(const struct comparison *c, struct text *out, char side)
 {
     const struct stored_cell *cell = side == 'A' ? &c->a : &c->b;
     int64_t right = side == 'A' ? c->pairing.n_a : c->pairing.n_b;
-    text_printf(out, "%c  %5.1f %%  %lld of %zu  %s, %d frames, %s, %s  (%.8s)\n", side, 100 * (double)right / (double)c->pairing.n, (long long)right,
-                c->pairing.n, cell->label, cell->frames, cell->model, cell->profile, cell->digest);
+    double share = (double)right / (double)c->pairing.n;
+    text_printf(out, "%c  %5.1f %%  %lld of %zu  %s, %d frames, %s, %s  (%.8s)\n", side, 100 * share, (long long)right, c->pairing.n,
+                cell->label, cell->frames, cell->model, cell->profile, cell->digest);
 }
 
 /* By the same rule as a gate, at half of what the interval leaves on each side. */
@@ -61,19 +62,21 @@ static void tell_margin(const struct comparison *c, struct text *out)
 static void tell(const struct comparison *c, struct text *out)
 {
     const struct difference *d = &c->difference;
+    const struct pairing *p = &c->pairing;
     text_printf(out, "%s, %zu questions on %zu videos that both answered\n\n", c->a.manifest.benchmark, d->n, d->clusters);
     side_line(c, out, 'A');
     side_line(c, out, 'B');
-    text_printf(out, "\nA - B  %+.1f points, 95 %% %+.1f to %+.1f (t over videos; bootstrap of videos %+.1f to %+.1f), p %.3g\n", 100 * d->mean,
-                100 * d->interval.low, 100 * d->interval.high, 100 * c->bootstrap.low, 100 * c->bootstrap.high, difference_p(d));
-    text_printf(out, "right on one side alone: %lld for A, %lld for B; McNemar's exact p %.3g (questions taken as independent)\n", (long long)c->pairing.only_a,
-                (long long)c->pairing.only_b, mcnemar_exact(c->pairing.only_a, c->pairing.only_b));
-    text_printf(out, "a difference of %.1f points would be found with chance %.0f %%\n", 100 * minimum_detectable(d->se, 1 - confidence, power),
-                100 * power);
+    text_printf(out, "\nA - B  %+.1f points, 95 %% %+.1f to %+.1f (t over videos; bootstrap of videos %+.1f to %+.1f), p %.3g\n",
+                100 * d->mean, 100 * d->interval.low, 100 * d->interval.high, 100 * c->bootstrap.low, 100 * c->bootstrap.high,
+                difference_p(d));
+    text_printf(out, "right on one side alone: %lld for A, %lld for B; McNemar's exact p %.3g (questions taken as independent)\n",
+                (long long)p->only_a, (long long)p->only_b, mcnemar_exact(p->only_a, p->only_b));
+    text_printf(out, "a difference of %.1f points would be found with chance %.0f %%\n",
+                100 * minimum_detectable(d->se, 1 - confidence, power), 100 * power);
     if (!isnan(c->margin))
         tell_margin(c, out);
-    if (c->pairing.n_unpaired)
-        text_printf(out, "%zu questions are left out: at least one side has no answer to them, or a failure\n", c->pairing.n_unpaired);
+    if (p->n_unpaired)
+        text_printf(out, "%zu questions are left out: at least one side has no answer to them, or a failure\n", p->n_unpaired);
 }
 
 /* The same numbers as one row; shares of 1. */
@@ -81,13 +84,14 @@ static void tabulate(const struct comparison *c, struct table *table)
 {
     static const char *const names[] = {"A", "B"};
     const struct difference *d = &c->difference;
+    const struct pairing *p = &c->pairing;
     const struct { const char *name; double value; } numbers[] = {
-        {"questions", (double)d->n}, {"videos", (double)d->clusters}, {"accuracy_a", (double)c->pairing.n_a / (double)d->n},
-        {"accuracy_b", (double)c->pairing.n_b / (double)d->n}, {"difference", d->mean}, {"low", d->interval.low}, {"high", d->interval.high},
-        {"bootstrap_low", c->bootstrap.low}, {"bootstrap_high", c->bootstrap.high}, {"p", difference_p(d)}, {"only_a", (double)c->pairing.only_a},
-        {"only_b", (double)c->pairing.only_b}, {"mcnemar_p", mcnemar_exact(c->pairing.only_a, c->pairing.only_b)},
+        {"questions", (double)d->n}, {"videos", (double)d->clusters}, {"accuracy_a", (double)p->n_a / (double)d->n},
+        {"accuracy_b", (double)p->n_b / (double)d->n}, {"difference", d->mean}, {"low", d->interval.low}, {"high", d->interval.high},
+        {"bootstrap_low", c->bootstrap.low}, {"bootstrap_high", c->bootstrap.high}, {"p", difference_p(d)}, {"only_a", (double)p->only_a},
+        {"only_b", (double)p->only_b}, {"mcnemar_p", mcnemar_exact(p->only_a, p->only_b)},
         {"detectable", minimum_detectable(d->se, 1 - confidence, power)}, {"design_effect", d->design_effect}, {"margin", c->margin},
-        {"noninferiority_p", isnan(c->margin) ? NAN : noninferiority_p(d, c->margin)}, {"unpaired", (double)c->pairing.n_unpaired},
+        {"noninferiority_p", isnan(c->margin) ? NAN : noninferiority_p(d, c->margin)}, {"unpaired", (double)p->n_unpaired},
     };
     for (size_t i = 0; i < 2; i++)
         table_column(table, names[i], false);

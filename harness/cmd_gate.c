@@ -15,10 +15,10 @@
 #include <sys/stat.h>
 
 static const struct cli_option options[] = {
-    {"baseline", "WHAT", NULL, "instead of the files' baseline: previous, a store, a CSV of expected results, a cell, or a revision", false},
+    {"baseline", "WHAT", NULL, "instead of the files' baseline: previous, a store, expected results (.csv), a revision, or a cell", false},
     {"cell", "NAME", NULL, "instead of the files' cells; may be repeated", true},
     {"bisect", NULL, NULL, "judges every stored revision of the cells, and names the first that fails", false},
-    {"format", "NAME", "terminal", "of what is printed: terminal, md, csv, json, junit, benchmark-bigger, benchmark-smaller or bencher", false},
+    {"format", "NAME", "terminal", "terminal, md, csv, json, junit, benchmark-bigger, benchmark-smaller or bencher", false},
     {"write", "FORMAT=FILE", NULL, "also writes a file in one of these formats; may be repeated", true},
     {"github", NULL, NULL, "prints annotations for GitHub Actions, and adds Markdown to the step's summary", false},
     {0},
@@ -75,9 +75,11 @@ static int load_named(struct side *side, struct store *store, const char *name, 
     struct revisions revisions = {0};
     int rc = revisions_find(&revisions, store, name, err);
     size_t at = revisions.chosen;
-    for (size_t i = 0; i < revisions.n && !rc; i++)
-        if (!strcmp(revisions.rows[i].build_digest, candidate->build_digest) && !strcmp(revisions.rows[i].model_digest, candidate->model_digest))
+    for (size_t i = 0; i < revisions.n && !rc; i++) {
+        const struct history_row *row = &revisions.rows[i];
+        if (!strcmp(row->build_digest, candidate->build_digest) && !strcmp(row->model_digest, candidate->model_digest))
             at = i;
+    }
     if (!rc)
         rc = load_row(side, store, &revisions.rows[at], arena, err);
     revisions_free(&revisions);
@@ -94,7 +96,9 @@ static bool is_file(const char *path)
 static const char *find_file(struct gating *gating, const struct gate_file *file, const char *name)
 {
     const char *slash = strrchr(file->path, '/');
-    const char *beside = slash && *name != '/' ? arena_printf(&gating->arena, "%.*s/%s", (int)(slash - file->path), file->path, name) : NULL;
+    const char *beside = NULL;
+    if (slash && *name != '/')
+        beside = arena_printf(&gating->arena, "%.*s/%s", (int)(slash - file->path), file->path, name);
     return beside && is_file(beside) ? beside : is_file(name) ? name : NULL;
 }
 
@@ -216,8 +220,8 @@ struct bisection {
     enum judgement verdict;                             /* of the latest */
 };
 
-static int judge_revision(struct gating *gating, const struct gate_file *file, const struct history_row *row, const struct history_row *before,
-                          const struct side *baseline, struct bisection *bisection, struct err *err)
+static int judge_revision(struct gating *gating, const struct gate_file *file, const struct history_row *row,
+                          const struct history_row *before, const struct side *baseline, struct bisection *bisection, struct err *err)
 {
     struct side side = {0};
     struct gate_outcomes outcomes = {0};
@@ -249,7 +253,7 @@ static void tell_bisection(const struct bisection *bisection, const char *name, 
 {
     const struct history_row *last = bisection->last_pass, *first = bisection->first_fail;
     if (!first)
-        text_printf(out, "\n%s: no stored revision fails that is not followed by one that passes\n", name);
+        text_printf(out, "\n%s: nothing to find: no stored revision fails, or a later one passes again\n", name);
     else
         text_printf(out, "\n%s: %s, cell %.8s, is the first that fails; %s%s\n", name, revision_name(first).text, first->digest,
                     last ? "the last that passes is " : "none passes before it", last ? revision_name(last).text : "");

@@ -1,5 +1,6 @@
 /* `show`: a store looked at closely from a terminal: which questions cells disagree on, one question with every cell's answer, one cell. */
 #include "harness/cli.h"
+#include "harness/pairing.h"
 #include "harness/table.h"
 #include "metrics/interval.h"
 #include "results/store.h"
@@ -130,12 +131,6 @@ static bool same_manifest(const struct stored_cell *a, const struct stored_cell 
     return !strcmp(a->manifest.benchmark, b->manifest.benchmark) && !strcmp(a->manifest.digest, b->manifest.digest);
 }
 
-static bool replied(const struct stored_answer *stored)
-{
-    enum answer_status status = stored->answer.status;
-    return stored->id && (status == ANSWER_OK || status == ANSWER_NO_ANSWER || status == ANSWER_AMBIGUOUS);
-}
-
 /* ---- one question ---------------------------------------------------------------------------------------------------------- */
 
 static const char *verdict(const struct stored_answer *stored)
@@ -167,7 +162,7 @@ static const char *flip_of(const struct shown *shown, const struct stored_cell *
 {
     const struct stored_cell *base = strcmp(cell->compressor, "none") ? baseline_of(shown, cell) : NULL;
     const struct stored_answer *ours = &cell->answers[sample], *theirs = base ? &base->answers[sample] : NULL;
-    if (!theirs || !replied(ours) || !replied(theirs) || ours->answer.correct == theirs->answer.correct)
+    if (!theirs || !pairing_replied(ours) || !pairing_replied(theirs) || ours->answer.correct == theirs->answer.correct)
         return "";
     return ours->answer.correct ? "gained" : "lost";
 }
@@ -271,7 +266,7 @@ static void put_confusion(struct shown *shown, const struct stored_cell *cell)
         const struct sample *sample = &cell->manifest.samples[i];
         int letter = cell->answers[i].answer.extracted;
         most = sample->n_options > most ? sample->n_options : most;
-        if (replied(&cell->answers[i]) && sample->answer >= 0)
+        if (pairing_replied(&cell->answers[i]) && sample->answer >= 0)
             counts[sample->answer][letter < 0 ? SAMPLE_MOST_OPTIONS : letter]++;
     }
     struct table table = {0};
@@ -299,7 +294,7 @@ static void put_failures(struct shown *shown, const struct stored_cell *cell)
 {
     for (size_t i = 0, n = 0; i < cell->manifest.n_samples; i++) {
         const struct stored_answer *stored = &cell->answers[i];
-        if (!stored->id || replied(stored))
+        if (!stored->id || pairing_replied(stored))
             continue;
         text_put(&shown->out, n++ ? "" : "\nfailures:\n");
         struct text line = {0};
@@ -419,7 +414,7 @@ static size_t count_contests(const struct shown *shown, const struct stored_cell
     for (size_t i = 0; i < first->manifest.n_samples; i++) {
         contests[i].sample = i;
         for (size_t c = 0; c < shown->n_cells; c++) {
-            if (!same_manifest(&shown->cells[c], first) || !replied(&shown->cells[c].answers[i]))
+            if (!same_manifest(&shown->cells[c], first) || !pairing_replied(&shown->cells[c].answers[i]))
                 continue;
             contests[i].n++;
             contests[i].right += shown->cells[c].answers[i].answer.correct;

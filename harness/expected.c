@@ -12,8 +12,8 @@
 enum { MOST_BYTES = 1 << 30 };
 
 enum column { SAMPLE, STATUS, LETTER, CORRECT, MARGIN, FRAMES, BEFORE, VISUAL, MARKER, TEXT, GENERATED, REPLY, COLUMNS };
-static const char *const names[COLUMNS] = {"sample",        "status",        "letter",      "correct",          "margin", "frames", "tokens_before",
-                                           "tokens_visual", "tokens_marker", "tokens_text", "tokens_generated", "reply"};
+static const char *const names[COLUMNS] = {"sample",        "status",        "letter",        "correct",     "margin",           "frames",
+                                           "tokens_before", "tokens_visual", "tokens_marker", "tokens_text", "tokens_generated", "reply"};
 
 struct reader {
     struct stored_cell *out;
@@ -37,8 +37,8 @@ static const char *field(const struct reader *reader, size_t row, enum column co
 
 static int fail(const struct reader *reader, size_t row, enum column column, const char *expected)
 {
-    return err_set(reader->err, ERR_DATA, "%s:%zu: '%s' should be %s, it is '%.40s'", reader->path, reader->table.lines[row], names[column], expected,
-                   field(reader, row, column));
+    return err_set(reader->err, ERR_DATA, "%s:%zu: '%s' should be %s, it is '%.40s'", reader->path, reader->table.lines[row],
+                   names[column], expected, field(reader, row, column));
 }
 
 /* An empty field is -1. */
@@ -108,7 +108,7 @@ static int read_row(struct reader *reader, size_t row)
     int rc = read_status(reader, row, &answer->answer);
     if (!rc)
         rc = read_numbers(reader, row, &answer->answer);
-    if (!rc && answer->answer.status <= ANSWER_AMBIGUOUS)
+    if (!rc && answer_is_reply(answer->answer.status))
         answer->answer.raw = field(reader, row, REPLY);
     out->n_answers++;
     return rc;
@@ -118,7 +118,8 @@ static int find_columns(struct reader *reader)
 {
     for (int i = 0; i < COLUMNS; i++)
         if ((reader->columns[i] = csv_column(&reader->table, names[i])) < 0)
-            return err_set(reader->err, ERR_DATA, "'%s' has no column '%s'; write it with 'toksweep export STORE answers'", reader->path, names[i]);
+            return err_set(reader->err, ERR_DATA, "'%s' has no column '%s'; write it with 'toksweep export STORE answers'", reader->path,
+                           names[i]);
     return 0;
 }
 

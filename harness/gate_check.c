@@ -48,8 +48,8 @@ static bool is_complete(struct check *check)
     if (n_asked == 0)
         text_put(&check->detail, "the baseline has no reply");
     else
-        text_printf(&check->detail, "of %zu questions that the baseline answered, %zu have no answer and %zu failed%s%s%s", n_asked, n_missing,
-                    n_failed, n_failed ? " (" : "", status, n_failed ? ")" : "");
+        text_printf(&check->detail, "of %zu questions that the baseline answered, %zu have no answer and %zu failed%s%s%s", n_asked,
+                    n_missing, n_failed, n_failed ? " (" : "", status, n_failed ? ")" : "");
     return false;
 }
 
@@ -78,7 +78,8 @@ static int measure_accuracy(struct check *check)
 static void tell_accuracy(struct check *check, const struct difference *difference, const struct judged *judgement)
 {
     const struct pairing *pairing = &check->pairing;
-    text_printf(&check->detail, "%.1f %% against %.1f %%, %+.1f points (%+.1f to %+.1f); %lld lost and %lld won of %zu questions on %zu videos",
+    text_printf(&check->detail,
+                "%.1f %% against %.1f %%, %+.1f points (%+.1f to %+.1f); %lld lost and %lld won of %zu questions on %zu videos",
                 check->out->value, check->out->expected, 100 * difference->mean, 100 * judgement->bounds.low, 100 * judgement->bounds.high,
                 (long long)pairing->only_b, (long long)pairing->only_a, difference->n, difference->clusters);
     if (judgement->verdict == JUDGED_INCONCLUSIVE && judgement->questions > (double)difference->n)

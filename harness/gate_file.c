@@ -56,8 +56,8 @@ static int find_metric(struct reader *reader, const struct json *object, struct 
     for (int i = 0; gate_metric_at(i); i++)
         known[i] = gate_metric_at(i)->name;
     const char *near = nearest_word(name, known);
-    return config_err(reader->file->config, json_get(object, "metric"), reader->err, "no metric '%s'%s%s%s; see 'toksweep list metrics'", name,
-                      near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
+    return config_err(reader->file->config, json_get(object, "metric"), reader->err, "no metric '%s'%s%s%s; see 'toksweep list metrics'",
+                      name, near ? "; did you mean '" : "", near ? near : "", near ? "'?" : "");
 }
 
 /* Which kind of bound its keys make: the only one that is there, or "exact" when there is none. */
@@ -159,7 +159,8 @@ static int read_cells(struct reader *reader, const struct json *root)
     const struct json *cells = json_get(root, "cells");
     bool is_list = cells && json_type(cells) == JSON_ARRAY;
     if (!cells || (is_list && !json_first(cells)))
-        return config_err(file->config, cells ? cells : root, reader->err, "a gate file needs 'cells': LABEL, LABEL@FRAMES or a list of them");
+        return config_err(file->config, cells ? cells : root, reader->err,
+                          "a gate file needs 'cells': LABEL, LABEL@FRAMES or a list of them");
     if (!(file->cells = arena_alloc(&file->arena, is_list ? json_count(cells) : 1, sizeof *file->cells)))
         return err_no_memory(reader->err, "gates");
     for (const struct json *name = is_list ? json_first(cells) : cells; name; name = is_list ? json_next(name) : NULL) {

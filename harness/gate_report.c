@@ -171,7 +171,8 @@ static void put_counted(struct text *out, const struct gate_outcomes *outcomes, 
     size_t n = 0;
     for (int verdict = 0; verdict < JUDGEMENTS; verdict++)
         n += count(outcomes, file, (enum judgement)verdict);
-    text_printf(out, " tests=\"%zu\" failures=\"%zu\" errors=\"%zu\"", n, count(outcomes, file, JUDGED_FAIL), count(outcomes, file, JUDGED_INCOMPLETE));
+    text_printf(out, " tests=\"%zu\" failures=\"%zu\" errors=\"%zu\"", n, count(outcomes, file, JUDGED_FAIL),
+                count(outcomes, file, JUDGED_INCOMPLETE));
 }
 
 /* A suite for each file: outcomes come file by file. */

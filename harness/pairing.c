@@ -6,8 +6,7 @@
 
 bool pairing_replied(const struct stored_answer *answer)
 {
-    enum answer_status status = answer->answer.status;
-    return answer->id && (status == ANSWER_OK || status == ANSWER_NO_ANSWER || status == ANSWER_AMBIGUOUS);
+    return answer->id && answer_is_reply(answer->answer.status);
 }
 
 static int check_same_questions(const struct stored_cell *a, const struct stored_cell *b, struct err *err)
@@ -17,7 +16,8 @@ static int check_same_questions(const struct stored_cell *a, const struct stored
     for (size_t i = 0; same && i < x->n_samples; i++)
         same = !strcmp(x->samples[i].id, y->samples[i].id);
     return same ? 0
-                : err_set(err, ERR_CONFIG, "'%s' answers %zu questions of %s and '%s' %zu of %s, which are not the same; compare cells of one manifest",
+                : err_set(err, ERR_CONFIG,
+                          "'%s' answers %zu questions of %s and '%s' %zu of %s, which are not the same; compare cells of one manifest",
                           a->label, x->n_samples, x->benchmark, b->label, y->n_samples, y->benchmark);
 }
 

@@ -58,7 +58,8 @@ static size_t find_point(struct revisions *revisions, const char *name, size_t *
             continue;
         const struct history_row *row = &revisions->rows[revisions->chosen];
         if (n_points++ < MOST_SHOWN)
-            text_printf(meant, "%s'%s@%d' (%s, digest %.8s)", n_points > 1 ? ", " : "", row->label, row->frames, row->benchmark, row->digest);
+            text_printf(meant, "%s'%s@%d' (%s, digest %.8s)", n_points > 1 ? ", " : "", row->label, row->frames, row->benchmark,
+                        row->digest);
         *first = from;
         *last = to;
     }
@@ -108,6 +109,7 @@ struct revision_name revision_name(const struct history_row *row)
 {
     struct revision_name name;
     bool known = *row->revision != 0;
-    snprintf(name.text, sizeof name.text, "%.10s, %s %.8s", row->started_at, known ? "revision" : "build", known ? row->revision : row->build_digest);
+    snprintf(name.text, sizeof name.text, "%.10s, %s %.8s", row->started_at, known ? "revision" : "build",
+             known ? row->revision : row->build_digest);
     return name;
 }

@@ -395,16 +395,11 @@ static int score(const struct schedule *schedule, const struct task *task, struc
                        profile_protocol(profile, benchmark->name), benchmark->max_option_letters, err);
 }
 
-static bool is_failure(enum answer_status status)
-{
-    return status != ANSWER_OK && status != ANSWER_NO_ANSWER && status != ANSWER_AMBIGUOUS;
-}
-
 /* The first failure of each kind is told as it comes: what is wrong with one is often wrong with all. */
 static void count_failure(struct schedule *schedule, const struct task *task, const struct result *result)
 {
     const struct answer *answer = &result->answer;
-    if (!is_failure(answer->status))
+    if (!!answer_is_reply(answer->status))
         return;
     schedule->progress.answers_failed++;
     if (!schedule->progress.failed[answer->status]++)

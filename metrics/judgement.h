@@ -25,9 +25,9 @@ enum judgement {
 const char *judgement_name(enum judgement verdict); /* "pass", "inconclusive", "incomplete", "fail" */
 
 struct judged {
-    enum judgement verdict;   /* never incomplete */
+    enum judgement verdict; /* never incomplete */
     struct interval bounds; /* each holds with confidence 1 - alpha: pass when low > -margin, fail when high < -margin */
-    double questions;       /* with which a candidate as good as the baseline would pass four times out of five, about; in videos like these */
+    double questions;       /* like these, with which a candidate as good as the baseline would pass four times out of five, about */
 };
 
 /* difference  candidate minus baseline

@@ -163,8 +163,8 @@ static int timeline_make(struct timeline *timeline, struct store *store, const c
         return rc;
     drop_lone_points(timeline);
     if (timeline->n == 0)
-        return err_set(err, ERR_CONFIG, "nothing to plot: no cell has two revisions; a history grows when later builds or checkpoints run their "
-                       "sweep into the same store, or stores are merged");
+        return err_set(err, ERR_CONFIG, "nothing to plot: no cell has two revisions; a history grows when later builds or checkpoints run "
+                       "their sweep into the same store, or stores are merged");
     keep_shown_cells(timeline);
     place_entries(timeline);
     make_series(timeline);
@@ -184,8 +184,8 @@ static void data_write(struct text *data, const struct timeline *timeline)
         for (size_t i = timeline->first[s]; i < timeline->first[s + 1]; i++) {
             const struct entry *entry = &timeline->entries[i];
             struct interval interval = cell_interval(entry->row);
-            text_printf(data, "%zu %.4f %.4f %.4f %lld %lld %.10s ", entry->tick + 1, 100 * entry->row->accuracy, interval.low, interval.high,
-                        (long long)entry->row->headline_correct, (long long)entry->row->headline_n, entry->started_at);
+            text_printf(data, "%zu %.4f %.4f %.4f %lld %lld %.10s ", entry->tick + 1, 100 * entry->row->accuracy, interval.low,
+                        interval.high, (long long)entry->row->headline_correct, (long long)entry->row->headline_n, entry->started_at);
             text_quote_data(data, *entry->revision ? entry->revision : "unknown");
             text_printf(data, " %.12s %.12s %.12s\n", entry->bytes[0], entry->bytes[1], entry->bytes[2]);
         }
@@ -198,8 +198,10 @@ static void data_write(struct text *data, const struct timeline *timeline)
 static const char *tick_label(struct timeline *timeline, size_t at)
 {
     const struct entry *tick = timeline->ticks[at], *before = at ? timeline->ticks[at - 1] : tick;
-    return arena_printf(&timeline->cells.arena, "%.10s %.7s%s%s", tick->started_at, *tick->revision ? tick->revision : tick->bytes[0],
-                        strcmp(tick->bytes[1], before->bytes[1]) ? ", model" : "", strcmp(tick->bytes[2], before->bytes[2]) ? ", questions" : "");
+    const char *program = *tick->revision ? tick->revision : tick->bytes[0];
+    const char *model = strcmp(tick->bytes[1], before->bytes[1]) ? ", model" : "";
+    const char *questions = strcmp(tick->bytes[2], before->bytes[2]) ? ", questions" : "";
+    return arena_printf(&timeline->cells.arena, "%.10s %.7s%s%s", tick->started_at, program, model, questions);
 }
 
 /* As many names as there is room for, the latest always among them. */
@@ -229,12 +231,12 @@ static void line_write(struct text *script, const struct timeline *timeline, siz
 {
     struct style style = style_series(at);
     double shift = shift_of(timeline, at);
-    text_printf(script, "%sdata index %zu using ($1+%.10g):2 with lines linecolor rgb '%s' linewidth 1.6 notitle", at ? ", \\\n  " : "plot ", at,
-                shift, style.colour);
+    text_put(script, at ? ", \\\n  " : "plot ");
+    text_printf(script, "data index %zu using ($1+%.10g):2 with lines linecolor rgb '%s' linewidth 1.6 notitle", at, shift, style.colour);
     text_printf(script, ", \\\n  data index %zu using ($1+%.10g):2:3:4 with yerrorbars linecolor rgb '%s' linewidth 1.3 pointtype %d "
                         "pointsize point notitle", at, shift, style.colour, style.point);
-    text_printf(script, ", \\\n  keyentry with linespoints linecolor rgb '%s' linewidth 1.6 pointtype %d pointsize point title ", style.colour,
-                style.point);
+    text_printf(script, ", \\\n  keyentry with linespoints linecolor rgb '%s' linewidth 1.6 pointtype %d pointsize point title ",
+                style.colour, style.point);
     text_quote_script(script, timeline->set.series[at].title);
 }
 

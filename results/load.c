@@ -50,11 +50,11 @@ int store_find_cell(struct store *store, const char *name, int64_t *id, struct e
     if (rc == 0 && n_cells == 0)
         rc = err_set(err, ERR_CONFIG, "store '%s' holds no cell; 'toksweep run' and 'toksweep import' fill it", store->path);
     else if (rc == 0 && n == 0)
-        rc = err_set(err, ERR_CONFIG, "no cell of store '%s' is called '%s'; give a label, LABEL@FRAMES or the beginning of a digest of %s", store->path,
-                     name, cells.bytes);
+        rc = err_set(err, ERR_CONFIG, "no cell of store '%s' is called '%s'; give a label, LABEL@FRAMES or the beginning of a digest of %s",
+                     store->path, name, cells.bytes);
     else if (rc == 0 && n > 1)
-        rc = err_set(err, ERR_CONFIG, "%zu cells of store '%s' may be meant: give LABEL@FRAMES or the beginning of a digest, of %s", n, store->path,
-                     fitting.bytes);
+        rc = err_set(err, ERR_CONFIG, "%zu cells of store '%s' may be meant: give LABEL@FRAMES or the beginning of a digest, of %s", n,
+                     store->path, fitting.bytes);
     text_free(&cells);
     text_free(&fitting);
     return rc;
