@@ -143,20 +143,41 @@ static const char *row_note(struct shown *shown, const struct shown_row *row)
                         row->unpooled, 100 * (double)content / (double)row->unpooled);
 }
 
+/* Layers in which nothing has happened yet to the uncompressed grid: there is nothing to see. */
+static bool is_idle(const struct shown_row *row)
+{
+    const struct token_groups *groups = &row->groups;
+    bool idle = row->first_layer >= 0 && groups->n == (size_t)groups->T * (size_t)groups->h * (size_t)groups->w;
+    for (size_t i = 0; i < groups->n && idle; i++)
+        idle = groups->group[i].size == 1 && groups->group[i].cells == 1;
+    return idle;
+}
+
+static size_t count_rows(const struct shown *shown)
+{
+    size_t n = 0;
+    for (size_t r = 0; r < shown->n; r++)
+        n += !is_idle(&shown->rows[r]);
+    return n;
+}
+
 static int fill_rows(struct shown *shown, const struct column *columns, struct token_picture *picture, struct err *err)
 {
     struct token_row *out = arena_alloc(&shown->arena, shown->n, sizeof *out);
+    picture->rows = out;
     for (size_t r = 0; r < shown->n && out; r++) {
         const struct shown_row *row = &shown->rows[r];
         int *frame = arena_alloc(&shown->arena, picture->n_columns, sizeof *frame);
-        out[r] = (struct token_row){.label = shown_label(shown, row), .note = row_note(shown, row), .groups = &row->groups, .frame = frame};
-        if (!frame || !out[r].label || !out[r].note)
+        if (is_idle(row))
+            continue;
+        *out = (struct token_row){.label = shown_label(shown, row), .note = row_note(shown, row), .groups = &row->groups, .frame = frame};
+        if (!frame || !out->label || !out->note)
             return err_no_memory(err, "a picture");
         for (size_t c = 0; c < picture->n_columns; c++)
             frame[c] = frame_of(shown->job, &shown->job->cells[row->cell], &columns[c]);
+        picture->n_rows++;
+        out++;
     }
-    picture->rows = out;
-    picture->n_rows = shown->n;
     return out ? 0 : err_no_memory(err, "a picture");
 }
 
@@ -169,7 +190,7 @@ int shown_draw(struct shown *shown, const char *places, int width, const char *t
     struct column *columns = list_columns(shown, &picture.n_columns);
     int rc = columns ? choose_columns(shown, places, columns, &picture.n_columns, err) : err_no_memory(err, "a picture");
     if (!rc)
-        rc = token_picture_check(&picture, shown->n, err);
+        rc = token_picture_check(&picture, count_rows(shown), err);
     if (!rc)
         rc = fill_columns(shown, columns, &picture, err);
     if (!rc)

@@ -75,10 +75,10 @@ static void add_word(struct sketch *sketch, double x, double y, const char *word
     text_printf(&sketch->ink[INK_WORD], " %u\n", rgb);
 }
 
-static void add_chip(struct sketch *sketch, double x, double y, const char *word, unsigned ground, unsigned rgb)
+static void add_chip(struct sketch *sketch, double x, double y, double room, const char *word, unsigned ground, unsigned rgb)
 {
-    double half = (tiny_letter * (double)strlen(word) + 4) / 2;
-    add_box(sketch, x - half, y - CHIP_HEIGHT / 2.0, x + half, y + CHIP_HEIGHT / 2.0, ground);
+    double half = (tiny_letter * (double)strlen(word) + 4) / 2, tall = room < CHIP_HEIGHT ? room : CHIP_HEIGHT;
+    add_box(sketch, x - half, y - tall / 2, x + half, y + tall / 2, ground);
     add_word(sketch, x, y, word, rgb);
 }
 
@@ -323,16 +323,16 @@ static void draw_label(struct sketch *sketch, const struct panel_of *panel, cons
         if (tiny_letter * n + 1 > room)
             snprintf(word, sizeof word, "%s", letter);
     }
-    if (!word[0] || tiny_letter * (double)strlen(word) + 1 > room || height < CHIP_HEIGHT - 2)
+    if (!word[0] || tiny_letter * (double)strlen(word) + 1 > room || height < CHIP_HEIGHT - 3)
         return;
     x = s.at.x + x * s.cell_w;
     y = s.at.y + y * s.cell_h;
     if (identity->letter && piece->stands)
-        add_chip(sketch, x, y, word, hues[identity->hue].rgb, hues[identity->hue].ink);
-    else if (identity->letter)
+        add_chip(sketch, x, y, height, word, hues[identity->hue].rgb, hues[identity->hue].ink);
+    else if (identity->letter || s.fine) /* small cells would be all chip */
         add_word(sketch, x, y, word, brightness(group->rgb) > 130 || !stands_here(panel, owner) ? 0x000000 : 0xffffff);
     else
-        add_chip(sketch, x, y, word, 0x60101010, 0xffffff);
+        add_chip(sketch, x, y, height, word, 0x60101010, 0xffffff);
 }
 
 static int draw_labels(struct sketch *sketch, const struct panel_of *panel, struct err *err)
@@ -425,8 +425,8 @@ static void draw_strip(struct sketch *sketch, const struct token_row *row, doubl
     }
     char words[64];
     int n = snprintf(words, sizeof words, "tokens per frame, at most %zu", most);
-    if (MARGIN + small_letter * (double)(strlen(row->note) + (size_t)n) + GAP < left)
-        add_text(sketch, left - 6, y + STRIP_HEIGHT - 5, words, "right font small textcolor rgb '#444444'");
+    if (MARGIN + small_letter * (double)(strlen(row->label) + (size_t)n) + GAP < left)
+        add_text(sketch, left - 6, y + STRIP_HEIGHT - 6, words, "right font small textcolor rgb '#444444'");
 }
 
 static int draw_panel(struct sketch *sketch, const struct token_row *row, const struct identity *identity, size_t c, double y,
@@ -444,7 +444,8 @@ static int draw_panel(struct sketch *sketch, const struct token_row *row, const 
     if (!rc)
         rc = draw_labels(sketch, &panel, err);
     char words[64];
-    snprintf(words, sizeof words, "%zu tokens", token_groups_in_frame(row->groups, panel.t));
+    size_t n = token_groups_in_frame(row->groups, panel.t);
+    snprintf(words, sizeof words, n == 1 ? "1 token" : "%zu tokens", n);
     add_text(sketch, panel.at.x + picture->width / 2.0, y + picture->height + 9, words, "center font small textcolor rgb '#444444'");
     return rc;
 }
@@ -457,7 +458,7 @@ static int draw_row(struct sketch *sketch, const struct token_row *row, double y
     identify(sketch, row, identity);
     add_text(sketch, MARGIN, y + 20, row->label, "left font 'Sans Bold'.small");
     add_text(sketch, MARGIN, y + 38, row->note, "left font small textcolor rgb '#444444'");
-    draw_strip(sketch, row, y + 18);
+    draw_strip(sketch, row, y + 4);
     int rc = 0;
     for (size_t c = 0; c < sketch->picture->n_columns && !rc; c++)
         rc = draw_panel(sketch, row, identity, c, y + ROW_HEAD, err);
@@ -474,9 +475,9 @@ static void draw_swatch(struct sketch *sketch, double x, double y, int kind)
         for (int i = 0; i < 3; i++)
             add_line(sketch, INK_HAIR, x + 13 * i, y - 9, x + 13 * i, y + 9);
     if (kind == 1)
-        add_chip(sketch, x + 13, y, "7", 0x60101010, 0xffffff);
+        add_chip(sketch, x + 13, y, CHIP_HEIGHT, "7", 0x60101010, 0xffffff);
     if (kind == 2)
-        add_chip(sketch, x + 13, y, "b7", hues[0].rgb, hues[0].ink);
+        add_chip(sketch, x + 13, y, CHIP_HEIGHT, "b7", hues[0].rgb, hues[0].ink);
     for (int side = 0; side < 2 && kind < 3; side++) {
         enum ink ink = kind == 0 ? INK_HAIR : kind == 1 ? INK_EDGE : INK_HUE;
         add_line(sketch, ink, x, y + (side ? 9 : -9), x + 26, y + (side ? 9 : -9));
