@@ -21,4 +21,7 @@ void digest_finish(struct digest *digest, char hex[DIGEST_HEX]); /* frees `diges
 void digest_of(const void *bytes, size_t n, char hex[DIGEST_HEX]);
 int digest_of_file(const char *path, char hex[DIGEST_HEX], struct err *err);
 
+/* What git calls a file's bytes, 40 digits: SHA-1 of "blob <length>", a NUL, and them. Names files of the Hub; nothing here trusts it. */
+int digest_of_blob(const char *path, char hex[DIGEST_HEX], struct err *err);
+
 #endif

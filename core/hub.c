@@ -56,12 +56,17 @@ static const char *ref_read(const char *folder, const char *revision, struct are
     return name_is_plain(commit, strlen(commit)) ? arena_strdup(arena, commit) : NULL;
 }
 
-const char *hub_snapshot(const char *kind, const char *id, const char *revision, struct arena *arena)
+const char *hub_folder(const char *kind, const char *id, struct arena *arena)
 {
     const char *cache = hub_cache(arena), *slash = strchr(id, '/');
     if (!cache || !slash || !name_is_plain(id, (size_t)(slash - id)) || !name_is_plain(slash + 1, strlen(slash + 1)))
         return NULL;
-    const char *folder = arena_printf(arena, "%s/%s--%.*s--%s", cache, kind, (int)(slash - id), id, slash + 1);
+    return arena_printf(arena, "%s/%s--%.*s--%s", cache, kind, (int)(slash - id), id, slash + 1);
+}
+
+const char *hub_snapshot(const char *kind, const char *id, const char *revision, struct arena *arena)
+{
+    const char *folder = hub_folder(kind, id, arena);
     const char *commit = folder ? ref_read(folder, revision, arena) : NULL;
     const char *snapshot = folder ? arena_printf(arena, "%s/snapshots/%s", folder, commit ? commit : revision) : NULL;
     return is_folder(snapshot) ? snapshot : NULL;

@@ -11,6 +11,9 @@ const char *hub_home(struct arena *arena);
 /* HF_HUB_CACHE, or hub/ in the home above. */
 const char *hub_cache(struct arena *arena);
 
+/* The folder of a repository in the cache, there or not. NULL when `id` is no name, or there is no cache. */
+const char *hub_folder(const char *kind, const char *id, struct arena *arena);
+
 /* The folder of a snapshot: `kind` is "models" or "datasets", `id` is "owner/name", `revision` the name of a branch or tag, or a
  * commit. NULL when `id` is no such name, or the cache does not have it. */
 const char *hub_snapshot(const char *kind, const char *id, const char *revision, struct arena *arena);

@@ -18,7 +18,7 @@ atomic_bool cli_stopped;
 static const struct cli_command *const commands[] = {
     &command_run,    &command_plan,   &command_reproduce, &command_report,  &command_show,  &command_compare, &command_gate, &command_plot,
     &command_export, &command_import, &command_merge,     &command_rescore, &command_check, &command_inspect, &command_list, &command_bench,
-    &command_world,  &command_serve,
+    &command_world,  &command_serve,   &command_fetch,
 };
 
 enum { N_COMMANDS = sizeof commands / sizeof *commands };

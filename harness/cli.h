@@ -57,6 +57,6 @@ extern atomic_bool cli_stopped;
 
 extern const struct cli_command command_run, command_plan, command_report, command_show, command_compare, command_gate, command_plot,
     command_export, command_import, command_merge, command_rescore, command_check, command_list, command_inspect, command_bench,
-    command_world, command_serve, command_reproduce;
+    command_world, command_serve, command_fetch, command_reproduce;
 
 #endif
