@@ -58,6 +58,13 @@ struct remote {
     const char *usage;        /* its usage object as canonical JSON; NULL if there is none */
 };
 
+/* Which visual token each source token went into, as they enter the language model; for pictures. */
+struct answer_groups {
+    const char *frames;       /* indices of the frames shown, a JSON array */
+    int h, w;                 /* the grid of a frame's source tokens */
+    const char *map;          /* a mark for each: plots/group_map.h */
+};
+
 struct answer {
     enum answer_status status;
     const char *raw;          /* the reply, stripped; NULL unless status is ok, no_answer or ambiguous */
@@ -68,6 +75,7 @@ struct answer {
     double margin;            /* top logit minus second, at the first generated text id; NaN if not known */
     char tokens_digest[DIGEST_HEX]; /* of the visual tokens (their plan and source frames); "" if not known */
     struct cost cost;
+    const struct answer_groups *groups; /* of tokens_digest, to be kept with the answer; NULL: they are not */
     struct remote remote;
 };
 

@@ -1,6 +1,7 @@
 /* `report` and `plot`: what a store holds, as tables and figures. */
 #include "harness/accuracy.h"
 #include "harness/cli.h"
+#include "harness/thumbnails.h"
 
 #include "build_facts.h"
 #include "core/log.h"
@@ -15,6 +16,7 @@ static const struct cli_option report_options[] = {
     {"where", "SQL", NULL, "only cells for which this holds over view cell_accuracy: \"frames = 96 AND compressor = 'dyntok'\"", false},
     {"by", "WHAT", "cell", "cell, or a row for each group of each: task_type (or task), duration, domain, sub_category, area, tag", false},
     {"html", "FILE", NULL, "writes a page for a browser instead: plot, tables, every question with its answers, flips; one file, no network", false},
+    {"frames", "SIZE", NULL, "with --html: embeds thumbnails of frames, and the token groups that were kept, up to this size: 16M", false},
     {"title", "TEXT", NULL, "with --html: its title (the store's path)", false},
     {0},
 };
@@ -34,11 +36,17 @@ static int report_page(const struct cli_args *args, struct err *err)
     const char *path = args->operands[0], *slash = strrchr(path, '/');
     struct report_options options = {.out = cli_text(args, "html"), .where = cli_text(args, "where"), .title = cli_text(args, "title"),
                                      .store = slash ? slash + 1 : path, .program = "toksweep " BUILD_VERSION};
-    int rc = store_open(&store, path, STORE_READ, err);
+    options.frames = cli_text(args, "frames") ? thumbnails : NULL;
+    int rc = cli_bytes(args, "frames", &options.most_bytes, err);
+    if (!rc)
+        rc = store_open(&store, path, STORE_READ, err);
     if (!rc)
         rc = report_write(store, &options, &counts, err);
     if (!rc)
         log_say(LOG_NOTE, "%s: %zu cells, %zu answers, %.1f MB", options.out, counts.cells, counts.answers, (double)counts.bytes / 1e6);
+    if (!rc && options.frames)
+        log_say(LOG_NOTE, "frames of %zu videos are in it; %zu are left out: beyond --frames, or not to be decoded", counts.videos,
+                counts.videos_left);
     store_close(store);
     return rc;
 }

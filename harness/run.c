@@ -74,6 +74,7 @@ static int read_schedule_options(struct run *run, size_t memory, struct err *err
     run->schedule.threads = (int)threads;
     run->schedule.memory_bytes = memory - run->facts.fixed_bytes;
     run->schedule.retry_failed = cli_flag(run->args, "retry-failed");
+    run->schedule.keep_groups = cli_flag(run->args, "keep-groups");
     run->schedule.stop = &cli_stopped;
     return rc;
 }

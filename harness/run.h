@@ -21,6 +21,7 @@
     {"samples", "ID", NULL, "only this sample; may be repeated", true}, \
     {"shard", "K/N", NULL, "only every N-th video, starting with the K-th (1 to N)", false}, \
     {"retry-failed", NULL, NULL, "computes failed answers again", false}, \
+    {"keep-groups", NULL, NULL, "stores which tokens became one, for 'report --html --frames'", false}, \
     {"no-share", NULL, NULL, "computes every answer by itself; the answers are the same", false}, \
     {"reuse-build", "DIGEST", NULL, "continues the cells of an older build in this store on purpose; the beginning of its digest is enough", false}, \
     {"device", "NAME", NULL, "overrides runner.device", false}, \

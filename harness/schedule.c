@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/text.h"
 #include "metrics/score.h"
+#include "plots/group_map.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -29,9 +30,12 @@ struct result { /* one answer, or the end of a task */
     bool ends;
     size_t cell, sample;
     struct answer answer;
+    struct answer_groups groups; /* texts owned */
     char *raw, *message, *finish, *usage; /* owned */
     struct err failure;        /* of a task that ends with one */
 };
+
+static int keep_groups(void *context, size_t cell, size_t sample, const struct shown_tokens *shown);
 
 struct queue { void *head, *tail; }; /* of things whose first member is `next` */
 
@@ -135,6 +139,7 @@ static int task_new(struct task **out, struct schedule *schedule, const struct p
                              .samples = task->samples,
                              .n_samples = planned->n_samples,
                              .wanted = planned->wanted,
+                             .viewer = schedule->options->keep_groups ? keep_groups : NULL,
                              .stop = &schedule->halt};
     *out = task;
     return 0;
@@ -197,7 +202,13 @@ static void *decode_tasks(void *context)
     return NULL;
 }
 
-struct sink_context { struct schedule *schedule; struct task *task; };
+struct sink_context {
+    struct schedule *schedule;
+    struct task *task;
+    const struct tok_plan *seen; /* whose groups came last */
+    struct text frames, map;     /* its groups, until an answer takes them along */
+    int side;                    /* of their grid */
+};
 
 static char *copy_text(const char *text)
 {
@@ -208,6 +219,8 @@ static void result_free(struct result *result)
 {
     free(result->raw);
     free(result->message);
+    free((char *)result->groups.frames);
+    free((char *)result->groups.map);
     free(result->finish);
     free(result->usage);
     free(result);
@@ -224,8 +237,37 @@ static int post_answer(void *context, size_t cell, size_t sample, const struct a
     result->answer.message = result->message = copy_text(answer->message);
     result->answer.remote.finish = result->finish = copy_text(answer->remote.finish);
     result->answer.remote.usage = result->usage = copy_text(answer->remote.usage);
+    if (at->map.length && answer->tokens_digest[0]) {
+        result->groups.h = result->groups.w = at->side;
+        result->groups.frames = text_take(&at->frames);
+        result->groups.map = text_take(&at->map);
+        result->answer.groups = result->groups.frames && result->groups.map ? &result->groups : NULL;
+    }
     post(at->schedule, result);
     return atomic_load(&at->schedule->halt);
+}
+
+/* The first answer on some tokens takes their groups along. */
+static int keep_groups(void *context, size_t cell, size_t sample, const struct shown_tokens *shown)
+{
+    (void)sample;
+    struct sink_context *at = context;
+    const struct job_cell *frames = &at->task->job.cells[cell];
+    struct token_groups groups = {0};
+    struct arena arena = {0};
+    struct err ignored = {0}; /* without memory for groups the answer goes without them */
+    int side = shown->plan->dom == DOM_H_POOLED ? shown->pooled_side : shown->raw_side;
+    if (shown->plan == at->seen)
+        return 0;
+    at->seen = shown->plan;
+    at->side = side;
+    text_free(&at->frames);
+    text_free(&at->map);
+    if (token_groups_make(&groups, shown->plan, side, side, &arena, &ignored) == 0 && group_map(&at->map, &groups, &ignored) == 0)
+        for (size_t i = 0; i < frames->n; i++)
+            text_printf(&at->frames, "%s%u%s", i ? "," : "[", frames->index[i], i + 1 < frames->n ? "" : "]");
+    arena_free(&arena);
+    return 0;
 }
 
 /* A task without frames: every wanted answer is the same failure. */
@@ -248,7 +290,7 @@ static void *run_tasks(void *context)
     struct task *task;
     int rc = runner->worker_open(schedule->runner, &worker, schedule->options->threads, &opened);
     while ((task = take(schedule, &schedule->to_run))) {
-        struct sink_context at = {schedule, task};
+        struct sink_context at = {.schedule = schedule, .task = task};
         struct result *end = calloc(1, sizeof *end); /* 1 KiB: without it nothing else would work either */
         if (!end)
             abort();
@@ -259,6 +301,8 @@ static void *run_tasks(void *context)
             answer_failure(&at);
         else if (!atomic_load(&schedule->halt))
             runner->run(schedule->runner, worker, &task->job, post_answer, &at, &end->failure);
+        text_free(&at.frames);
+        text_free(&at.map);
         frames_free(&task->job.frames);
         post(schedule, end);
     }

@@ -52,18 +52,36 @@ static void put_page(struct text *out, const struct part *parts, size_t n)
     text_put(out, at);
 }
 
+static void report_free(struct report *report)
+{
+    for (size_t i = 0; i < report->known.n; i++) {
+        arena_free(&report->pictured[i].manifest.arena);
+        free(report->pictured[i].seen);
+    }
+    free(report->pictured);
+    free(report->wanted);
+    text_free(&report->cells);
+    text_free(&report->manifests);
+    texts_free(&report->replies);
+    texts_free(&report->known);
+    texts_free(&report->digests);
+}
+
 int report_write(struct store *store, const struct report_options *options, struct report_counts *out, struct err *err)
 {
     enum { TITLE, STYLE, SCRIPT, HASH, DATA, PICTURES, PARTS };
     struct part parts[PARTS] = {{"TITLE", {0}}, {"STYLE", {0}}, {"SCRIPT", {0}}, {"HASH", {0}}, {"DATA", {0}}, {"PICTURES", {0}}};
     struct text page = {0};
+    struct report report = {.store = store, .options = options, .counts = out};
     *out = (struct report_counts){0};
     put_html(&parts[TITLE].text, options->title ? options->title : options->store);
     text_put(&parts[STYLE].text, report_style);
     text_put(&parts[SCRIPT].text, report_script);
     put_script_hash(&parts[HASH].text, report_script);
-    text_put(&parts[PICTURES].text, "{}");
-    int rc = report_data(&parts[DATA].text, store, options, out, err);
+    int rc = report_data(&parts[DATA].text, &report, err);
+    if (!rc)
+        rc = report_pictures(&parts[PICTURES].text, &report, err);
+    report_free(&report);
     bool failed = false;
     if (!rc)
         put_page(&page, parts, PARTS);

@@ -2,8 +2,6 @@
  * distinct texts: 100,000 answers are about 3 MB. plots/report/store.js reads it. */
 #include "plots/report_impl.h"
 
-#include "core/arena.h"
-#include "core/rng.h"
 #include "metrics/interval.h"
 #include "metrics/special.h"
 
@@ -77,60 +75,6 @@ static void put_comma(struct text *out)
         text_put(out, ",");
 }
 
-/* ---- distinct texts -------------------------------------------------------------------------------------------------------- */
-
-struct texts { /* zero-initialise */
-    const char **all;      /* [n] in the order they came */
-    size_t *slots;         /* [n_slots] index + 1, 0 for none; open addressing, at most half full */
-    size_t n, n_slots;
-    bool failed;
-    struct arena arena;
-};
-
-static size_t *texts_slot(const struct texts *texts, const char *text)
-{
-    size_t at = (size_t)rng_stream(text) & (texts->n_slots - 1);
-    while (texts->slots[at] && strcmp(texts->all[texts->slots[at] - 1], text))
-        at = (at + 1) & (texts->n_slots - 1);
-    return &texts->slots[at];
-}
-
-static bool texts_grow(struct texts *texts)
-{
-    size_t n_slots = texts->n_slots ? 2 * texts->n_slots : 1024;
-    const char **all = realloc(texts->all, n_slots / 2 * sizeof *all);
-    size_t *slots = all ? calloc(n_slots, sizeof *slots) : NULL;
-    texts->all = all ? all : texts->all;
-    if (!slots)
-        return false;
-    free(texts->slots);
-    texts->slots = slots;
-    texts->n_slots = n_slots;
-    for (size_t i = 0; i < texts->n; i++)
-        *texts_slot(texts, texts->all[i]) = i + 1;
-    return true;
-}
-
-/* Its number, from 0; -1 for NULL. */
-static long texts_number(struct texts *texts, const char *text)
-{
-    if (!text || texts->failed)
-        return -1;
-    if (texts->n >= texts->n_slots / 2 && !texts_grow(texts)) {
-        texts->failed = true;
-        return -1;
-    }
-    size_t *slot = texts_slot(texts, text);
-    if (!*slot) {
-        if (!(texts->all[texts->n] = arena_strdup(&texts->arena, text))) {
-            texts->failed = true;
-            return -1;
-        }
-        *slot = ++texts->n;
-    }
-    return (long)*slot - 1;
-}
-
 static void put_texts(struct text *out, const struct texts *texts)
 {
     text_put(out, "[");
@@ -139,13 +83,6 @@ static void put_texts(struct text *out, const struct texts *texts)
         json_put_text(out, texts->all[i]);
     }
     text_put(out, "]");
-}
-
-static void texts_free(struct texts *texts)
-{
-    free(texts->all);
-    free(texts->slots);
-    arena_free(&texts->arena);
 }
 
 /* ---- manifests ------------------------------------------------------------------------------------------------------------- */
@@ -292,13 +229,20 @@ static void put_characters(struct text *out, const char *name, const struct stor
     text_put(out, "\"");
 }
 
-static void put_answers(struct text *out, const struct stored_cell *cell, struct texts *texts)
+static long groups_number(struct report *report, const struct stored_answer *stored)
+{
+    return stored->id && stored->answer.tokens_digest[0] ? texts_number(&report->digests, stored->answer.tokens_digest) : -1;
+}
+
+static void put_answers(struct text *out, const struct stored_cell *cell, struct report *report)
 {
     size_t n = cell->manifest.n_samples;
     put_characters(out, "verdict", cell, verdict_of);
     put_characters(out, "letter", cell, letter_of);
     put_characters(out, "counted", cell, counted_of);
-    PUT_COLUMN(out, "reply", n, text_printf(out, "%ld", texts_number(texts, words_of(&cell->answers[i]))));
+    PUT_COLUMN(out, "reply", n, text_printf(out, "%ld", texts_number(&report->replies, words_of(&cell->answers[i]))));
+    if (report->options->frames)
+        PUT_COLUMN(out, "groups", n, text_printf(out, "%ld", groups_number(report, &cell->answers[i])));
     put_reals(out, "margin", cell, margin_of, 3);
     put_reals(out, "tokens", cell, tokens_of, 9);
     put_reals(out, "ms", cell, alone_of, 4);
@@ -345,42 +289,79 @@ static void put_numbers(struct text *out, const struct cell_row *row)
 
 /* ---- everything ------------------------------------------------------------------------------------------------------------ */
 
-struct collector {
-    struct store *store;
-    struct text cells, manifests;
-    struct texts texts, known; /* known: benchmark and digest of the manifests that are there */
-    size_t most_videos;
-    struct report_counts *counts;
-    struct err *err; /* of what is read for a cell */
-};
+/* The manifest of a cell, told once; its place in report->pictured. */
+static long add_manifest(struct report *report, struct stored_cell *cell)
+{
+    struct text name = {0};
+    size_t before = report->known.n;
+    text_printf(&name, "%s %s", cell->manifest.benchmark, cell->manifest.digest);
+    long place = texts_number(&report->known, name.bytes);
+    text_free(&name);
+    if (place < 0 || report->known.n == before)
+        return place;
+    struct pictured *grown = realloc(report->pictured, report->known.n * sizeof *grown);
+    unsigned char *seen = grown ? calloc(cell->manifest.n_samples + 1, 1) : NULL;
+    report->pictured = grown ? grown : report->pictured;
+    if (!seen) {
+        report->known.n = before; /* so that what is freed is what is there */
+        return -1;
+    }
+    put_manifest(&report->manifests, &cell->manifest);
+    if (cell->manifest.n_videos > report->most_videos)
+        report->most_videos = cell->manifest.n_videos;
+    report->pictured[place] = (struct pictured){.manifest = cell->manifest, .seen = seen};
+    cell->manifest.arena = (struct arena){0}; /* it stays: pictures are looked up by it */
+    return place;
+}
+
+/* Which videos are wanted with which groups, and where cells disagree. */
+static int want_pictures(struct report *report, const struct stored_cell *cell, size_t place)
+{
+    struct pictured *pictured = &report->pictured[place];
+    struct wanted_groups *grown = realloc(report->wanted, (report->n_wanted + cell->manifest.n_samples) * sizeof *grown + 1);
+    if (!grown)
+        return -1;
+    report->wanted = grown;
+    for (size_t i = 0; i < cell->manifest.n_samples; i++) {
+        const struct answer *answer = &cell->answers[i].answer;
+        if (!cell->answers[i].id || answer->status != ANSWER_OK)
+            continue;
+        pictured->seen[i] |= answer->correct ? 2 : 1;
+        struct wanted_groups one = {place, pictured->manifest.samples[i].video, 0}, *last = grown + report->n_wanted - (report->n_wanted > 0);
+        if (!answer->tokens_digest[0] || !report->options->frames)
+            continue;
+        one.digest = (size_t)texts_number(&report->digests, answer->tokens_digest);
+        if (!report->n_wanted || last->video != one.video || last->digest != one.digest || last->manifest != place)
+            grown[report->n_wanted++] = one;
+    }
+    return 0;
+}
 
 static int add_cell(const struct cell_row *row, void *context)
 {
-    struct collector *all = context;
+    struct report *report = context;
     struct stored_cell cell;
-    if (store_load_cell(&cell, all->store, row->id, all->err))
+    if (store_load_cell(&cell, report->store, row->id, &report->err))
         return 1;
-    struct text name = {0};
-    text_printf(&name, "%s %s", cell.manifest.benchmark, cell.manifest.digest);
-    size_t before = all->known.n;
-    long manifest = texts_number(&all->known, name.bytes);
-    text_free(&name);
-    if (all->known.n > before)
-        put_manifest(&all->manifests, &cell.manifest);
-    put_comma(&all->cells);
-    text_put(&all->cells, "\n{");
-    put_number(&all->cells, "manifest", (double)manifest);
-    put_member(&all->cells, "manifest_digest", cell.manifest.digest);
-    put_axes(&all->cells, row);
-    put_numbers(&all->cells, row);
-    put_answers(&all->cells, &cell, &all->texts);
-    text_put(&all->cells, "}");
-    if (cell.manifest.n_videos > all->most_videos)
-        all->most_videos = cell.manifest.n_videos;
-    all->counts->cells++;
-    all->counts->answers += cell.n_answers;
-    stored_cell_free(&cell);
-    return all->cells.failed;
+    struct arena own = cell.manifest.arena;
+    long place = add_manifest(report, &cell);
+    if (place < 0 || want_pictures(report, &cell, (size_t)place)) {
+        cell.manifest.arena = own;
+        stored_cell_free(&cell);
+        return err_no_memory(&report->err, "a report");
+    }
+    put_comma(&report->cells);
+    text_put(&report->cells, "\n{");
+    put_number(&report->cells, "manifest", (double)place);
+    put_member(&report->cells, "manifest_digest", cell.manifest.digest);
+    put_axes(&report->cells, row);
+    put_numbers(&report->cells, row);
+    put_answers(&report->cells, &cell, report);
+    text_put(&report->cells, "}");
+    report->counts->cells++;
+    report->counts->answers += cell.n_answers;
+    stored_cell_free(&cell); /* but for the first one's manifest, whose arena add_manifest has taken */
+    return report->cells.failed;
 }
 
 /* Quantiles for intervals over up to so many videos. */
@@ -407,43 +388,37 @@ static void put_origin(struct text *out, const struct report_options *options)
     text_free(&program);
 }
 
-static void put_collected(struct text *out, const struct collector *all, const struct report_options *options)
+static void put_collected(struct text *out, const struct report *report)
 {
     text_put(out, "{");
-    put_origin(out, options);
+    put_origin(out, report->options);
     PUT_COLUMN(out, "stages", STAGES, json_put_text(out, stage_name((enum stage)i)));
-    put_quantiles(out, all->most_videos);
+    put_quantiles(out, report->most_videos);
     put_key(out, "manifests");
-    text_add(out, all->manifests.bytes, all->manifests.length);
+    text_add(out, report->manifests.bytes, report->manifests.length);
     text_put(out, "]");
     put_key(out, "cells");
-    text_add(out, all->cells.bytes, all->cells.length);
+    text_add(out, report->cells.bytes, report->cells.length);
     text_put(out, "]");
     put_key(out, "texts");
-    put_texts(out, &all->texts);
+    put_texts(out, &report->replies);
     text_put(out, "}");
 }
 
-int report_data(struct text *out, struct store *store, const struct report_options *options, struct report_counts *counts, struct err *err)
+int report_data(struct text *out, struct report *report, struct err *err)
 {
-    struct err inner = {0};
-    struct collector all = {.store = store, .counts = counts, .err = &inner};
-    text_put(&all.cells, "[");
-    text_put(&all.manifests, "[");
-    int rc = store_each_cell(store, options->where, add_cell, &all, err);
-    if (!rc && inner.code) {
-        *err = inner;
-        rc = inner.code;
+    text_put(&report->cells, "[");
+    text_put(&report->manifests, "[");
+    int rc = store_each_cell(report->store, report->options->where, add_cell, report, err);
+    if (!rc && report->err.code) {
+        *err = report->err;
+        rc = err->code;
     }
-    if (!rc && (all.cells.failed || all.manifests.failed || all.texts.failed || all.known.failed))
+    if (!rc && (report->cells.failed || report->manifests.failed || report->replies.failed || report->known.failed || report->digests.failed))
         rc = err_no_memory(err, "a report");
-    if (!rc && !counts->cells)
-        rc = err_set(err, ERR_CONFIG, "'%s' holds no such cell; 'toksweep run' fills it, --where chooses", options->store);
+    if (!rc && !report->counts->cells)
+        rc = err_set(err, ERR_CONFIG, "'%s' holds no such cell; 'toksweep run' fills it, --where chooses", report->options->store);
     if (!rc)
-        put_collected(out, &all, options);
-    text_free(&all.cells);
-    text_free(&all.manifests);
-    texts_free(&all.texts);
-    texts_free(&all.known);
+        put_collected(out, report);
     return rc;
 }

@@ -38,6 +38,7 @@ static const struct merged {
     {"rescoring", {"cell_id", "profile"}, {{"cell_id", "cell"}}, NULL},
     {"score", {0}, {{"rescoring_id", "rescoring"}, {"answer_id", "answer"}}, NULL},
     {"calibration", {0}, {{0}}, NULL},
+    {"token_groups", {0}, {{0}}, NULL},
 };
 
 enum { TABLES = sizeof tables / sizeof *tables };

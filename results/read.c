@@ -89,6 +89,22 @@ int store_get_calibration(struct store *store, const char *key, struct calibrati
     return 0;
 }
 
+int store_get_groups(struct store *store, const char *digest, struct arena *arena, struct answer_groups *out, bool *found, struct err *err)
+{
+    struct query query = query_on(store, "SELECT frames, h, w, map FROM token_groups WHERE digest = :digest");
+    query_text(&query, ":digest", digest);
+    int rc = query_step(&query, "read token groups", err);
+    *found = rc == 1;
+    if (rc <= 0)
+        return rc;
+    *out = (struct answer_groups){.frames = arena_strdup(arena, store_column_text(query.stmt, 0)),
+                                  .h = sqlite3_column_int(query.stmt, 1),
+                                  .w = sqlite3_column_int(query.stmt, 2),
+                                  .map = arena_strdup(arena, store_column_text(query.stmt, 3))};
+    query_end(&query);
+    return out->frames && out->map ? 0 : err_no_memory(err, "token groups");
+}
+
 int store_statuses(struct store *store, int64_t count[ANSWER_STATUSES], struct err *err)
 {
     struct query query = query_on(store, "SELECT status, count(*) FROM answer GROUP BY status");

@@ -25,7 +25,7 @@ enum {
 
 /* migrations[v] takes a store from version v to v + 1; the views are made anew after the last, and with "" nothing else changes. */
 static const char *const migrations[] = {store_schema_sql, store_schema_2_sql, store_schema_3_sql, store_schema_4_sql, "",
-                                         store_schema_6_sql, "", store_schema_8_sql};
+                                         store_schema_6_sql, "", store_schema_8_sql, store_schema_9_sql};
 enum { VERSION = COUNT(migrations) };
 
 /* ---- failures -------------------------------------------------------------------------------------------------------------- */

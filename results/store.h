@@ -78,6 +78,9 @@ int store_renew_claims(struct store *store, int64_t run, struct err *err); /* ca
 int store_put_answer(struct store *store, int64_t run, int64_t cell, const struct manifest *manifest, size_t sample,
                      const struct answer *answer, struct err *err);
 
+/* Token groups that were kept (answer.groups), by an answer's tokens_digest. Texts in `arena`. */
+int store_get_groups(struct store *store, const char *digest, struct arena *arena, struct answer_groups *out, bool *found, struct err *err);
+
 /* Keeps what an imported log says beyond the reply to a sample that store_put_answer has written: canonical JSON. */
 int store_put_record(struct store *store, int64_t cell, const struct manifest *manifest, size_t sample, const char *record,
                      struct err *err);

@@ -18,7 +18,7 @@ struct store {
 };
 
 extern const char store_schema_sql[], store_schema_2_sql[], store_schema_3_sql[], store_schema_4_sql[], store_schema_6_sql[],
-                  store_schema_8_sql[], store_views_sql[]; /* the .sql files, made by embed.cmake */
+                  store_schema_8_sql[], store_schema_9_sql[], store_views_sql[]; /* the .sql files, made by embed.cmake */
 
 /* Sets err from SQLite's last failure: "cannot <what> in store '<path>': <SQLite's words>[; the way out]". */
 int store_fail(struct store *store, int sqlite_code, const char *what, struct err *err);

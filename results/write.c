@@ -364,6 +364,17 @@ static int insert_whole(struct store *store, int64_t run, int64_t cell, int64_t 
     return rc;
 }
 
+static int insert_groups(struct store *store, const char *digest, const struct answer_groups *groups, struct err *err)
+{
+    struct query query = query_on(store, "INSERT OR IGNORE INTO token_groups (digest, frames, h, w, map) VALUES (:digest, :frames, :h, :w, :map)");
+    query_text(&query, ":digest", digest);
+    query_text(&query, ":frames", groups->frames);
+    query_integer(&query, ":h", groups->h);
+    query_integer(&query, ":w", groups->w);
+    query_text(&query, ":map", groups->map);
+    return query_run(&query, "write token groups", err);
+}
+
 int store_put_answer(struct store *store, int64_t run, int64_t cell, const struct manifest *manifest, size_t sample,
                      const struct answer *answer, struct err *err)
 {
@@ -379,6 +390,8 @@ int store_put_answer(struct store *store, int64_t run, int64_t cell, const struc
             rc = drop_answer(store, there, err); /* and its cost with it */
         if (rc == 0)
             rc = insert_whole(store, run, cell, sample_id, answer, err);
+        if (rc == 0 && answer->groups)
+            rc = insert_groups(store, answer->tokens_digest, answer->groups, err);
     }
     return store_commit(store, rc, what, err);
 }

@@ -86,7 +86,7 @@ function questionDetail(manifest, q, marked) {
   const asked = [...marked, ...manifest.cells.filter((cell) => !marked.includes(cell))];
   const about = [manifest.id[q], `video ${manifest.videos[manifest.video[q]]}`, ...Object.keys(KINDS).map((kind) => groupOf(manifest, kind, q))].filter(Boolean);
   return [el('p', { class: 'soft small' }, words(about.join(' \u00b7 '))), words(manifest.question[q], 'h2', 'question'), optionsOf(manifest, q, asked),
-    filmOf(manifest, q, asked), answersTable(manifest, q, asked, marked)].flat().filter(Boolean);
+    filmOf(manifest, q, asked, marked), answersTable(manifest, q, asked, marked)].flat().filter(Boolean);
 }
 
 /* ---- the pages ------------------------------------------------------------------------------------------------------------- */

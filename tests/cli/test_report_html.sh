@@ -38,15 +38,15 @@ write_sweep sweep.yaml '[3, 4]' f32 <<<'
     - {name: dyntok, threshold: [0.4, 0.7]}
     - {name: pool, stride: 3}'
 sed -i 's|"question": "What is in part 1 of the video?", "options": \["A. A cat."|"question": "</script><script>window.harmed=1</script><!-- \\u2028 \\u202e part 1?", "options": ["A. <img src=x onerror=window.harmed=2>"|' manifest.json
-assert_status 0 run sweep.yaml --store store
+assert_status 0 run sweep.yaml --store store --keep-groups
 query store "UPDATE answer SET raw = '<img src=x onerror=window.harmed=3>\"''&amp;</script>' WHERE cell_id = 1 AND sample_id = 1;
              UPDATE answer SET raw = 'cut ' || CAST(x'e282' AS TEXT) || ' off' WHERE cell_id = 2 AND sample_id = 1;
              UPDATE answer SET (status, extracted, correct) = (SELECT 'ok', sample.answer, 1 FROM sample WHERE sample.id = sample_id)
                  WHERE cell_id = 7 AND sample_id IN (2, 4, 6, 8) OR cell_id = 5 AND sample_id IN (1, 8);
              UPDATE answer SET (status, extracted, correct) = (SELECT 'ok', (sample.answer + 1) % 4, 0 FROM sample WHERE sample.id = sample_id)
                  WHERE cell_id = 5 AND sample_id IN (2, 4, 6) OR cell_id = 7 AND sample_id = 1"
-assert_status 0 report store --html report.html --title 'a <b> & "c"'
-assert_contains err 'report.html: 8 cells, 96 answers'
+assert_status 0 report store --html report.html --frames 4M --title 'a <b> & "c"'
+assert_contains err 'report.html: 8 cells, 96 answers' 'frames of 3 videos are in it; 1 are left out'
 assert_equal 'closing tags of the page' 3 "$(grep -o '</script' report.html | wc -l)"
 ! grep -q 'https\{0,1\}://[^w]' report.html || fail 'the page names an address'
 
@@ -86,7 +86,8 @@ assert_status 0 report big --html big.html
 # ---- using it ----------------------------------------------------------------------------------------------------------------------------
 
 here="file://$folder"
-browse report_driver.html "report=$here/report.html&big=$here/big.html&big_cells=40&questions=12&cells=8&split=$split&failed=3&a=4&b=6&flips=${flips// /+}&difference=$(sed 's/+/%2B/g; s/ /+/g' <<<"$difference")"
+tokens=$(query store "SELECT tokens_visual FROM cost JOIN answer ON answer.id = answer_id WHERE cell_id = 7 AND sample_id = 2")
+browse report_driver.html "report=$here/report.html&big=$here/big.html&big_cells=40&questions=12&cells=8&split=$split&failed=3&a=4&b=6&tokens=$tokens&flips=${flips// /+}&difference=$(sed 's/+/%2B/g; s/ /+/g' <<<"$difference")"
 checks=$(grep -c '^ok ' console)
 [ "$checks" -ge 100 ] || fail "only $checks checks"
 assert_contains console 'title a <b> & "c"'

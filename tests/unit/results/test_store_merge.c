@@ -44,7 +44,10 @@ static int64_t put_cell(struct store_fixture *fixture, const char *label)
 static void put_answer(struct store_fixture *fixture, int64_t cell, size_t sample, const char *raw)
 {
     struct answer answer = fixture_answer(raw && raw[0] == 'A', 4, 300);
+    static const struct answer_groups groups = {"[0,9]", 1, 2, "nl.n"};
     answer.raw = raw;
+    memset(answer.tokens_digest, 'e', DIGEST_HEX - 1);
+    answer.groups = &groups;
     if (!raw) {
         answer.status = ANSWER_TIMEOUT;
         answer.message = "why";
@@ -86,6 +89,7 @@ static void fill(struct store_fixture *fixture)
 static const char content[] =
     "SELECT model.digest, benchmark.digest, cell.digest, cell.label, sample.name, video.name, answer.status, raw, answer.message, "
     "answer.extracted, answer.correct, answered_at, started_at, outcome, tokens_visual, record, attempts, usage, rescoring.profile, score.extracted, "
+    "(SELECT frames || h || w || map FROM token_groups WHERE digest = tokens_digest), "
     "(SELECT group_concat(text) FROM option WHERE option.sample_id = sample.id), "
     "(SELECT group_concat(tag.name) FROM tag WHERE tag.sample_id = sample.id) "
     "FROM answer JOIN cell ON cell.id = answer.cell_id JOIN sample ON sample.id = answer.sample_id JOIN video ON video.id = video_id "
@@ -240,11 +244,11 @@ static void older_store_comes_in(void **state)
 {
     struct pair *pair = *state;
     fill(&pair->from);
-    sql(pair->from.path, "DROP VIEW cell_history");
-    sql(pair->from.path, "PRAGMA user_version = 6");
+    sql(pair->from.path, "DROP TABLE token_groups");
+    sql(pair->from.path, "PRAGMA user_version = 8");
     assert_int_equal(merged(pair).answers, 3);
     assert_int_equal(merged(pair).answers, 0);
-    assert_string_equal(sql(pair->from.path, "PRAGMA user_version"), "6");
+    assert_string_equal(sql(pair->from.path, "PRAGMA user_version"), "8");
 }
 
 /* The other store breaks off half-way: nothing came in, and the store goes on. */

@@ -190,6 +190,8 @@ static void answer_keeps_every_member(void **state)
     struct store_fixture *fixture = *state;
     struct answer answer = {.status = ANSWER_OK, .raw = "B. caf\xc3\xa9\n\x02", .extracted = 1, .correct = true, .margin = 0.25};
     memset(answer.tokens_digest, 'e', 64);
+    static const struct answer_groups groups = {"[0,9]", 1, 2, "nl.n"};
+    answer.groups = &groups;
     answer.cost = (struct cost){1, 2, 3, 4, 5, 6, 7, 8, 9, 18, 22, 19, 20.5, 21.5,
                                 {.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5}, {10, 11, 12, 13, 14, 15, 16, 17}, 1LL << 40, 17.5};
     OK(store_put_answer(fixture->store, fixture->run, plain_cell(fixture), &fixture->manifest, 3, &answer, &err));
@@ -197,6 +199,8 @@ static void answer_keeps_every_member(void **state)
                                            "tokens_digest "
                                      "FROM answer JOIN sample ON sample.id = sample_id"),
                         "q3|1|ok|0|B. caf\xc3\xa9\n\x02|NULL|1|1|0.25|eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee");
+    assert_string_equal(sql(fixture->path, "SELECT digest = (SELECT tokens_digest FROM answer), frames, h, w, map FROM token_groups"),
+                        "1|[0,9]|1|2|nl.n");
     assert_string_equal(sql(fixture->path, "SELECT * FROM cost"),
                         "1|1|2|3|4|5|6|7|8|9|0.5|1.5|2.5|3.5|5.5|6.5|7.5|10.0|11.0|12.0|13.0|15.0|16.0|17.0|1099511627776|17.5|1|"
                         "20.5|21.5|19|18|4.5|14.0|22");
