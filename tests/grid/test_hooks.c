@@ -194,6 +194,20 @@ static size_t reply_ids(int32_t *ids)
     return n;
 }
 
+/* The budget of frames that the cases' allocators are taken to allot. */
+static const struct budget *frame_budget(void)
+{
+    static uint32_t per_frame[T];
+    static struct budget budget = {.T = T, .per_frame = per_frame};
+    size_t t = 0;
+    budget.total = 0;
+    for (const struct json *count = json_first(json_get(facts, "budget")); count && t < T; count = json_next(count)) {
+        per_frame[t++] = (uint32_t)json_number(count);
+        budget.total += (uint32_t)json_number(count);
+    }
+    return &budget;
+}
+
 /* Logits of a question after others were put to the same prefix, and after nothing, with so many threads. */
 static float *hear(struct talk *talk, const char *methods, int threads, const char *const *questions, enum talk_form form)
 {
@@ -203,7 +217,7 @@ static float *hear(struct talk *talk, const char *methods, int threads, const ch
     talk_open(talk, methods, questions[0], threads, form);
     for (; *questions; questions++) {
         set_question(talk, *questions);
-        logits = say(talk, reply, n, NULL);
+        logits = say(talk, reply, n, frame_budget());
     }
     return logits;
 }
@@ -237,7 +251,7 @@ static void check_case(const struct json *fact)
     size_t n = reply_ids(reply);
     char *methods = json_text(json_get(fact, "methods"));
     talk_open(&talk, methods, json_string(json_get(fact, "question")), 1, TALK_HOOKED);
-    float *ours = say(&talk, reply, n, NULL);
+    float *ours = say(&talk, reply, n, frame_budget());
     const struct tensor *tensor = safetensors_find(truth, name);
     assert_non_null(tensor);
     assert_int_equal(tensor->count, (1 + n) * model->head.n_out);

@@ -30,6 +30,7 @@ from reference import load_reference, pixel_values, versions, vision_features
 
 T = 6
 REPLY = [65, 310, 402]  # what is taught behind the prompt: any ids do
+BUDGET = [12, 0, 196, 77, 3, 40] # of frames, where an allocator is among the methods
 MARGIN = 2e-6           # least relative distance between what is kept and what is dropped
 
 
@@ -122,6 +123,12 @@ class Prompt:
             self.margin = min(self.margin, ((score[order[count - 1]] - score[order[count]]) / score[order[0]]).item())
         return torch.cat([order[:count], torch.where(~ranked)[0]]).sort().values
 
+    def best_of_frames(self, score, budget, ranked):
+        """The best of each frame, as many as its budget, and all that are not ranked."""
+        each = [self.best(score, count, ranked & (self.frame == t)) for t, count in enumerate(budget)]
+        chosen = [kept[(self.frame[kept] == t) & ranked[kept]] for t, kept in enumerate(each)]
+        return torch.cat([*chosen, torch.where(~ranked)[0]]).sort().values
+
     def keep(self, kept, compact=False):
         at = torch.cat([torch.arange(self.n_before), self.n_before + kept, torch.arange(self.n_before + self.n, len(self.rows))])
         self.rows, self.positions = self.rows[at], self.positions[at]
@@ -202,10 +209,7 @@ class FastV(Method):
         if self.budget is None:
             kept = prompt.best(score, half_even(self.share * int(ranked.sum())), ranked)
         else:
-            rest = torch.where(~ranked)[0]
-            each = [prompt.best(score, count, ranked & (prompt.frame == t)) for t, count in enumerate(self.budget)]
-            chosen = [kept[(prompt.frame[kept] == t) & ranked[kept]] for t, kept in enumerate(each)]
-            kept = torch.cat([*chosen, rest]).sort().values
+            kept = prompt.best_of_frames(score, self.budget, ranked)
         prompt.hide(kept) if self.hide else prompt.keep(kept)
 
 
@@ -222,8 +226,8 @@ class PyramidDrop(Method):
 
 
 class DyCoke(Method):
-    def __init__(self, layer, p, hold=0.9):
-        self.layer, self.p, self.limit = layer, p, hold
+    def __init__(self, layer, p, hold=0.9, budget=None):
+        self.layer, self.p, self.limit, self.budget = layer, p, hold, budget
 
     def before(self, prompt, layers, i):
         if i != self.layer:
@@ -234,7 +238,9 @@ class DyCoke(Method):
             score = prompt.row(r)[content]
             like = 0 if last is None else torch.nn.functional.cosine_similarity(score, last, dim=0).item()
             last = score
-            if like < self.limit:
+            if like < self.limit and self.budget:
+                prompt.hide(prompt.best_of_frames(prompt.row(r), self.budget, ~prompt.marker), [r])
+            elif like < self.limit:
                 prompt.hide(prompt.best(prompt.row(r), int(len(content) * (1 - self.p)), ~prompt.marker), [r])
 
 
@@ -598,6 +604,10 @@ def cases():
     yield "fastv-dycoke", [fastv(layer=1, keep=0.5), dycoke(layer=2, p=0.5, hold=2)], "choice", "all", Both(FastV(1, 0.5), DyCoke(2, 0.5, 2))
     yield "fastv-later-dycoke", [fastv(layer=2, keep=0.5), dycoke(layer=1, p=0.5, hold=2)], "choice", "all", Both(FastV(2, 0.5), DyCoke(1, 0.5, 2))
     yield "dyntok-fastv-size", [dyntok, fastv(layer=2, keep=0.5, size_power=1)], "detail", "merged", FastV(2, 0.5, size_power=1)
+    dytok = {"name": "dytok", "guide": "self"}
+    yield "dytok-fastv", [dytok, fastv(layer=1)], "choice", "all", FastV(1, None, budget=BUDGET)
+    yield "dytok-fastv-hide", [dytok, fastv(layer=2, form="hide")], "detail", "all", FastV(2, None, hide=True, budget=BUDGET)
+    yield "dytok-dycoke", [dytok, dycoke(layer=1, hold=2)], "describe", "all", DyCoke(1, None, 2, BUDGET)
     sparse = lambda **options: {"name": "sparsevlm", **options}
     n = GRID * GRID * T
     yield "sparsevlm", [sparse()], "choice", "all", SparseVLM({1: half_even(n * 300 / 576), 2: half_even(n * 200 / 576)})
@@ -663,7 +673,7 @@ def main():
     known = {**versions(), **{name: revision(options.released / name) for name in ("HoliTom", "SparseVLMs", "PruneVid", "PACT", "STTM")}}
     save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, micro / "hooks.safetensors")
     lines = ",\n  ".join(json.dumps(fact) for fact in facts)
-    (micro / "hooks.json").write_text(f'{{"versions": {json.dumps(known)},\n "frames": {T}, "reply": {REPLY},\n "cases": [\n  {lines}]}}\n')
+    (micro / "hooks.json").write_text(f'{{"versions": {json.dumps(known)},\n "frames": {T}, "reply": {REPLY}, "budget": {BUDGET},\n "cases": [\n  {lines}]}}\n')
 
 
 if __name__ == "__main__":
