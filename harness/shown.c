@@ -48,6 +48,25 @@ static size_t *frame_slots(struct shown *shown, size_t cell)
     return slot;
 }
 
+static bool same_groups(const struct token_groups *a, const struct token_groups *b)
+{
+    size_t cells = (size_t)a->T * (size_t)a->h * (size_t)a->w;
+    bool same = a->n == b->n && a->markers == b->markers && !memcmp(a->owner, b->owner, cells * sizeof *a->owner);
+    for (size_t i = 0; i < a->n && same; i++)
+        same = a->group[i].size == b->group[i].size;
+    return same;
+}
+
+/* Layers whose caches differ, but not in what is seen of them, are one row. */
+static void join_layers(struct shown *shown)
+{
+    struct shown_row *row = &shown->rows[shown->n - 1], *before = row - 1;
+    if (same_groups(&row->groups, &before->groups)) {
+        before->last_layer = row->last_layer;
+        shown->n--;
+    }
+}
+
 int shown_add(void *context, size_t cell, size_t sample, const struct shown_tokens *tokens)
 {
     struct shown *shown = context;
@@ -73,6 +92,8 @@ int shown_add(void *context, size_t cell, size_t sample, const struct shown_toke
             rc = token_groups_colour(&row->groups, &shown->job->frames, slot, &shown->arena, &shown->err);
         if (!rc && !i)
             rc = keep_measures(shown, row, tokens);
+        if (!rc && i)
+            join_layers(shown);
     }
     return rc;
 }

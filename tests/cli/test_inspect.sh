@@ -61,6 +61,11 @@ for label in 'dyntok threshold=0.5' 'random keep=0.3'; do
     assert_same_file "$label of a video alone" expected found
 done
 
+# What vanishes from earlier layers too is never seen: one row for all layers.
+assert_status 0 inspect "$clips/demo-4.mp4" --model "$model" --frames 4 --compressor 'prunevid inner_past=true' --out past.png
+assert_equal 'rows of a method that takes tokens back' 1 "$(grep -c '^prunevid .*layers 0 to 2$' out)"
+assert_equal 'rows of it in all' 1 "$(grep -c '^prunevid' out)"
+
 # For people.
 assert_status 0 inspect "$clips/demo-4.mp4" --model "$model" --frames 4 --compressor 'vqtoken k=12'
 assert_contains out 'vqtoken k=12' 'content     12 of 784, 1.5 %; of 2916 unpooled 0.41 %' 'codes'
