@@ -45,7 +45,7 @@ void hooks_count(const struct hooks *hooks, double *tokens_mean, double *tokens_
 
 /* Of the question put last: the visual tokens in a layer's cache (their number is returned; *tok, whose taps mean nothing here, until the
  * next question), and which of them each token that entered is part of: became[plan->n_tok], HOOKS_GONE for those that were dropped or
- * that question and reply do not see in this layer. What a step of generation does not see is not counted. */
+ * that the reply does not see in this layer. What a step of generation does not see is not counted. */
 enum { HOOKS_GONE = UINT32_MAX };
 size_t hooks_trace(struct hooks *hooks, int layer, const struct out_tok **tok, uint32_t *became);
 

@@ -41,7 +41,7 @@ struct shown_layers {
     int first, last;           /* these layers */
     const struct out_tok *tok; /* [n] kind, span, rep and size of each; taps mean nothing here */
     size_t n;
-    const uint32_t *became;    /* [plan->n_tok] which of them each token of the plan is part of; UINT32_MAX: dropped, or hidden */
+    const uint32_t *became;    /* [plan->n_tok] which of them each token of the plan is part of; UINT32_MAX: dropped, or not seen */
 };
 
 /* How a cell's visual tokens came about. */
