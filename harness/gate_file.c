@@ -45,7 +45,7 @@ enum { BOUNDS = sizeof bounds / sizeof *bounds };
 
 static int find_metric(struct reader *reader, const struct json *object, struct gate *gate)
 {
-    const char *name, *known[64] = {0};
+    const char *name = NULL, *known[64] = {0};
     int rc = read_text(reader, object, "metric", &name);
     if (rc)
         return rc;

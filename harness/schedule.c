@@ -59,6 +59,7 @@ struct schedule {
     size_t next_job, n_in_flight, bytes_in_flight;
     struct schedule_progress progress;
     double started, renewed;
+    double batched;            /* when the writes began that are not committed yet; 0: none are */
     atomic_bool halt;          /* the run ends early: options->stop, or a failure of the store */
 };
 
@@ -313,6 +314,29 @@ static void *run_tasks(void *context)
 
 /* ---- the caller ---------------------------------------------------------------------------------------------------------- */
 
+/* Writes are committed when there is nothing else to do, and after BATCH_S at the latest: a model's answers at once, those of a fast runner
+ * in batches. What a killed run had not committed is asked again. */
+#define BATCH_S 0.05
+
+static int batch_begin(struct schedule *schedule, struct err *err)
+{
+    if (schedule->batched > 0)
+        return 0;
+    schedule->batched = now_s();
+    int rc = store_begin_batch(schedule->store, err);
+    if (rc)
+        schedule->batched = 0;
+    return rc;
+}
+
+static int batch_end(struct schedule *schedule, int rc, struct err *err)
+{
+    if (schedule->batched == 0)
+        return rc;
+    schedule->batched = 0;
+    return store_end_batch(schedule->store, rc, err);
+}
+
 static bool wants_any(const struct plan_job *planned, size_t cell)
 {
     bool any = false;
@@ -327,12 +351,13 @@ static int claim_task(struct schedule *schedule, struct task *task, bool *any, s
     const struct manifest *manifest = manifest_of(schedule, task);
     const struct plan_job *planned = task->planned;
     *any = false;
-    for (size_t c = 0; c < planned->n_cells; c++) {
+    int rc = batch_begin(schedule, err);
+    for (size_t c = 0; c < planned->n_cells && !rc; c++) {
         int64_t id = schedule->cell_ids[planned->cells[c]];
         bool taken;
         if (!wants_any(planned, c))
             continue;
-        int rc = store_claim(schedule->store, schedule->run, id, manifest->benchmark, task->job.video->id, &taken, err);
+        rc = store_claim(schedule->store, schedule->run, id, manifest->benchmark, task->job.video->id, &taken, err);
         for (size_t s = 0; s < planned->n_samples && !rc; s++) {
             bool *wanted = &planned->wanted[c * planned->n_samples + s], there = false;
             if (*wanted && taken)
@@ -344,10 +369,8 @@ static int claim_task(struct schedule *schedule, struct task *task, bool *any, s
             }
             *any |= *wanted;
         }
-        if (rc)
-            return rc;
     }
-    return 0;
+    return rc;
 }
 
 /* Without sharing every question is a task of its own, and several of them stand on one claim. */
@@ -366,7 +389,7 @@ static bool other_needs_claim(const struct schedule *schedule, const struct task
 
 static int release_task(struct schedule *schedule, const struct task *task, struct err *err)
 {
-    int rc = 0;
+    int rc = batch_begin(schedule, err);
     for (size_t c = 0; c < task->planned->n_cells && !rc; c++) {
         size_t cell = task->planned->cells[c];
         if (!other_needs_claim(schedule, task, cell))
@@ -455,7 +478,7 @@ static int keep_answer(struct schedule *schedule, struct result *result, struct 
 {
     struct task *task = result->task;
     int rc = score(schedule, task, result, err);
-    if (rc)
+    if (rc || (rc = batch_begin(schedule, err)))
         return rc;
     rc = store_put_answer(schedule->store, schedule->run, schedule->cell_ids[task->planned->cells[result->cell]],
                           manifest_of(schedule, task), task->planned->samples[result->sample], &result->answer, err);
@@ -486,8 +509,8 @@ static int end_task(struct schedule *schedule, struct result *result, struct err
     return rc;
 }
 
-/* The next result, or NULL after a quarter of a second without one. */
-static struct result *wait_result(struct schedule *schedule)
+/* The next result, or NULL: at once if `patient` is false, else after a quarter of a second. */
+static struct result *next_result(struct schedule *schedule, bool patient)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
@@ -495,7 +518,7 @@ static struct result *wait_result(struct schedule *schedule)
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&schedule->lock);
-    if (!schedule->results.head)
+    if (!schedule->results.head && patient)
         pthread_cond_timedwait(&schedule->news, &schedule->lock, &until);
     struct result *result = pop(&schedule->results);
     pthread_mutex_unlock(&schedule->lock);
@@ -512,11 +535,32 @@ static void tell_progress(struct schedule *schedule, double now)
 static int keep_house(struct schedule *schedule, struct err *err)
 {
     double now = now_s();
+    int rc = schedule->batched > 0 && now - schedule->batched > BATCH_S ? batch_end(schedule, 0, err) : 0;
     tell_progress(schedule, now);
-    if (now - schedule->renewed < 60)
-        return 0;
+    if (rc || now - schedule->renewed < 60)
+        return rc;
     schedule->renewed = now;
-    return store_renew_claims(schedule->store, schedule->run, err);
+    rc = batch_begin(schedule, err);
+    return rc ? rc : store_renew_claims(schedule->store, schedule->run, err);
+}
+
+/* Takes the next result; *ended: a task gave its place back. After a failure (rc) results are dropped. */
+static int take_result(struct schedule *schedule, int rc, bool *ended, struct err *err)
+{
+    int step = 0;
+    struct result *result = next_result(schedule, false);
+    if (!result) {
+        step = rc ? 0 : batch_end(schedule, 0, err);
+        result = next_result(schedule, true);
+    }
+    *ended = result && result->ends;
+    if (*ended)
+        step = end_task(schedule, result, err);
+    else if (result && !rc && !step)
+        step = keep_answer(schedule, result, err);
+    if (result)
+        result_free(result);
+    return step;
 }
 
 /* After a failure the loop goes on without the store until all threads have given their tasks back. */
@@ -532,27 +576,18 @@ static int conduct(struct schedule *schedule, struct err *err)
             atomic_store(&schedule->halt, true);
         if (!rc)
             step = dispatch(schedule, &started, &why);
-        if (!step && !started && schedule->n_in_flight) {
-            struct result *result = wait_result(schedule);
-            if (result && result->ends) {
-                step = end_task(schedule, result, &why);
-                started = true; /* there may be room now */
-            } else if (result && !rc) {
-                step = keep_answer(schedule, result, &why);
-            }
-            if (result)
-                result_free(result);
-        }
+        if (!step && !started && schedule->n_in_flight)
+            step = take_result(schedule, rc, &started, &why); /* there may be room now */
         if (!step && !rc)
             step = keep_house(schedule, &why);
         if (step && !rc) {
-            rc = step;
+            rc = batch_end(schedule, step, &why);
             *err = why;
             atomic_store(&schedule->halt, true);
         }
     }
     tell_progress(schedule, now_s());
-    return rc;
+    return batch_end(schedule, rc, err);
 }
 
 int schedule_run(const struct sweep *sweep, const struct plan *plan, struct store *store, int64_t run, const int64_t *cell_ids, void *runner,

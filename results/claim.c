@@ -56,10 +56,14 @@ static bool process_start(int64_t pid, int64_t *start)
     return true;
 }
 
-static struct process process_own(void)
+/* Looked up once in each thread: a claim is taken for every video of every cell. */
+static const struct process *process_own(void)
 {
-    struct process own = {.pid = getpid()};
+    static _Thread_local struct process own;
     struct utsname name;
+    if (own.pid == getpid())
+        return &own;
+    own = (struct process){.pid = getpid()};
     if (uname(&name) == 0)
         snprintf(own.host, sizeof own.host, "%s", name.nodename);
     proc_read("/proc/sys/kernel/random/boot_id", own.boot, sizeof own.boot);
@@ -67,7 +71,7 @@ static struct process process_own(void)
     own.pid_space[n < 0 ? 0 : n] = 0;
     if (!process_start(own.pid, &own.start))
         own.start = 0;
-    return own;
+    return &own;
 }
 
 /* Whether a process of our own namespace still runs; without /proc, any process of that number. */
@@ -135,16 +139,16 @@ static int write_claim(struct store *store, int64_t run, int64_t cell, const cha
 int store_claim(struct store *store, int64_t run, int64_t cell, const char *benchmark, const char *video_id, bool *taken, struct err *err)
 {
     static const char what[] = "claim a video";
-    struct process own = process_own();
+    const struct process *own = process_own();
     int64_t now_s = time(NULL);
     bool held = false;
     *taken = false;
     int rc = store_begin(store, what, err);
     if (rc < 0)
         return rc;
-    rc = look_for_holder(store, run, cell, benchmark, video_id, &own, now_s, &held, err);
+    rc = look_for_holder(store, run, cell, benchmark, video_id, own, now_s, &held, err);
     if (rc == 0 && !held)
-        rc = write_claim(store, run, cell, benchmark, video_id, &own, now_s, err);
+        rc = write_claim(store, run, cell, benchmark, video_id, own, now_s, err);
     rc = store_commit(store, rc, what, err);
     *taken = rc == 0 && !held;
     return rc;
