@@ -15,7 +15,7 @@ static const struct cli_option report_options[] = {
     {"format", "NAME", "terminal", "terminal, md, csv, json or latex", false},
     {"where", "SQL", NULL, "only cells for which this holds over view cell_accuracy: \"frames = 96 AND compressor = 'dyntok'\"", false},
     {"by", "WHAT", "cell", "cell, or a row for each group of each: task_type (or task), duration, domain, sub_category, area, tag", false},
-    {"html", "FILE", NULL, "writes a page for a browser instead: plot, tables, every question with its answers, flips; one file, no network", false},
+    {"html", "FILE", NULL, "writes a page for a browser instead, one file: plot, tables, every question with its answers, flips", false},
     {"frames", "SIZE", NULL, "with --html: embeds thumbnails of frames, and the token groups that were kept, up to this size: 16M", false},
     {"title", "TEXT", NULL, "with --html: its title (the store's path)", false},
     {0},

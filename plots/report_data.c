@@ -327,7 +327,8 @@ static int want_pictures(struct report *report, const struct stored_cell *cell, 
         if (!cell->answers[i].id || answer->status != ANSWER_OK)
             continue;
         pictured->seen[i] |= answer->correct ? 2 : 1;
-        struct wanted_groups one = {place, pictured->manifest.samples[i].video, 0}, *last = grown + report->n_wanted - (report->n_wanted > 0);
+        struct wanted_groups one = {place, pictured->manifest.samples[i].video, 0};
+        const struct wanted_groups *last = grown + report->n_wanted - (report->n_wanted > 0);
         if (!answer->tokens_digest[0] || !report->options->frames)
             continue;
         one.digest = (size_t)texts_number(&report->digests, answer->tokens_digest);
@@ -414,7 +415,8 @@ int report_data(struct text *out, struct report *report, struct err *err)
         *err = report->err;
         rc = err->code;
     }
-    if (!rc && (report->cells.failed || report->manifests.failed || report->replies.failed || report->known.failed || report->digests.failed))
+    bool failed = report->cells.failed || report->manifests.failed;
+    if (!rc && (failed || report->replies.failed || report->known.failed || report->digests.failed))
         rc = err_no_memory(err, "a report");
     if (!rc && !report->counts->cells)
         rc = err_set(err, ERR_CONFIG, "'%s' holds no such cell; 'toksweep run' fills it, --where chooses", report->options->store);

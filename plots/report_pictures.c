@@ -114,7 +114,8 @@ static int put_groups_of(struct text *out, struct report *report, const struct c
         rc = store_get_groups(report->store, report->digests.all[one->digest], &arena, &groups, &found, err);
         if (rc || !found || (rc = add_frames(frames, groups.frames, err)))
             continue;
-        text_printf(out, "%s\n\"%zu\":{\"frames\":%s,\"h\":%d,\"w\":%d,\"map\":", out->length ? "," : "", one->digest, groups.frames, groups.h, groups.w);
+        text_printf(out, "%s\n\"%zu\":{\"frames\":%s,\"h\":%d,\"w\":%d,\"map\":", out->length ? "," : "", one->digest, groups.frames,
+                    groups.h, groups.w);
         json_put_text(out, groups.map);
         text_put(out, "}");
     }

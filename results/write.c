@@ -366,7 +366,8 @@ static int insert_whole(struct store *store, int64_t run, int64_t cell, int64_t 
 
 static int insert_groups(struct store *store, const char *digest, const struct answer_groups *groups, struct err *err)
 {
-    struct query query = query_on(store, "INSERT OR IGNORE INTO token_groups (digest, frames, h, w, map) VALUES (:digest, :frames, :h, :w, :map)");
+    struct query query = query_on(store, "INSERT OR IGNORE INTO token_groups (digest, frames, h, w, map) "
+                                         "VALUES (:digest, :frames, :h, :w, :map)");
     query_text(&query, ":digest", digest);
     query_text(&query, ":frames", groups->frames);
     query_integer(&query, ":h", groups->h);

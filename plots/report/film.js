@@ -42,7 +42,8 @@ function drawGroups(paper, { h, w }, { of, begins }, t) {
   for (let y = 0; y < h; y++)
     for (let x = 0; x < w; x++) {
       const group = at(y, x);
-      paper.fillStyle = group === DROPPED ? 'rgba(0, 0, 0, .72)' : group >= 0 && begins[group] < t ? 'rgba(40, 120, 255, .4)' : 'transparent';
+      paper.fillStyle = group === DROPPED ? 'rgba(0, 0, 0, .72)' : group >= 0 && begins[group] < t
+        ? 'rgba(40, 120, 255, .4)' : 'transparent';
       paper.fillRect(x * dx, y * dy, dx, dy);
     }
   const lines = new Path2D();
@@ -95,14 +96,17 @@ function strip(pictures, groups) {
   });
 }
 
-const HOW_GROUPS = 'Outlined: source tokens that became one visual token. Dark: dropped. Blue: part of a token that stands in an earlier frame.';
+const HOW_GROUPS = 'Outlined: source tokens that became one visual token. Dark: dropped. Blue: part of a token that stands in an ' +
+  'earlier frame.';
 
 function film(pictures, cell, groups) {
   const shown = strip(pictures, groups), most = groups && groups.frames.length > MOST_FRAMES;
   return [el('div', { class: 'film' }, shown),
     groups && el('p', { class: 'soft small' }, HOW_GROUPS, most ? ` The first ${MOST_FRAMES} of ${groups.frames.length} frames.` : ''),
-    !pictures && groups && el('p', { class: 'soft small' }, 'The pictures themselves are not in this file: there was no room, or the video was not to be had.'),
-    !groups && pictures && el('p', { class: 'soft small' }, 'Which tokens became one was not kept for this cell: toksweep run --keep-groups keeps it.')];
+    !pictures && groups && el('p', { class: 'soft small' },
+      'The pictures themselves are not in this file: there was no room, or the video was not to be had.'),
+    !groups && pictures && el('p', { class: 'soft small' },
+      'Which tokens became one was not kept for this cell: toksweep run --keep-groups keeps it.')];
 }
 
 /* Frames of a question's video with the groups of one cell, to be chosen: the last of those marked, B of a flip, comes first. null where
@@ -119,6 +123,7 @@ function filmOf(manifest, q, asked, marked) {
   const show = (cell) => room.replaceChildren(...film(pictures, cell, cell && groupsOf(cell)).filter(Boolean));
   const first = [...marked].reverse().find(groupsOf) || having.find((cell) => cell.compressor !== 'none') || having[0];
   show(first);
-  return el('div', { class: 'film-room' }, having.length > 1 && select('token groups of', [...having.map((cell) => [cell.index, cellName(cell)]), [-1, 'none: frames alone']],
+  return el('div', { class: 'film-room' }, having.length > 1 && select('token groups of', [...having.map((cell) => [cell.index,
+    cellName(cell)]), [-1, 'none: frames alone']],
     first.index, (i) => show(cells[i])), room);
 }

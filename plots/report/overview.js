@@ -22,7 +22,8 @@ function pills([key, name], changed) {
 }
 
 function filterBar(changed) {
-  const box = el('input', { type: 'search', value: view.text, placeholder: 'name contains', oninput: () => { view.text = box.value; changed(); } });
+  const box = el('input', { type: 'search', value: view.text, placeholder: 'name contains',
+    oninput: () => { view.text = box.value; changed(); } });
   return el('div', { class: 'filters', role: 'group', 'aria-label': 'Filters' }, varying.map((axis) => pills(axis, changed)),
     cells.length > 4 && el('label', { class: 'field' }, el('span', {}, 'cell'), box));
 }
@@ -64,16 +65,22 @@ function sorted(chosen, by) {
   return by ? [...chosen].sort((a, b) => flip(a, b) || a.index - b.index) : chosen;
 }
 
+const LEGEND = '95 % interval: Wilson\u2019s over videos, as questions on one video are not independent. n: questions answered. ' +
+  'Tokens: mean visual tokens per question, markers counted; kept: their share of those without compression; alone: time of a ' +
+  'question by itself.';
+
 function cellTable(chosen, changed) {
   const all = columns(chosen), at = all.find(([name]) => name === view.sort);
   const head = ([name, by, , isNumber]) => {
     const sort = name === view.sort ? (view.down ? 'descending' : 'ascending') : 'none';
     const click = () => { view.down = name === view.sort ? !view.down : isNumber; view.sort = name; changed(name); };
-    return el('th', { scope: 'col', class: isNumber && 'number', 'aria-sort': by && sort }, by ? el('button', { type: 'button', 'data-sort': name, onclick: click }, name) : name);
+    return el('th', { scope: 'col', class: isNumber && 'number', 'aria-sort': by && sort }, by ? el('button',
+      { type: 'button', 'data-sort': name, onclick: click }, name) : name);
   };
-  const row = (cell) => el('tr', { 'data-cell': cell.index }, all.map(([, , show, isNumber]) => el('td', { class: isNumber && 'number' }, show(cell))));
+  const row = (cell) => el('tr', { 'data-cell': cell.index }, all.map(([, , show, isNumber]) => el('td', { class: isNumber && 'number' },
+    show(cell))));
   return el('div', { class: 'scroll' }, el('table', { id: 'cells' },
-    el('caption', {}, `${plural(chosen.length, 'cell')}. 95 % interval: Wilson's over videos, as questions on one video are not independent. n: questions answered. Tokens: mean visual tokens per question, markers counted; kept: their share of those without compression; alone: time of a question by itself.`),
+    el('caption', {}, `${plural(chosen.length, 'cell')}. ${LEGEND}`),
     el('thead', {}, el('tr', {}, all.map(head))), el('tbody', {}, sorted(chosen, at && at[1]).map(row))));
 }
 
@@ -85,7 +92,8 @@ function factsCard() {
   const fact = (name, value, note) => el('div', { class: 'fact' }, el('dt', {}, name), el('dd', {}, value, note && el('small', {}, note)));
   return el('section', { class: 'card', 'aria-label': 'In short' }, el('dl', { class: 'facts' },
     fact('cells', count(cells.length), varying.length ? `over ${varying.map(([, name]) => name).join(', ')}` : 'a single setting'),
-    fact('questions', count(manifests.reduce((n, m) => n + m.n, 0)), `on ${plural(manifests.reduce((n, m) => n + m.videos.length, 0), 'video')}`),
+    fact('questions', count(manifests.reduce((n, m) => n + m.n, 0)),
+      `on ${plural(manifests.reduce((n, m) => n + m.videos.length, 0), 'video')}`),
     fact('answers', count(answers), failed ? `${count(failed)} failed` : 'none failed'),
     best && fact('most accurate', percentSign(best.accuracy), words(cellName(best)))));
 }
@@ -98,9 +106,12 @@ function overviewPage(main) {
     tableRoom.replaceChildren(chosen.length ? cellTable(chosen, redraw) : el('p', { class: 'soft' }, 'No cell is left by the filters.'));
     if (focus) [...tableRoom.querySelectorAll('th button')].find((button) => button.dataset.sort === focus).focus();
   };
-  const across = select('across', acrossThere.map((key) => [key, ACROSS[key].name]), view.across, (key) => { view.across = key; redraw(); });
-  main.append(factsCard(), (varying.length > 0 || cells.length > 4) && el('section', { class: 'card filters-card', 'aria-label': 'Filters' }, filterBar(() => redraw())) || '',
-    el('section', { class: 'card' }, el('div', { class: 'card-head' }, el('h2', {}, 'Accuracy against cost'), acrossThere.length > 1 && across), plotRoom),
+  const across = select('across', acrossThere.map((key) => [key, ACROSS[key].name]), view.across,
+    (key) => { view.across = key; redraw(); });
+  main.append(factsCard(), (varying.length > 0 || cells.length > 4) && el('section',
+    { class: 'card filters-card', 'aria-label': 'Filters' }, filterBar(() => redraw())) || '',
+    el('section', { class: 'card' }, el('div', { class: 'card-head' }, el('h2', {}, 'Accuracy against cost'), acrossThere.length > 1
+      && across), plotRoom),
     el('section', { class: 'card long' }, el('h2', {}, 'Cells'), tableRoom));
   redraw();
 }

@@ -16,7 +16,8 @@ function route(event) {
   else if (name === 'flips') flipsPage(main, at[0], at[1]);
   else overviewPage(main);
   const current = `#/${name === 'cell' ? '' : name}`;
-  document.querySelectorAll('#views a').forEach((link) => (link.getAttribute('href') === current ? link.setAttribute('aria-current', 'page') : link.removeAttribute('aria-current')));
+  document.querySelectorAll('#views a').forEach((link) => (link.getAttribute('href') === current ? link.setAttribute('aria-current',
+    'page') : link.removeAttribute('aria-current')));
   if (event) { window.scrollTo(0, 0); main.focus({ preventScroll: true }); }
 }
 
@@ -36,7 +37,8 @@ const isDark = () => (root.dataset.theme ? root.dataset.theme === 'dark' : syste
 
 function themeButton() {
   const button = document.getElementById('theme');
-  const say = () => { button.textContent = isDark() ? '\u2600 Light' : '\u263e Dark'; button.setAttribute('aria-label', isDark() ? 'Switch to light' : 'Switch to dark'); };
+  const say = () => { button.textContent = isDark() ? '\u2600 Light' : '\u263e Dark'; button.setAttribute('aria-label', isDark()
+    ? 'Switch to light' : 'Switch to dark'); };
   const before = remembered();
   if (before === 'light' || before === 'dark') root.dataset.theme = before;
   button.addEventListener('click', () => { root.dataset.theme = isDark() ? 'light' : 'dark'; remembered(root.dataset.theme); say(); });

@@ -23,7 +23,8 @@ const acrossThere = Object.keys(ACROSS).filter((key) => cells.some((cell) => kno
    is filtered. */
 const seriesName = (cell) => `${cell.compressor}, ${plural(cell.frames, 'frame')}${apart(cell) ? `, ${apart(cell)}` : ''}`;
 const methods = [...new Set(cells.map((cell) => cell.compressor))].filter((name) => name !== 'none');
-const seriesNames = [null, ...methods].flatMap((method) => [...new Set(cells.filter((cell) => cell.compressor === (method || 'none')).map(seriesName))]);
+const seriesNames = [null, ...methods].flatMap((method) => [...new Set(cells.filter((cell) => cell.compressor === (method
+  || 'none')).map(seriesName))]);
 const settings = [...new Set(cells.map((cell) => `${cell.frames}|${apart(cell)}`))];
 
 function styleOf(cell) {
@@ -102,7 +103,8 @@ function drawMark(mark, scale, across) {
   const { colour, shape } = styleOf(mark.cell), hollow = mark.cell.compressor === 'none';
   return svg('g', { class: 'point', role: 'link', tabindex: '-1', 'data-cell': mark.cell.index, 'data-series': seriesName(mark.cell),
     'aria-label': sayMark(mark, across) },
-    mark.bar && svg('line', { class: 'bar', style: `stroke:${colour}`, x1: mark.px, x2: mark.px, y1: scale.py(100 * mark.bar.low), y2: scale.py(100 * mark.bar.high) }),
+    mark.bar && svg('line', { class: 'bar', style: `stroke:${colour}`, x1: mark.px, x2: mark.px, y1: scale.py(100 * mark.bar.low),
+      y2: scale.py(100 * mark.bar.high) }),
     svg('circle', { class: 'ring', cx: mark.px, cy: mark.py, r: 10 }),
     svg('circle', { cx: mark.px, cy: mark.py, r: 12, fill: 'transparent' }),
     svg('path', { class: 'mark', d: shape, transform: `translate(${mark.px.toFixed(1)},${mark.py.toFixed(1)})`,
@@ -112,19 +114,23 @@ function drawMark(mark, scale, across) {
 function tipOf(mark, across) {
   const { cell } = mark, ms = alone(cell), tokens = tokensOf(cell);
   const rows = [['accuracy', percentSign(cell.accuracy)], ['95 % interval', range(mark.bar)], [across.name, number(mark.x)],
-    across === ACROSS.tokens ? null : ['visual tokens', number(tokens)], across === ACROSS.time ? null : ['time alone', known(ms) ? `${number(ms)} ms` : ''],
+    across === ACROSS.tokens ? null : ['visual tokens', number(tokens)], across === ACROSS.time ? null : ['time alone', known(ms)
+      ? `${number(ms)} ms` : ''],
     ['right', `${count(cell.n_correct)} of ${count(cell.n_answered - cell.n_failed)}`]];
-  return [el('strong', {}, words(cell.label)), el('span', { class: 'soft' }, plural(cell.frames, 'frame'), apart(cell) ? `, ${apart(cell)}` : ''),
+  return [el('strong', {}, words(cell.label)), el('span', { class: 'soft' }, plural(cell.frames, 'frame'), apart(cell)
+    ? `, ${apart(cell)}` : ''),
     el('dl', {}, rows.filter((row) => row && row[1] !== '').map(([name, value]) => [el('dt', {}, name), el('dd', {}, value)]))];
 }
 
 function drawKeys(marks, plot) {
   const first = seriesNames.map((name) => marks.find((mark) => seriesName(mark.cell) === name)).filter(Boolean);
-  const fade = (name) => plot.querySelectorAll('[data-series]').forEach((node) => node.classList.toggle('faded', name !== null && node.dataset.series !== name));
+  const fade = (name) => plot.querySelectorAll('[data-series]').forEach((node) => node.classList.toggle('faded', name !== null
+    && node.dataset.series !== name));
   return el('ul', { class: 'keys', 'aria-label': 'Series' }, first.map(({ cell }) => {
     const { colour, shape } = styleOf(cell);
     return el('li', { onmouseenter: () => fade(seriesName(cell)), onmouseleave: () => fade(null) },
-      svg('svg', { viewBox: '-8 -8 16 16', 'aria-hidden': 'true' }, svg('path', { d: shape, style: cell.compressor === 'none' ? `fill:none;stroke:${colour};stroke-width:2` : `fill:${colour}` })),
+      svg('svg', { viewBox: '-8 -8 16 16', 'aria-hidden': 'true' }, svg('path',
+        { d: shape, style: cell.compressor === 'none' ? `fill:none;stroke:${colour};stroke-width:2` : `fill:${colour}` })),
       words(seriesName(cell)));
   }));
 }
@@ -163,9 +169,11 @@ function drawPlot(chosen, key) {
   const scale = scales(marks);
   moveApart(marks, scale);
   const tip = el('div', { class: 'tip', hidden: true, 'aria-hidden': 'true' });
-  const drawing = svg('svg', { viewBox: `0 0 ${ROOM.width} ${ROOM.height}`, role: 'group', 'aria-label': `Accuracy against ${across.name}; arrow keys go through the cells` },
+  const drawing = svg('svg', { viewBox: `0 0 ${ROOM.width} ${ROOM.height}`, role: 'group',
+    'aria-label': `Accuracy against ${across.name}; arrow keys go through the cells` },
     drawAxes(scale, across.name), drawLines(marks), marks.map((mark) => drawMark(mark, scale, across)));
   const plot = el('div', { class: 'plot' }, drawing, tip);
   enliven(plot, marks, across, tip);
-  return [plot, drawKeys(marks, plot), left > 0 && el('p', { class: 'soft small' }, `${plural(left, 'cell')} without this measure ${left === 1 ? 'is' : 'are'} not drawn.`)];
+  return [plot, drawKeys(marks, plot), left > 0 && el('p', { class: 'soft small' },
+    `${plural(left, 'cell')} without this measure ${left === 1 ? 'is' : 'are'} not drawn.`)];
 }

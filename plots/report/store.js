@@ -105,7 +105,8 @@ function difference(a, b) {
 const intervalOf = (cell) => (known(cell.low) ? { low: cell.low, high: cell.high } : null);
 const everyQuestion = (manifest) => [...Array(manifest.n).keys()];
 const groupNames = (manifest, kind) => (manifest.groups[kind] ? manifest.groups[kind].names : []);
-const groupOf = (manifest, kind, q) => (manifest.groups[kind] && manifest.groups[kind].of[q] >= 0 ? manifest.groups[kind].names[manifest.groups[kind].of[q]] : null);
+const groupOf = (manifest, kind, q) => (manifest.groups[kind] && manifest.groups[kind].of[q] >= 0
+  ? manifest.groups[kind].names[manifest.groups[kind].of[q]] : null);
 
 /* ---- verdicts in words ----------------------------------------------------------------------------------------------------- */
 
