@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "plots/plot.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,23 @@ static void put_quoted(struct text *out, const char *string)
     text_put(out, "'");
 }
 
+/* The sweep's cells in a store, by what a store calls them: those of other builds and of imported logs too. */
+static void put_cells(const struct sweep *sweep, struct text *out)
+{
+    text_put(out, "model = ");
+    put_quoted(out, sweep->model);
+    text_put(out, " AND (benchmark, frames, label) IN (VALUES ");
+    for (size_t i = 0; i < sweep->n_cells; i++) {
+        const struct cell *cell = &sweep->cells[i].run.cell;
+        text_put(out, i ? ", (" : "(");
+        put_quoted(out, cell->benchmark);
+        text_printf(out, ", %d, ", cell->frames);
+        put_quoted(out, cell->label);
+        text_put(out, ")");
+    }
+    text_put(out, ")");
+}
+
 /* Reads a sweep before it is run: its model, the benchmarks that are not here, and in which cells of a store its answers are. */
 static int look_at_sweep(struct reproduction *it, struct held_sweep *out, const char *path, struct err *err)
 {
@@ -71,8 +89,7 @@ static int look_at_sweep(struct reproduction *it, struct held_sweep *out, const 
     for (size_t i = 0; i < sweep.n_benchmarks && missing; i++)
         if (!sweep.benchmarks[i].source.path)
             missing[n++] = sweep.benchmarks[i].benchmark->name;
-    text_put(&where, "model = ");
-    put_quoted(&where, sweep.model);
+    put_cells(&sweep, &where);
     out->missing = cli_flag(it->args, "stored") ? NULL : missing;
     out->model = arena_strdup(&it->arena, sweep.model);
     out->where = where.failed ? NULL : arena_strdup(&it->arena, where.bytes);
@@ -197,8 +214,30 @@ static const char *figure_path(struct reproduction *it, const char *figure, bool
     return several && dot ? arena_printf(&it->arena, "%.*s-%s%s", (int)(dot - out), out, figure, dot) : out;
 }
 
-static int draw(struct reproduction *it, struct store *store, const char *name, struct err *err)
+/* What is published of our cells: [held->n] at most. NULL when memory is out. */
+static struct plot_reference *references_of(struct reproduction *it, const struct held *held, size_t *n)
 {
+    struct plot_reference *references = arena_alloc(&it->arena, held->n, sizeof *references);
+    *n = 0;
+    for (size_t i = 0; i < held->n && references; i++) {
+        const struct held_number *number = &held->numbers[i];
+        size_t at = 0;
+        while (at < *n && references[at].cell != number->cell)
+            at++;
+        if (!number->cell || number->column->task)
+            continue;
+        if (at == *n)
+            references[(*n)++] = (struct plot_reference){number->cell, (double)NAN, (double)NAN, (double)NAN};
+        *(number->column->quantity == QUANTITY_ACCURACY ? &references[at].accuracy
+          : number->column->quantity == QUANTITY_RATIO  ? &references[at].kept
+                                                        : &references[at].tokens) = number->published;
+    }
+    return references;
+}
+
+static int draw(struct reproduction *it, struct store *store, const struct held *held, const char *name, struct err *err)
+{
+    struct plot_options how = {0};
     const struct figure *figure = figure_find(name);
     const char *path = figure_path(it, name, it->result->draw[1] != NULL);
     struct text where = {0};
@@ -207,8 +246,10 @@ static int draw(struct reproduction *it, struct store *store, const char *name, 
     for (size_t i = 0; i < it->n_sweeps; i++)
         if (it->sweeps[i].where)
             text_printf(&where, "%s(%s)", where.length ? " OR " : "", it->sweeps[i].where);
-    int rc = where.failed || !path ? err_no_memory(err, "a figure")
-                                   : figure->draw(store, &(struct plot_options){.out = path, .where = where.bytes}, err);
+    how.out = path;
+    how.where = where.bytes;
+    how.references = references_of(it, held, &how.n_references);
+    int rc = where.failed || !path || !how.references ? err_no_memory(err, "a figure") : figure->draw(store, &how, err);
     if (!rc)
         fprintf(stderr, "%s\n", path);
     text_free(&where);
@@ -228,7 +269,7 @@ static int show(struct reproduction *it, struct err *err)
     if (!rc)
         rc = print_held(it, &held, err);
     for (const char **name = it->result->draw; *name && !rc && held.measured; name++)
-        rc = draw(it, store, *name, err);
+        rc = draw(it, store, &held, *name, err);
     held_free(&held);
     store_close(store);
     return rc;

@@ -117,13 +117,16 @@ static const struct paper_erratum *erratum_of(const struct paper_result *result,
     return NULL;
 }
 
-/* Half a unit of the last digit: of one number, or of the difference of two. Tokens are read off a text that rounds them. */
+/* Half a unit of the last digit: of one number, or of the difference of two. Zeros at the end of a number of tokens are taken for rounding. */
 static double open_digits(const struct held_number *number)
 {
-    if (number->column->quantity == QUANTITY_TOKENS)
-        return 0;
-    double half = 0.5 * pow(10, -paper_decimals(number->published));
-    return isnan(number->published_change) ? half : 2 * half;
+    double unit = 1;
+    if (number->column->quantity != QUANTITY_TOKENS)
+        unit = pow(10, -paper_decimals(number->published));
+    else
+        while (fmod(number->published, 10 * unit) == 0 && unit < number->published)
+            unit *= 10;
+    return isnan(number->published_change) ? unit / 2 : unit;
 }
 
 static void judge(struct held_number *number, const struct estimate *estimate, double margin)
@@ -170,6 +173,7 @@ static int measure_number(struct finder *finder, struct held_number *number, dou
         number->not_run = "no replies to such questions";
         return 0;
     }
+    number->cell = cell->row.id;
     number->ours = alone.value;
     number->ours_change = base ? change.value : (double)NAN;
     judge(number, base ? &change : &alone, margin);
@@ -268,7 +272,7 @@ static void put_value(struct table *table, double value, enum quantity quantity,
     else if (quantity == QUANTITY_TOKENS)
         table_cell(table, sign ? "%+.0f" : "%.0f", value);
     else
-        table_cell(table, sign ? "%+.*f" : "%.*f", decimals, value);
+        table_cell(table, sign ? "%+.*f" : "%.*f", decimals, fabs(value) < 0.5 * pow(10, -decimals) ? 0 : value); /* no -0.0 */
 }
 
 static void put_published(const struct held *held, const struct held_number *number, struct table *table)

@@ -18,6 +18,7 @@ struct held_number { /* a published number beside ours; percent, or tokens */
     const struct paper_row *row;
     const struct paper_column *column;
     const struct paper_erratum *erratum; /* NULL: none */
+    int64_t cell;           /* ours, in the store; 0: there is none */
     double published;       /* as printed, or what the erratum says */
     double published_change; /* from the row it is compared against; NaN: it is compared as it is */
     double ours, ours_change; /* NaN: no such cell */

@@ -108,6 +108,22 @@ double cell_tokens(const struct cell_row *row)
     return isnan(row->tokens_mean) ? row->tokens_visual + row->tokens_marker : row->tokens_mean;
 }
 
+const struct plot_reference *reference_of(const struct plot_options *options, const struct cell_row *row)
+{
+    for (size_t i = 0; i < options->n_references; i++)
+        if (options->references[i].cell == row->id)
+            return &options->references[i];
+    return NULL;
+}
+
+bool references_any(const struct plot_options *options, const struct cells *cells)
+{
+    for (size_t i = 0; i < cells->n; i++)
+        if (reference_of(options, &cells->rows[i]))
+            return true;
+    return false;
+}
+
 /* ---- what cells differ in -------------------------------------------------------------------------------------------------- */
 
 /* Axes beside compressor, parameters and frames. A legend names those that vary. */

@@ -6,11 +6,12 @@
 
 struct plan { /* what the parts of the drawing agree on */
     const struct chart *chart;
+    const struct plot_options *options;
     struct cells *cells;
     struct series_set set;
     struct panel panel;
     double apart; /* in x, between points at equal x */
-    bool moved;
+    bool moved, published;
     int height;
 };
 
@@ -40,6 +41,11 @@ static int plan_make(struct plan *plan, struct err *err)
         struct interval interval = cell_interval(&plan->cells->rows[i]);
         low = fmin(low, interval.low);
         high = fmax(high, interval.high);
+        const struct plot_reference *published = reference_of(plan->options, &plan->cells->rows[i]);
+        if (published) { /* fmin and fmax pass over NaN */
+            low = fmin(low, published->accuracy);
+            high = fmax(high, published->accuracy);
+        }
     }
     plan->panel = (struct panel){.left = 76, .right = CANVAS_WIDTH - 24, .top = 78, .bottom = 510, .x = chart->axis(plan->cells),
                                  .y = axis_make(low, high, 2, 0, 100)};
@@ -47,7 +53,8 @@ static int plan_make(struct plan *plan, struct err *err)
     for (size_t i = 0; i < plan->set.n && rc == 0; i++)
         for (size_t j = 0; j < plan->set.series[i].n; j++)
             plan->moved |= shift_of(plan, &plan->set.series[i], plan->set.series[i].cells[j]) != 0;
-    plan->height = 588 + legend_make(&plan->set, &plan->panel).rows * LEGEND_ROW;
+    plan->published = references_any(plan->options, plan->cells);
+    plan->height = 588 + (legend_make(&plan->set, &plan->panel).rows + plan->published) * LEGEND_ROW;
     return rc;
 }
 
@@ -69,6 +76,22 @@ static void data_write(struct text *data, const struct plan *plan)
             text_quote_data(data, row->label);
             text_put(data, "\n");
         }
+    }
+}
+
+/* One more block, of what is published of the cells shown. */
+static void published_write(struct text *data, const struct plan *plan)
+{
+    text_printf(data, "\n\n# \"published\"\n# %s accuracy label\n", plan->chart->column);
+    for (size_t i = 0; i < plan->cells->n; i++) {
+        const struct cell_row *row = &plan->cells->rows[i];
+        const struct plot_reference *published = reference_of(plan->options, row);
+        double x = published && plan->chart->published_x ? plan->chart->published_x(published) : (double)NAN;
+        if (!published || isnan(published->accuracy))
+            continue;
+        text_printf(data, "%.4f %.4f ", isnan(x) ? plan->chart->x(row) : x, published->accuracy);
+        text_quote_data(data, row->label);
+        text_put(data, "\n");
     }
 }
 
@@ -149,6 +172,8 @@ static int draw(struct plan *plan, const struct plot_options *options, struct er
         return err_no_memory(err, "the title of a plot");
     struct drawing drawing = {.height = plan->height};
     data_write(&drawing.data, plan);
+    if (plan->published)
+        published_write(&drawing.data, plan);
     script_title(&drawing.script, title, &notes, plan->height);
     script_legend(&drawing.script, &legend, plan->height);
     script_panel(&drawing.script, &plan->panel, plan->height);
@@ -160,6 +185,8 @@ static int draw(struct plan *plan, const struct plot_options *options, struct er
         text_put(&drawing.script, i ? ", \\\n  " : "plot ");
         series_write(&drawing.script, &plan->set.series[i], i, style_of(&plan->set, i));
     }
+    if (plan->published)
+        text_printf(&drawing.script, ", \\\n  data index %zu using 1:2 with points %s title 'published'", plan->set.n, style_published);
     text_put(&drawing.script, "\n");
     return drawing_finish(&drawing, rc, options->out, err);
 }
@@ -167,7 +194,7 @@ static int draw(struct plan *plan, const struct plot_options *options, struct er
 int chart_draw(const struct chart *chart, struct store *store, const struct plot_options *options, struct err *err)
 {
     struct cells cells = {0};
-    struct plan plan = {.chart = chart, .cells = &cells};
+    struct plan plan = {.chart = chart, .options = options, .cells = &cells};
     int rc = cells_collect(&cells, store, options->where, chart->wanted, chart->lacking, err);
     if (rc == 0 && (rc = plan_make(&plan, err)) == 0)
         rc = draw(&plan, options, err);

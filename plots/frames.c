@@ -26,6 +26,11 @@ static const char *frames_label(struct cells *cells, const struct series *series
     return arena_printf(&cells->arena, "%d", row->frames);
 }
 
+static double published_tokens(const struct plot_reference *reference)
+{
+    return reference->tokens;
+}
+
 static struct axis frames_axis(const struct cells *cells)
 {
     double least = INFINITY, most = 0;
@@ -72,6 +77,7 @@ int figure_budget(struct store *store, const struct plot_options *options, struc
         .lacking = "has replies with a count of visual tokens; 'toksweep run SWEEP.yaml' makes some",
         .by = SERIES_FRAMES,
         .x = cell_tokens,
+        .published_x = published_tokens,
         .wanted = has_tokens,
         .label = frames_label,
         .axis = tokens_axis,

@@ -204,3 +204,5 @@ struct style style_of(const struct series_set *set, size_t index)
         baselines += set->series[i].baseline;
     return set->series[index].baseline ? style_baseline(baselines) : style_series(index - baselines);
 }
+
+const char style_published[] = "linecolor rgb '#000000' linewidth 1.8 pointtype 2 pointsize 1.15*point";

@@ -5,10 +5,18 @@
 #include "core/err.h"
 #include "results/store.h"
 
+/* A published number about a cell of the store, drawn as a cross beside it. */
+struct plot_reference {
+    int64_t cell;                   /* cell_row.id */
+    double accuracy, kept, tokens;  /* percent, percent, visual tokens a question; NaN: not published */
+};
+
 struct plot_options {
     const char *out;    /* path of the figure; its ending picks the format: .svg, .png, .pdf */
     const char *where;  /* restricts the cells, as in store_each_cell; NULL for all */
     const char *title;  /* NULL: made from what is plotted */
+    const struct plot_reference *references; /* [n_references]; figures threshold, frames, budget and ratio-accuracy show them */
+    size_t n_references;
 };
 
 struct figure {

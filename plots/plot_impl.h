@@ -32,6 +32,10 @@ struct interval cell_interval(const struct cell_row *row);
 /* Whether there is an accuracy to show. */
 bool cell_has_replies(const struct cell_row *row);
 
+/* What is published of a cell, NULL if nothing is; and whether there is anything of the cells shown. */
+const struct plot_reference *reference_of(const struct plot_options *options, const struct cell_row *row);
+bool references_any(const struct plot_options *options, const struct cells *cells);
+
 /* Percent of the visual tokens kept, and how many a question these are, markers included; means over the language model's layers, so that
  * what is dropped between them counts. */
 double cell_kept(const struct cell_row *row);
@@ -126,6 +130,9 @@ struct style { const char *colour, *ink; int point, dash; };
 struct style style_series(size_t i);
 struct style style_baseline(size_t i);
 
+/* How published numbers are drawn: to follow "data index N using X:Y with points". */
+extern const char style_published[];
+
 /* Of the series at `index`: baselines and others are counted apart. */
 struct style style_of(const struct series_set *set, size_t index);
 
@@ -170,6 +177,7 @@ struct chart {
     const char *lacking;         /* as of cells_collect */
     enum series_by by;
     double (*x)(const struct cell_row *row);
+    double (*published_x)(const struct plot_reference *reference); /* NULL or NaN: that of the cell */
     bool (*wanted)(const struct cell_row *row);
     const char *(*label)(struct cells *cells, const struct series *series, const struct cell_row *row); /* "" for none, NULL: no memory */
     struct axis (*axis)(const struct cells *cells);

@@ -9,6 +9,11 @@ static bool wanted(const struct cell_row *row)
     return cell_has_replies(row) && !isnan(row->ratio);
 }
 
+static double published_kept(const struct plot_reference *reference)
+{
+    return reference->kept;
+}
+
 static struct axis axis(const struct cells *cells)
 {
     double widest = 100;
@@ -26,6 +31,7 @@ int figure_ratio_accuracy(struct store *store, const struct plot_options *option
         .lacking = "has replies with a count of visual tokens; 'toksweep run SWEEP.yaml' makes some",
         .by = SERIES_OPTIONS,
         .x = cell_kept,
+        .published_x = published_kept,
         .wanted = wanted,
         .label = series_point_label,
         .axis = axis,

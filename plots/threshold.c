@@ -21,6 +21,8 @@ static bool wanted(const struct cell_row *row)
 }
 
 struct plan { /* what the parts of the drawing agree on */
+    const struct plot_options *options;
+    bool published;             /* something is, of these cells */
     struct series_set set;
     size_t n_lines;             /* series that are not baselines */
     struct panel kept, accuracy;
@@ -59,6 +61,11 @@ static void panels_make(struct plan *plan, const struct cells *cells)
         struct interval interval = cell_interval(row);
         low = fmin(low, interval.low);
         high = fmax(high, interval.high);
+        const struct plot_reference *published = reference_of(plan->options, row);
+        if (published) {
+            low = fmin(low, published->accuracy);
+            high = fmax(high, published->accuracy);
+        }
         if (!is_baseline(row))
             widest = fmax(widest, 100 * row->ratio);
     }
@@ -82,7 +89,8 @@ static int plan_make(struct plan *plan, struct cells *cells, struct err *err)
                        "'{ name: dyntok, threshold: [0.4, 0.5, 0.6] }'");
     plan->apart = plan->n_lines > 1 ? least_spacing(cells) * fmin(0.12, 0.6 / (double)plan->n_lines) : 0;
     panels_make(plan, cells);
-    plan->height = 628 + legend_make(&plan->set, &plan->accuracy).rows * LEGEND_ROW;
+    plan->published = references_any(plan->options, cells);
+    plan->height = 628 + (legend_make(&plan->set, &plan->accuracy).rows + plan->published) * LEGEND_ROW;
     return 0;
 }
 
@@ -109,6 +117,20 @@ static void data_write(struct text *data, const struct series_set *set)
             text_quote_data(data, row->label);
             text_put(data, "\n");
         }
+    }
+}
+
+/* One more block, of what is published of the cells shown. */
+static void published_write(struct text *data, const struct plan *plan, const struct cells *cells)
+{
+    text_put(data, "\n\n# \"published\"\n# threshold kept accuracy label\n");
+    for (size_t i = 0; i < cells->n; i++) {
+        const struct plot_reference *published = reference_of(plan->options, &cells->rows[i]);
+        if (!published || is_baseline(&cells->rows[i]))
+            continue;
+        text_printf(data, "%.10g %.4f %.4f ", cells->rows[i].threshold, published->kept, published->accuracy);
+        text_quote_data(data, cells->rows[i].label);
+        text_put(data, "\n");
     }
 }
 
@@ -185,6 +207,8 @@ static void accuracy_write(struct text *script, const struct plan *plan)
             legend_write(script, &plan->set.series[i], style_series(line++));
             comma = ", \\\n  ";
         }
+    if (plan->published)
+        text_printf(script, "%sdata index %zu using 1:3 with points %s title 'published'", comma, plan->set.n, style_published);
     text_put(script, "\n");
 }
 
@@ -199,6 +223,8 @@ static void kept_write(struct text *script, const struct plan *plan)
             line++;
             comma = ", \\\n  ";
         }
+    if (plan->published)
+        text_printf(script, "%sdata index %zu using 1:2 with points %s notitle", comma, plan->set.n, style_published);
     text_put(script, "\n");
 }
 
@@ -273,7 +299,7 @@ static int script_write(struct text *script, struct cells *cells, const struct p
 int figure_threshold(struct store *store, const struct plot_options *options, struct err *err)
 {
     struct cells cells = {0};
-    struct plan plan;
+    struct plan plan = {.options = options};
     struct drawing drawing = {0};
     int rc = cells_collect(&cells, store, options->where, wanted,
                            "has replies and a parameter 'threshold'; sweep one, such as '{ name: dyntok, threshold: [0.4, 0.5, 0.6] }'",
@@ -281,6 +307,8 @@ int figure_threshold(struct store *store, const struct plot_options *options, st
     if (rc == 0 && (rc = plan_make(&plan, &cells, err)) == 0) {
         drawing.height = plan.height;
         data_write(&drawing.data, &plan.set);
+        if (plan.published)
+            published_write(&drawing.data, &plan, &cells);
         rc = script_write(&drawing.script, &cells, &plan, options->title, err);
     }
     rc = drawing_finish(&drawing, rc, options->out, err);

@@ -227,6 +227,27 @@ static void threshold_data_is_exact(void **state)
     file_holds(path_in(fixture, "t.gp"), "with boxxyerror"); /* the only baseline shows its interval */
 }
 
+static void published_numbers_are_crosses(void **state)
+{
+    struct store_fixture *fixture = *state;
+    char out[FIXTURE_PATH + 64];
+    struct err err = {0};
+    add_sweep(fixture); /* cells 1 to 3: none, 0.6, 0.4 */
+    static const struct plot_reference references[] = {{2, 97, 44.4, (double)NAN}, {3, (double)NAN, 25, (double)NAN}};
+    static const char *const parts[] = {
+        "\n\n# \"published\"\n# threshold kept accuracy label\n0.6 44.4000 97.0000 \"dyntok threshold=0.6\"\n0.4 25.0000 nan \"dyntok threshold=0.4\"\n",
+        "\n\n# \"published\"\n# kept accuracy label\n44.4000 97.0000 \"dyntok threshold=0.6\"\n"};
+    for (int i = 0; i < 2; i++) {
+        snprintf(out, sizeof out, "%s", path_in(fixture, "r.svg"));
+        struct plot_options options = {.out = out, .references = references, .n_references = 2};
+        if (figure_find(i ? "ratio-accuracy" : "threshold")->draw(fixture->store, &options, &err) != 0)
+            fail_msg("%s", err.text);
+        file_holds(path_in(fixture, "r.dat"), parts[i]);
+        file_holds(path_in(fixture, "r.svg"), "published");
+        file_holds(path_in(fixture, "r.gp"), "set yrange [0:100]"); /* the cross at 97 is inside */
+    }
+}
+
 /* Two numbers of frames, with and without compression: Figure 4. */
 static void add_frames(struct store_fixture *fixture)
 {
@@ -611,6 +632,7 @@ int main(void)
         IN_STORE(ratio_accuracy_data_is_exact),
         IN_STORE(threshold_data_is_exact),
         IN_STORE(history_is_by_revision),
+        IN_STORE(published_numbers_are_crosses),
         IN_STORE(frames_data_is_exact),
         IN_STORE(budget_data_is_exact),
         IN_STORE(tasks_data_is_exact),
