@@ -96,7 +96,8 @@ static int look_at_sweep(struct reproduction *it, struct held_sweep *out, const 
     if (!missing || !out->model || !out->where)
         rc = err_no_memory(err, "a sweep");
     else if (n == sweep.n_benchmarks && out->missing)
-        rc = err_set(err, ERR_CONFIG, "no manifest of the benchmarks of sweep '%s' is here; give --data FOLDER, set HF_HOME, or write one into it with "
+        rc = err_set(err, ERR_CONFIG,
+                     "no manifest of the benchmarks of sweep '%s' is here; give --data FOLDER, set HF_HOME, or write one into it with "
                      "--set axes.benchmark={name: NAME, manifest: PATH, videos: FOLDER}", out->name);
     text_free(&where);
     sweep_free(&sweep);
@@ -165,7 +166,8 @@ static bool is_prose(enum table_format format)
 static void put_heading(const struct reproduction *it, struct text *out)
 {
     const struct paper_result *result = it->result;
-    text_printf(out, "%s (%s)\n%s %lld: %s\n", it->paper.title, it->paper.source, result->figure ? "Figure" : "Table", (long long)result->number,
+    text_printf(out, "%s (%s)\n%s %lld: %s\n", it->paper.title, it->paper.source, result->figure ? "Figure" : "Table",
+                (long long)result->number,
                 result->caption);
     for (size_t i = 0; i < it->n_sweeps; i++)
         if (it->sweeps[i].model)

@@ -346,7 +346,8 @@ static void tabulate_plain(const struct held *held, struct table *table)
                                  number->erratum ? number->erratum->value : (double)NAN, number->ours, number->published_change,
                                  number->ours_change, number->difference, bounded ? number->interval.low : (double)NAN,
                                  bounded ? number->interval.high : (double)NAN, number->not_run ? (double)NAN : (double)number->n,
-                                 number->not_run ? (double)NAN : (double)number->videos, number->needed ? (double)number->needed : (double)NAN};
+                                 number->not_run ? (double)NAN : (double)number->videos,
+                                     number->needed ? (double)number->needed : (double)NAN};
         table_cell(table, "%s", number->row->name);
         table_cell(table, "%s", number->column->name);
         for (size_t k = 0; k < sizeof values / sizeof *values; k++)
@@ -401,7 +402,8 @@ static void put_rounding(const struct paper_result *result, const struct paper_r
     }
 }
 
-static void put_made(const struct paper_result *result, const struct paper_row *row, const struct made *first, const char *lead, struct text *out)
+static void put_made(const struct paper_result *result, const struct paper_row *row, const struct made *first, const char *lead,
+                     struct text *out)
 {
     struct made made = made_of(result, row);
     int decimals = paper_decimals(row->values[0]);
@@ -416,7 +418,8 @@ static void put_made(const struct paper_result *result, const struct paper_row *
                     fabs(whole - row->values[0]) < 1e-6 ? "as printed" : "not as printed");
     put_rounding(result, row, out);
     if (more && !made.impossible && most)
-        text_printf(out, "; %+lld questions against %s, significant at 5 %% (exact McNemar) only if at most %lld answers changed", (long long)more,
+        text_printf(out, "; %+lld questions against %s, significant at 5 %% (exact McNemar) only if at most %lld answers changed",
+                    (long long)more,
                     result->rows[0].name, (long long)most);
     text_put(out, "\n");
 }

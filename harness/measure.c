@@ -85,7 +85,8 @@ static bool has(const struct scored_row *row, enum quantity quantity)
     return quantity == QUANTITY_ACCURACY ? row->counted : !isnan(row->tokens);
 }
 
-static int choose(struct chosen *out, const struct scores *cell, const struct scores *base, const char *task, enum quantity quantity, struct err *err)
+static int choose(struct chosen *out, const struct scores *cell, const struct scores *base, const char *task, enum quantity quantity,
+                  struct err *err)
 {
     size_t most = cell->n + 1, b = 0;
     *out = (struct chosen){.rows = calloc(most, sizeof *out->rows), .bases = calloc(most, sizeof *out->bases),

@@ -65,7 +65,8 @@ static int find_paper(struct paper *paper, const char *name, const char *configs
         return 0;
     struct text names = {0};
     put_names(folder, &names);
-    int rc = err_set(err, ERR_CONFIG, "no paper '%s' in '%s'; there %s%s; give one of these, a file that ends in .yaml, or --configs FOLDER", name,
+    int rc = err_set(err, ERR_CONFIG,
+                     "no paper '%s' in '%s'; there %s%s; give one of these, a file that ends in .yaml, or --configs FOLDER", name,
                      folder, names.length ? "are " : "is none", names.length ? names.bytes : "");
     text_free(&names);
     return rc;
@@ -82,7 +83,8 @@ static const char *sweeps_beside(struct paper *paper, const char *path)
 
 struct reader { struct paper *paper; const struct config *config; };
 
-static int read_text(const struct reader *reader, const struct json *object, const char *key, bool required, const char **out, struct err *err)
+static int read_text(const struct reader *reader, const struct json *object, const char *key, bool required, const char **out,
+                     struct err *err)
 {
     const struct json *value = json_get(object, key);
     *out = json_string(value);
@@ -149,7 +151,8 @@ static int read_column(const struct reader *reader, const struct json *object, s
     if (!rc)
         rc = read_text(reader, object, "benchmark", true, &out->benchmark, err);
     if (!rc && !benchmark_find(out->benchmark))
-        rc = config_err(reader->config, json_get(object, "benchmark"), err, "no benchmark '%s'; see 'toksweep list benchmarks'", out->benchmark);
+        rc = config_err(reader->config, json_get(object, "benchmark"), err, "no benchmark '%s'; see 'toksweep list benchmarks'",
+                        out->benchmark);
     if (!rc)
         rc = read_text(reader, object, "task", false, &out->task, err);
     if (!rc)
@@ -162,12 +165,14 @@ static int read_column(const struct reader *reader, const struct json *object, s
     return rc;
 }
 
-static int read_values(const struct reader *reader, const struct json *object, const struct paper_result *result, struct paper_row *out, struct err *err)
+static int read_values(const struct reader *reader, const struct json *object, const struct paper_result *result, struct paper_row *out,
+                       struct err *err)
 {
     const struct json *values = json_get(object, "values");
     size_t i = 0;
     if (json_type(values ? values : object) != JSON_ARRAY || json_count(values) != result->n_columns)
-        return config_err(reader->config, values ? values : object, err, "'values' should be a list of %zu numbers, one for each column, with ~ for none",
+        return config_err(reader->config, values ? values : object, err,
+                          "'values' should be a list of %zu numbers, one for each column, with ~ for none",
                           result->n_columns);
     if (!(out->values = arena_alloc(&reader->paper->arena, result->n_columns, sizeof *out->values)))
         return err_no_memory(err, "a paper");
@@ -191,15 +196,18 @@ static const struct paper_row *find_row(const struct paper_result *result, size_
 static int check_row(const struct reader *reader, const struct json *object, const struct paper_row *row, struct err *err)
 {
     if (!row->not_run == !row->compressor)
-        return config_err(reader->config, object, err, "a row needs either 'compressor', the label of its cells, or 'not_run', the reason why there are none");
+        return config_err(reader->config, object, err,
+                          "a row needs either 'compressor', the label of its cells, or 'not_run', the reason why there are none");
     if (!row->against != !row->base)
-        return config_err(reader->config, object, err, "'against' and 'base' belong together: what published and our numbers are a change from");
+        return config_err(reader->config, object, err,
+                          "'against' and 'base' belong together: what published and our numbers are a change from");
     return 0;
 }
 
 static int read_row(const struct reader *reader, const struct json *object, const struct paper_result *result, size_t at, struct err *err)
 {
-    static const char *const known[] = {"name", "values", "not_run", "compressor", "sweep", "frames", "against", "base", "base_frames", NULL};
+    static const char *const known[] = {"name", "values", "not_run", "compressor", "sweep", "frames", "against", "base", "base_frames",
+                                        NULL};
     struct paper_row *out = &result->rows[at];
     const struct { const char *key; bool required; const char **out; } texts[] = {
         {"name", true, &out->name}, {"not_run", false, &out->not_run}, {"compressor", false, &out->compressor},
@@ -224,7 +232,8 @@ static int read_row(const struct reader *reader, const struct json *object, cons
     return rc ? rc : check_row(reader, object, out, err);
 }
 
-static int read_erratum(const struct reader *reader, const struct json *object, const struct paper_result *result, struct paper_erratum *out,
+static int read_erratum(const struct reader *reader, const struct json *object, const struct paper_result *result,
+                        struct paper_erratum *out,
                         struct err *err)
 {
     static const char *const known[] = {"row", "column", "value", "note", NULL};
@@ -243,7 +252,8 @@ static int read_erratum(const struct reader *reader, const struct json *object, 
     while (out->column < result->n_columns && strcmp(result->columns[out->column].name, column))
         out->column++;
     if (!out->row || out->column == result->n_columns)
-        return config_err(reader->config, object, err, "an erratum names a row and a column of its table; there is no '%s', '%s'", row, column);
+        return config_err(reader->config, object, err, "an erratum names a row and a column of its table; there is no '%s', '%s'", row,
+                          column);
     if (!value || json_type(value) != JSON_NUMBER)
         return config_err(reader->config, object, err, "an erratum has a 'value': what the number should be");
     out->value = json_number(value);
@@ -281,7 +291,8 @@ static int read_heading(const struct reader *reader, const struct json *object, 
 
 static int read_result(const struct reader *reader, const struct json *object, struct paper_result *out, struct err *err)
 {
-    static const char *const known[] = {"table", "figure", "caption", "whole_questions", "sweeps", "draw", "notes", "columns", "rows", "errata", NULL};
+    static const char *const known[] = {"table", "figure", "caption", "whole_questions", "sweeps", "draw", "notes", "columns", "rows",
+                                        "errata", NULL};
     struct arena *arena = &reader->paper->arena;
     int rc = config_check_keys(reader->config, object, "a result", known, err);
     if (!rc)

@@ -1,5 +1,5 @@
-/* The Pareto front of cells between cost and accuracy, and how sure it is: a bootstrap of videos (Field and Welsh 2007), the same videos for
- * all cells in a draw, so that what cells have in common cancels. Pure. */
+/* The Pareto front of cells between cost and accuracy, and how sure it is: a bootstrap of videos (Field and Welsh 2007), the same videos
+ * for all cells in a draw, so that what cells have in common cancels. Pure. */
 #ifndef TOKSWEEP_METRICS_FRONT_H
 #define TOKSWEEP_METRICS_FRONT_H
 

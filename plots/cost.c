@@ -99,7 +99,8 @@ static void data_write(struct text *data, const struct plan *plan)
                 for (int before = 0; before < stage; before++)
                     from += isnan(ms[before]) ? 0 : ms[before];
                 bar_edges(plan, i, paid, &high, &low);
-                text_printf(data, "%.6g %.6g %.4f %.4f %s ", from / plan->unit, (from + part) / plan->unit, low, high, paid ? "paid" : "alone");
+                text_printf(data, "%.6g %.6g %.4f %.4f %s ", from / plan->unit, (from + part) / plan->unit, low, high,
+                            paid ? "paid" : "alone");
                 text_quote_data(data, plan->set.series[i].title);
                 text_put(data, "\n");
             }
@@ -116,7 +117,8 @@ static void shares_write(struct text *script, const struct plan *plan, size_t ce
         double part = isnan(row->alone_ms[stage]) ? 0 : row->alone_ms[stage];
         double width = panel_px(&plan->panel, part / plan->unit) - plan->panel.left;
         if (width > 40)
-            text_printf(script, "set label '%.0f %%' at first %.6g, first %.4f center font small textcolor rgb '%s' front\n", 100 * part / sum,
+            text_printf(script, "set label '%.0f %%' at first %.6g, first %.4f center font small textcolor rgb '%s' front\n",
+                        100 * part / sum,
                         (from + part / 2) / plan->unit, (high + low) / 2, looks[stage].ink);
         from += part;
     }
@@ -128,7 +130,8 @@ static void sums_write(struct text *script, const struct plan *plan, size_t cell
         const struct cell_row *row = plan->set.series[cell].cells[0];
         double high, low, sum = sum_of(paid ? row->paid_ms : row->alone_ms) / plan->unit;
         bar_edges(plan, cell, paid, &high, &low);
-        text_printf(script, "set label '%.3g%s' at first %.6g, first %.4f left offset 0.4,0 font small textcolor rgb '#222222' front\n", sum,
+        text_printf(script, "set label '%.3g%s' at first %.6g, first %.4f left offset 0.4,0 font small textcolor rgb '#222222' front\n",
+                    sum,
                     paid ? " paid" : " alone", sum, (high + low) / 2);
     }
 }
@@ -150,7 +153,8 @@ static void rows_write(struct text *script, const struct plan *plan)
 
 static int script_write(struct text *script, const struct plan *plan, const char *given, struct err *err)
 {
-    const struct notes notes = {"upper bar: alone, as if each question ran by itself; lower bar: paid, with work shared between questions and cells",
+    const struct notes notes =
+        {"upper bar: alone, as if each question ran by itself; lower bar: paid, with work shared between questions and cells",
                                 "means over the replies of a cell"};
     const char *title = given ? given : cells_title(plan->cells), *comma = "plot ";
     size_t index = 0;
@@ -177,7 +181,8 @@ int figure_cost(struct store *store, const struct plot_options *options, struct 
     struct cells cells = {0};
     struct plan plan = {.cells = &cells};
     struct drawing drawing = {0};
-    int rc = cells_collect(&cells, store, options->where, wanted, "has replies whose time was measured; 'toksweep run SWEEP.yaml' makes some", err);
+    int rc = cells_collect(&cells, store, options->where, wanted,
+                           "has replies whose time was measured; 'toksweep run SWEEP.yaml' makes some", err);
     if (rc == 0 && (rc = plan_make(&plan, err)) == 0) {
         drawing.height = plan.height;
         data_write(&drawing.data, &plan);

@@ -111,7 +111,8 @@ void script_labels(struct text *script, const struct panel *panel, int height, c
 {
     for (size_t i = 0; i < n; i++)
         if (labels[i].placed)
-            script_text(script, labels[i].text, panel_px(panel, labels[i].x) + labels[i].dx, panel_py(panel, labels[i].y) + labels[i].dy, height,
+            script_text(script, labels[i].text, panel_px(panel, labels[i].x) + labels[i].dx, panel_py(panel, labels[i].y) + labels[i].dy,
+                        height,
                         labels[i].ink);
 }
 

@@ -140,7 +140,8 @@ static int lines_under(const struct panel *panel, const struct box *box, const s
 struct spot { int side; double up; }; /* side: 1 right of the point, -1 left, 0 centred; up: in heights of a label */
 
 /* The first of the spots that is free, or a later one that hides less of the lines. */
-static bool label_try(const struct panel *panel, struct label *label, const struct spot *spots, size_t n_spots, const struct label *labels, size_t n,
+static bool label_try(const struct panel *panel, struct label *label, const struct spot *spots, size_t n_spots,
+                      const struct label *labels, size_t n,
                       const struct segment *segments, size_t n_segments)
 {
     double width = text_box(panel, label, 0, 0).right - panel_px(panel, label->x);
@@ -165,7 +166,8 @@ static void label_place(const struct panel *panel, struct label *label, const st
                         const struct segment *segments, size_t n_segments)
 {
     /* Right of the point and above first, then round it; farther away only if there is no room. */
-    static const struct spot near[] = {{1, 0.8}, {-1, 0.8}, {1, -0.8}, {-1, -0.8}, {1, 0}, {-1, 0}, {0, 1.2}, {0, -1.2}, {1, 1.8}, {-1, 1.8},
+    static const struct spot near[] = {{1, 0.8}, {-1, 0.8}, {1, -0.8}, {-1, -0.8}, {1, 0}, {-1, 0}, {0, 1.2}, {0, -1.2}, {1, 1.8}, {-1,
+            1.8},
                                        {1, -1.8}, {-1, -1.8}};
     static const struct spot far[] = {{1, 2.8}, {-1, 2.8}, {1, -2.8}, {-1, -2.8}, {1, 3.8}, {-1, 3.8}, {1, -3.8}, {-1, -3.8}};
     label->placed = label_try(panel, label, near, sizeof near / sizeof *near, labels, n, segments, n_segments) ||

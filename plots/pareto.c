@@ -1,5 +1,5 @@
-/* Figure "pareto": the best accuracy that so many visual tokens buy. The front as steps, its band and each cell's chance of being on it from
- * a bootstrap over videos that all cells share. */
+/* Figure "pareto": the best accuracy that so many visual tokens buy. The front as steps, its band and each cell's chance of being on it
+ * from a bootstrap over videos that all cells share. */
 #include "plots/plot_impl.h"
 
 #include "metrics/front.h"
@@ -37,7 +37,8 @@ static int one_set_of_questions(const struct cells *cells, struct err *err)
 {
     for (size_t i = 1; i < cells->n; i++)
         if (strcmp(cells->rows[i].benchmark, cells->rows[0].benchmark) != 0 || strcmp(cells->rows[i].model, cells->rows[0].model) != 0)
-            return err_set(err, ERR_CONFIG, "a front is of one model on one benchmark, and there are %s on %s and %s on %s; choose with --where, "
+            return err_set(err, ERR_CONFIG,
+                           "a front is of one model on one benchmark, and there are %s on %s and %s on %s; choose with --where, "
                            "such as \"benchmark = '%s'\"", cells->rows[0].model, cells->rows[0].benchmark, cells->rows[i].model,
                            cells->rows[i].benchmark, cells->rows[0].benchmark);
     return 0;
@@ -128,7 +129,8 @@ static int read_cells(struct plan *plan, struct store *store, struct err *err)
         const struct cell_row *row = &plan->cells->rows[i];
         readers[i] = (struct reader){.arena = arena, .most = (size_t)row->headline_n};
         readers[i].questions = arena_alloc(arena, readers[i].most, sizeof *readers[i].questions);
-        rc = readers[i].questions ? store_each_scored(store, row->id, add_question, &readers[i], err) : err_no_memory(err, "a Pareto front");
+        rc = readers[i].questions ? store_each_scored(store, row->id, add_question, &readers[i], err) : err_no_memory(err,
+                "a Pareto front");
         if (rc == 0 && readers[i].no_memory)
             rc = err_no_memory(err, "a Pareto front");
         if (rc == 0 && row->macro)
@@ -178,7 +180,8 @@ static void choose_named(struct plan *plan)
     static const double likely = 0.2;
     for (size_t i = 0; i < plan->n_at; i++)
         for (size_t c = 0; c < plan->cells->n && plan->n_named < MOST_NAMED; c++)
-            if (plan->front[c].cost >= plan->at[i] && plan->front[c].cost <= plan->at[i] && (plan->front[c].on_front || plan->front[c].chance >= likely))
+            if (plan->front[c].cost >= plan->at[i] && plan->front[c].cost <= plan->at[i] && (plan->front[c].on_front ||
+                                                                                             plan->front[c].chance >= likely))
                 plan->named[plan->n_named++] = c;
 }
 
@@ -250,7 +253,8 @@ static size_t put_obstacles(const struct plan *plan, struct label *labels, struc
     size_t n = plan->cells->n;
     for (size_t i = 0; i < n; i++) {
         struct interval interval = cell_interval(&plan->cells->rows[i]);
-        labels[i] = (struct label){.x = plan->front[i].cost, .y = plan->front[i].accuracy, .low = interval.low, .high = interval.high, .text = "",
+        labels[i] = (struct label){.x = plan->front[i].cost, .y = plan->front[i].accuracy, .low = interval.low, .high = interval.high,
+                                   .text = "",
                                    .ink = plan->front[i].on_front ? style_series(0).ink : "#444444"};
     }
     for (size_t i = 0; i < plan->n_at; i++) {
@@ -304,7 +308,8 @@ static int list_write(struct text *script, const struct plan *plan, struct err *
         if (!line)
             return err_no_memory(err, "the labels of a plot");
         script_text(script, line, plan->panel.left + (double)(k / rows) * (CANVAS_WIDTH - plan->panel.left) / LIST_COLUMNS,
-                    plan->panel.bottom + 76 + (double)(k % rows) * LIST_ROW, plan->height, cell->on_front ? style_series(0).ink : "#444444");
+                    plan->panel.bottom + 76 + (double)(k % rows) * LIST_ROW, plan->height,
+                        cell->on_front ? style_series(0).ink : "#444444");
     }
     return 0;
 }
@@ -319,7 +324,8 @@ static int script_write(struct text *script, struct plan *plan, const char *give
     script_title(script, title, &notes, plan->height);
     script_legend(script, &(struct legend){.columns = 2, .rows = 2}, plan->height);
     script_panel(script, &plan->panel, plan->height);
-    script_axis_names(script, &plan->panel, plan->height, "visual tokens per question, markers included", axis_accuracy_name(&plan->panel.y).text);
+    script_axis_names(script, &plan->panel, plan->height, "visual tokens per question, markers included",
+                      axis_accuracy_name(&plan->panel.y).text);
     int rc = numbers_write(script, plan, err);
     if (rc == 0)
         rc = list_write(script, plan, err);
@@ -338,7 +344,8 @@ int figure_pareto(struct store *store, const struct plot_options *options, struc
     struct cells cells = {0};
     struct plan plan = {.cells = &cells};
     struct drawing drawing = {0};
-    int rc = cells_collect(&cells, store, options->where, wanted, "has replies with a count of visual tokens; 'toksweep run SWEEP.yaml' makes some", err);
+    int rc = cells_collect(&cells, store, options->where, wanted,
+                           "has replies with a count of visual tokens; 'toksweep run SWEEP.yaml' makes some", err);
     if (rc == 0)
         rc = one_set_of_questions(&cells, err);
     if (rc == 0 && (rc = read_cells(&plan, store, err)) == 0 && (rc = make_front(&plan, err)) == 0) {

@@ -6,7 +6,8 @@
 static const struct figure figures[] = {
     {"ratio-accuracy", "accuracy against the share of visual tokens kept, one line per compressor and number of frames",
      figure_ratio_accuracy},
-    {"frames", "accuracy against the frames shown, one line per compressor and setting (Figure 4 of the DynTok paper, left)", figure_frames},
+    {"frames", "accuracy against the frames shown, one line per compressor and setting (Figure 4 of the DynTok paper, left)",
+     figure_frames},
     {"budget", "accuracy against visual tokens a question, one line per compressor and setting (the same, right)", figure_budget},
     {"threshold", "tokens kept and accuracy against the merging threshold (Figure 3 of the DynTok paper)", figure_threshold},
     {"history", "accuracy over the revisions of a store, one line per cell that has several", figure_history},

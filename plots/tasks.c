@@ -63,7 +63,8 @@ static void panel_make(struct plan *plan)
                 low = fmin(low, plan->dots[t][i].interval.low);
                 high = fmax(high, plan->dots[t][i].interval.high);
             }
-    plan->panel = (struct panel){.left = names_left(longest + strlen(" (2700)")), .right = CANVAS_WIDTH - 24, .top = 78, .bottom = 78 + rows, .x = axis_make(low, high, 10, 0, 100),
+    plan->panel = (struct panel){.left = names_left(longest + strlen(" (2700)")), .right = CANVAS_WIDTH - 24, .top = 78,
+                                 .bottom = 78 + rows, .x = axis_make(low, high, 10, 0, 100),
                                  .y = {0, (double)plan->n_tasks, 1}};
     plan->height = (int)rows + 156 + legend_make(&plan->set, &plan->panel).rows * LEGEND_ROW;
 }
@@ -71,8 +72,10 @@ static void panel_make(struct plan *plan)
 static int plan_make(struct plan *plan, struct store *store, const struct plot_options *options, struct err *err)
 {
     if (plan->cells->n > MOST_CELLS)
-        return err_set(err, ERR_CONFIG, "%zu cells are too many for the dots of one row, %d are most; choose with --where, such as \"frames = %d AND "
-                       "label IN ('none', '%s')\"", plan->cells->n, (int)MOST_CELLS, plan->cells->rows[0].frames, plan->cells->rows[plan->cells->n - 1].label);
+        return err_set(err, ERR_CONFIG,
+                       "%zu cells are too many for the dots of one row, %d are most; choose with --where, such as \"frames = %d AND "
+                       "label IN ('none', '%s')\"", plan->cells->n, (int)MOST_CELLS, plan->cells->rows[0].frames,
+                           plan->cells->rows[plan->cells->n - 1].label);
     int rc = series_make(&plan->set, plan->cells, SERIES_CELL, cell_id, err);
     plan->tasks[plan->n_tasks++] = "all questions";
     for (size_t i = 0; i < plan->set.n && rc == 0; i++) {

@@ -17,7 +17,8 @@
 static const char *const papers[] = {"dyntok", "dytok", "token-dynamics"};
 
 /* How many cells of the result's sweeps a number is about. */
-static int cells_for(const struct paper *paper, const struct paper_result *result, const struct paper_row *row, const struct paper_column *column,
+static int cells_for(const struct paper *paper, const struct paper_result *result, const struct paper_row *row,
+                     const struct paper_column *column,
                      bool base)
 {
     static const struct sweep_overrides none;
@@ -54,7 +55,8 @@ static void every_row_has_cells_in_its_sweeps(void **state)
                         continue;
                     if (cells_for(&paper, result, row, &result->columns[c], false) != 1 ||
                         (row->against && cells_for(&paper, result, row, &result->columns[c], true) != 1))
-                        fail_msg("%s: '%s', '%s' has not one cell, or not one that it changes from", paper.name, row->name, result->columns[c].name);
+                        fail_msg("%s: '%s', '%s' has not one cell, or not one that it changes from", paper.name, row->name,
+                                 result->columns[c].name);
                 }
         paper_free(&paper);
     }
