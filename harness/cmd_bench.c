@@ -1,5 +1,6 @@
 /* `bench`: how near the engine comes to this machine's limit, at the shapes of a published model with random weights. Every figure is
- * the median of its repeats, and is set against a peak that was measured in the same process. */
+ * the median of its repeats, and is set against a peak that was measured in the same process; with --methods, against the tower. */
+#include "harness/bench_methods.h"
 #include "harness/cli.h"
 #include "harness/table.h"
 
@@ -23,6 +24,7 @@ static const struct cli_option options[] = {
     {"dtype", "NAME", "bf16", "f32 or bf16", false},
     {"isa", "NAME", "auto", "kernel table", false},
     {"video", "FILE", NULL, "also measures how fast 64 evenly spread frames of this video are read", false},
+    {"methods", NULL, NULL, "measures compressors instead, on made-up features, against encoding the frames", false},
     {"format", "NAME", "terminal", "terminal, md, csv or json", false},
     {0},
 };
@@ -70,11 +72,11 @@ static void add_figure(struct bench *bench, const char *name, const char *unit, 
     table_cell(&bench->table, flops > 0 ? "%.1f" : "", flops / middle * 1e-7 / bench->peak);
 }
 
-static int bench_vision(struct bench *bench, struct err *err)
+/* Seconds of one frame through tower and projector, `repeats` times. */
+static int time_vision(struct bench *bench, double *seconds, struct err *err)
 {
     const struct model_shape *shape = &bench->model->shape;
     size_t n = (size_t)(shape->vision.side * shape->vision.side), side = (size_t)shape->vision.image_size;
-    double encode[MOST_REPEATS];
     struct vision_space *space;
     int rc = vision_space_new(&space, bench->model, bench->threads, err);
     if (rc)
@@ -90,11 +92,48 @@ static int bench_vision(struct bench *bench, struct err *err)
         double start = now_s();
         vision_encode(bench->model, space, rgb, (int)side, X, NULL, NULL, NULL);
         vision_project(bench->model, space, X, n, P);
-        encode[r < 0 ? 0 : r] = now_s() - start;
+        seconds[r < 0 ? 0 : r] = now_s() - start;
+    }
+    vision_space_free(space);
+    return rc;
+}
+
+static int bench_vision(struct bench *bench, struct err *err)
+{
+    double encode[MOST_REPEATS];
+    int rc = time_vision(bench, encode, err);
+    if (!rc)
+        add_figure(bench, "vision tower and projector", "frames/s", 1, vision_flops(&bench->model->shape), encode);
+    return rc;
+}
+
+/* Methods run on one thread, encoding on all that were asked for. */
+static int bench_methods(struct bench *bench, struct err *err)
+{
+    static const char *const columns[] = {"method", "tokens", "seconds", "least", "most", "% of encoding"};
+    const struct bench_method *method;
+    double encode[MOST_REPEATS], seconds[MOST_REPEATS];
+    for (size_t i = 0; i < sizeof columns / sizeof *columns; i++)
+        table_column(&bench->table, columns[i], i != 0);
+    int rc = time_vision(bench, encode, err);
+    double whole = rc ? 1 : BENCH_FRAMES * median(encode, bench->repeats);
+    for (int i = 0; (method = bench_method_at(i)) && !rc; i++) {
+        struct arena arena = {0};
+        const char *label;
+        size_t n = 0;
+        if (!(rc = bench_method_run(method, &bench->model->shape, bench->repeats, seconds, &n, &label, &arena, err))) {
+            double middle = median(seconds, bench->repeats);
+            table_cell(&bench->table, "%s", label ? label : method->name);
+            table_cell(&bench->table, "%zu", n);
+            table_cell(&bench->table, "%.3f", middle);
+            table_cell(&bench->table, "%.3f", seconds[0]);
+            table_cell(&bench->table, "%.3f", seconds[bench->repeats - 1]);
+            table_cell(&bench->table, "%.2f", 100 * middle / whole);
+        }
+        arena_free(&arena);
     }
     if (!rc)
-        add_figure(bench, "vision tower and projector", "frames/s", 1, vision_flops(shape), encode);
-    vision_space_free(space);
+        fprintf(stderr, "encoding %d frames: %.1f s on %d threads\n", BENCH_FRAMES, whole, bench->threads);
     return rc;
 }
 
@@ -207,7 +246,7 @@ static int bench_command(const struct cli_args *args, struct err *err)
     fprintf(stderr, "%s, %s, %s, %d threads: peak %.0f GFLOP/s measured; making random weights\n", cli_text(args, "model"), kernels->name,
             dtype_name(dtype), bench.threads, bench.peak);
     if (!(rc = model_random(&bench.model, &shape, kernels, dtype, 1, err)))
-        rc = bench_all(&bench, args, (size_t)rows, err);
+        rc = cli_flag(args, "methods") ? bench_methods(&bench, err) : bench_all(&bench, args, (size_t)rows, err);
     if (!rc && !table_write(&bench.table, (enum table_format)format, &out))
         rc = err_no_memory(err, "a table");
     if (!rc)

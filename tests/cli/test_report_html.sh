@@ -4,10 +4,10 @@
 tests=$(cd "$source/tests/cli" && pwd)
 browser=$(command -v chromium || command -v chromium-browser) || { echo 'skip: no chromium'; exit 77; }
 
-# As root there is no sandbox to be had, and the pages are our own.
+# As root there is no sandbox to be had, and the pages are our own. In place of the shell that calls it, so that its process can be ended.
 chromium() # ARGUMENT...
 {
-    "$browser" --headless=new --no-sandbox --disable-gpu --hide-scrollbars --no-first-run --disable-component-update --disable-sync \
+    exec "$browser" --headless=new --no-sandbox --disable-gpu --hide-scrollbars --no-first-run --disable-component-update --disable-sync \
         --user-data-dir="$(mktemp -d "$folder/profile.XXX")" --allow-file-access-from-files --enable-logging=stderr "$@"
 }
 
@@ -101,8 +101,8 @@ assert_same_file 'rows of the table' known shown
 # ---- looking at it -----------------------------------------------------------------------------------------------------------------------
 
 for theme in light:1 dark:0; do
-    chromium --blink-settings=preferredColorScheme=${theme#*:} --window-size=1280,1000 --virtual-time-budget=2000 \
-        --screenshot="$folder/${theme%:*}.png" "$here/report.html" 2>log >log.out
+    (chromium --blink-settings=preferredColorScheme=${theme#*:} --window-size=1280,1000 --virtual-time-budget=2000 \
+        --screenshot="$folder/${theme%:*}.png" "$here/report.html") 2>log >log.out
     assert_equal "words on the console" '' "$(grep CONSOLE log)"
 done
 browse report_pictures.html "light=$here/light.png&dark=$here/dark.png"
