@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -86,4 +87,34 @@ int file_save(const char *path, const char *bytes, size_t length, struct err *er
     if (rc)
         unlink(beside);
     return rc;
+}
+
+int file_make_folders(const char *path, struct err *err)
+{
+    char *copy = strdup(path);
+    int rc = copy ? 0 : err_no_memory(err, "a path");
+    for (char *slash = copy ? strchr(copy + 1, '/') : NULL; slash && !rc; slash = strchr(slash + 1, '/')) {
+        *slash = 0;
+        if (mkdir(copy, 0777) && errno != EEXIST)
+            rc = err_errno(err, "make folder", copy);
+        *slash = '/';
+    }
+    free(copy);
+    return rc;
+}
+
+bool path_stays_inside(const char *path)
+{
+    if (strlen(path) > 1000)
+        return false;
+    for (const char *part = path;; part += strcspn(part, "/") + 1) {
+        size_t n = strcspn(part, "/");
+        if (!n || n > 200 || (part[0] == '.' && (n == 1 || (n == 2 && part[1] == '.'))))
+            return false;
+        for (size_t i = 0; i < n; i++)
+            if ((unsigned char)part[i] < ' ' || part[i] == '\\' || part[i] == 0x7f)
+                return false;
+        if (!part[n])
+            return true;
+    }
 }

@@ -30,23 +30,6 @@ enum {
 
 /* ---- names --------------------------------------------------------------------------------------------------------------------- */
 
-/* A path inside a repository: parts with names, none of which leads elsewhere. */
-static bool path_is_safe(const char *path)
-{
-    if (strlen(path) > 1000)
-        return false;
-    for (const char *part = path;; part += strcspn(part, "/") + 1) {
-        size_t n = strcspn(part, "/");
-        if (!n || n > 200 || (part[0] == '.' && (n == 1 || (n == 2 && part[1] == '.'))))
-            return false;
-        for (size_t i = 0; i < n; i++)
-            if ((unsigned char)part[i] < ' ' || part[i] == '\\' || part[i] == 0x7f)
-                return false;
-        if (!part[n])
-            return true;
-    }
-}
-
 static bool is_hex(const char *text, size_t length)
 {
     return strlen(text) == length && strspn(text, "0123456789abcdef") == length;
@@ -197,7 +180,7 @@ static int read_file(struct hub_file *out, const struct json *entry, struct hub_
     const struct json *lfs = json_get(entry, "lfs");
     const char *path = json_string(json_get(entry, "rfilename")), *etag = json_string(json_get(lfs, "sha256"));
     etag = etag ? etag : json_string(json_get(entry, "blobId"));
-    if (!path || !path_is_safe(path))
+    if (!path || !path_stays_inside(path))
         return err_set(err, ERR_DATA, "'%s' lists a file '%.200s', which is no path inside it; nothing was fetched", repository->id, path ? path : "");
     if (!etag || (!is_hex(etag, 64) && !is_hex(etag, 40)) || !json_integer(json_get(entry, "size"), 0, INT64_C(1) << 53, &out->bytes))
         return err_set(err, ERR_DATA, "'%s' lists '%.200s' without a size or a digest; nothing was fetched", repository->id, path);
@@ -255,7 +238,7 @@ int hub_open(struct hub_repository *out, const struct hub_remote *remote, const 
     int rc = 0;
     if (!out->folder || strpbrk(id, "?#% \\"))
         rc = err_set(err, ERR_CONFIG, "'%s' is no name on the Hub, or there is no HOME to keep it in; names are owner/name", id);
-    else if (!path_is_safe(revision))
+    else if (!path_stays_inside(revision))
         rc = err_set(err, ERR_CONFIG, "'%s' is no revision; give a branch, a tag or a commit", revision);
     if (!rc)
         rc = get_list(out, remote, err);
@@ -271,21 +254,6 @@ void hub_close(struct hub_repository *repository)
 }
 
 /* ---- the cache ----------------------------------------------------------------------------------------------------------------- */
-
-/* Makes the folders above a path. */
-static int make_folders(const char *path, struct err *err)
-{
-    char *copy = strdup(path);
-    int rc = copy ? 0 : err_no_memory(err, "a path");
-    for (char *slash = copy ? strchr(copy + 1, '/') : NULL; slash && !rc; slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        if (mkdir(copy, 0777) && errno != EEXIST)
-            rc = err_errno(err, "make folder", copy);
-        *slash = '/';
-    }
-    free(copy);
-    return rc;
-}
 
 static bool has_bytes(const char *path, int64_t bytes)
 {
@@ -323,7 +291,7 @@ bool hub_has(const struct hub_repository *repository, const struct hub_file *fil
 
 static int put_link(const struct places *places, struct err *err)
 {
-    int rc = make_folders(places->link, err);
+    int rc = file_make_folders(places->link, err);
     if (rc)
         return rc;
     unlink(places->link); /* a link to nothing, or a file that is not whole */
@@ -335,7 +303,7 @@ int hub_note_revision(const struct hub_repository *repository, struct err *err)
     struct arena arena = {0};
     const char *path = arena_printf(&arena, "%s/refs/%s", repository->folder, repository->revision);
     int rc = path ? 0 : err_no_memory(err, "a path");
-    if (!rc && strcmp(repository->revision, repository->commit) && !(rc = make_folders(path, err)))
+    if (!rc && strcmp(repository->revision, repository->commit) && !(rc = file_make_folders(path, err)))
         rc = file_save(path, repository->commit, strlen(repository->commit), err);
     arena_free(&arena);
     return rc;
@@ -426,7 +394,7 @@ int hub_get(const struct hub_repository *repository, const struct hub_file *file
     struct arena arena = {0};
     struct places places;
     int lock = -1, rc = find_places(&places, repository, file, &arena, err);
-    if (!rc && !(rc = make_folders(places.lock, err)) && !(rc = make_folders(places.blob, err))) {
+    if (!rc && !(rc = file_make_folders(places.lock, err)) && !(rc = file_make_folders(places.blob, err))) {
         lock = open(places.lock, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
         if (lock < 0 || flock(lock, LOCK_EX))
             rc = err_errno(err, "lock", places.lock);
@@ -476,7 +444,7 @@ static int find_lost_shards(const char *snapshot, void (*missing)(const char *pa
     if (!rc && !stat(path, &stat_of))
         rc = json_load(&index, path, MOST_SHARDS, err);
     for (const struct json *tensor = json_first(json_get(index, "weight_map")); tensor && !rc; tensor = json_next(tensor)) {
-        const char *shard = json_string(tensor), *file = shard && path_is_safe(shard) ? arena_printf(&arena, "%s/%s", snapshot, shard) : NULL;
+        const char *shard = json_string(tensor), *file = shard && path_stays_inside(shard) ? arena_printf(&arena, "%s/%s", snapshot, shard) : NULL;
         if (file && strcmp(shard, last) && lstat(file, &stat_of)) /* a link to nothing is told elsewhere */
             missing(shard, context);
         last = shard ? shard : last;

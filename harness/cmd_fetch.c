@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "datasets/http_hub.h"
 #include "datasets/manifest.h"
+#include "datasets/unpack.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
@@ -18,6 +19,7 @@ static const struct cli_option options[] = {
     {"revision", "NAME", NULL, "branch, tag or commit (main; of a benchmark, the one it is read at)", false},
     {"include", "GLOB", NULL, "only files whose path matches; may be repeated", true},
     {"exclude", "GLOB", NULL, "not these; may be repeated", true},
+    {"unpack", "FOLDER", NULL, "unpacks zip and tar archives into this folder (of a benchmark: where lmms-eval looks for its videos)", false},
     {"list", NULL, NULL, "prints the files with their sizes and which are here, fetches none", false},
     {0},
 };
@@ -25,6 +27,7 @@ static const struct cli_option options[] = {
 struct fetch {
     const struct cli_args *args;
     const char *kind, *id, *revision;
+    const char *unpack_to; /* NULL: archives stay as they are */
     struct hub_remote remote;
     struct hub_repository repository;
     struct arena arena;
@@ -44,6 +47,9 @@ static int find_benchmark(struct fetch *fetch, const char *name, struct err *err
     fetch->kind = "datasets";
     fetch->id = benchmark->hub[0];
     fetch->revision = benchmark->hub_revision;
+    const char *home = benchmark->homes ? benchmark->homes[0] : NULL, *hub = hub_home(&fetch->arena);
+    if (home && hub)
+        fetch->unpack_to = arena_printf(&fetch->arena, "%s/%.*s", hub, (int)strcspn(home, "/"), home);
     return 0;
 }
 
@@ -60,6 +66,7 @@ static int read_operands(struct fetch *fetch, struct err *err)
         rc = find_benchmark(fetch, name, err);
     else
         rc = err_set(err, ERR_CONFIG, "cannot fetch a '%s'; say model, dataset or benchmark", what);
+    fetch->unpack_to = cli_text(fetch->args, "unpack") ? cli_text(fetch->args, "unpack") : fetch->unpack_to;
     fetch->revision = revision ? revision : fetch->revision ? fetch->revision : "main";
     return rc;
 }
@@ -211,6 +218,59 @@ static int fetch_files(struct fetch *fetch, struct err *err)
     return rc ? rc : hub_note_revision(&fetch->repository, err);
 }
 
+/* ---- archives ------------------------------------------------------------------------------------------------------------------ */
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Length of the path of an archive without what tells its parts apart; 0 for other files. */
+static size_t path_stem(const char *path)
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    size_t stem = archive_stem(name);
+    return stem ? (size_t)(name - path) + stem : 0;
+}
+
+/* Unpacks the archive whose parts are the paths[0..n). */
+static int unpack_parts(struct fetch *fetch, const char *const *paths, size_t n, struct err *err)
+{
+    const struct hub_repository *repository = &fetch->repository;
+    const char **parts = arena_alloc(&fetch->arena, n + 1, sizeof *parts);
+    size_t n_files = 0, n_there = 0;
+    for (size_t i = 0; i < n && parts; i++)
+        if (!(parts[i] = arena_printf(&fetch->arena, "%s/snapshots/%s/%s", repository->folder, repository->commit, paths[i])))
+            parts = NULL;
+    if (!parts)
+        return err_no_memory(err, "paths");
+    parts[n] = NULL;
+    int rc = archive_unpack(parts, fetch->unpack_to, &cli_stopped, &n_files, &n_there, err);
+    if (!rc)
+        log_say(LOG_NOTE, "'%s': %zu files unpacked into '%s', %zu were there", paths[0], n_files, fetch->unpack_to, n_there);
+    return rc;
+}
+
+static int unpack_archives(struct fetch *fetch, struct err *err)
+{
+    const struct hub_repository *repository = &fetch->repository;
+    const char **paths = arena_alloc(&fetch->arena, repository->n + 1, sizeof *paths);
+    size_t n = 0;
+    int rc = paths ? 0 : err_no_memory(err, "paths");
+    for (size_t i = 0; i < repository->n && !rc; i++)
+        if (is_wanted(fetch, &repository->files[i]) && path_stem(repository->files[i].path))
+            paths[n++] = repository->files[i].path;
+    if (n)
+        qsort(paths, n, sizeof *paths, by_name);
+    for (size_t i = 0, end; i < n && !rc; i = end) {
+        size_t stem = path_stem(paths[i]);
+        for (end = i + 1; end < n && path_stem(paths[end]) == stem && !strncmp(paths[i], paths[end], stem); end++)
+            continue;
+        rc = unpack_parts(fetch, paths + i, end - i, err);
+    }
+    return rc;
+}
+
 static int fetch_online(struct fetch *fetch, struct err *err)
 {
     struct hub_repository *repository = &fetch->repository;
@@ -222,7 +282,7 @@ static int fetch_online(struct fetch *fetch, struct err *err)
         print_list(fetch);
     } else if (!fetch->n_wanted) {
         rc = err_set(err, ERR_CONFIG, "no file of '%s' matches; --list shows what it has", fetch->id);
-    } else if (!(rc = fetch_files(fetch, err))) {
+    } else if (!(rc = fetch_files(fetch, err)) && !(rc = fetch->unpack_to ? unpack_archives(fetch, err) : 0)) {
         log_say(LOG_NOTE, "%zu files of '%s' are here, %.1f MiB came", fetch->n_done, fetch->id, (double)fetch->bytes_done / 0x1p20);
         printf("%s/snapshots/%s\n", repository->folder, repository->commit);
     }

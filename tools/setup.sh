@@ -13,6 +13,7 @@ packages=(
   libpcre2-dev libutf8proc-dev                                  # the tokenizer
   libcurl4-openssl-dev libmicrohttpd-dev                        # servers: asking them, being one
   libsnappy-dev libzstd-dev zlib1g-dev                          # Parquet
+  libarchive-dev                                                # archives of videos
   gnuplot-nox                                                   # plots
   libcmocka-dev                                                 # tests
 )

@@ -30,6 +30,7 @@ declare -A opened_in=( # a library's headers, and the files that may name them
     [immintrin.h]='^engine/kernels/cpu/'
     [sqlite3.h]='^results/'
     [microhttpd.h]='^harness/serve\.c$'
+    [archive.h]='^datasets/unpack\.c$' [archive_entry.h]='^datasets/unpack\.c$'
     [curl/curl.h]='^(runners|datasets)/http'
 )
 ffmpeg='^lib(av|sw)[a-z]*/'

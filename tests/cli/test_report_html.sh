@@ -8,7 +8,7 @@ browser=$(command -v chromium || command -v chromium-browser) || { echo 'skip: n
 chromium() # ARGUMENT...
 {
     exec "$browser" --headless=new --no-sandbox --disable-gpu --hide-scrollbars --no-first-run --disable-component-update --disable-sync \
-        --user-data-dir="$(mktemp -d "$folder/profile.XXX")" --allow-file-access-from-files --enable-logging=stderr "$@"
+        --user-data-dir="$(mktemp -d "$folder/profile.XXXXXX")" --allow-file-access-from-files --enable-logging=stderr "$@"
 }
 
 # Opens a page and waits until it says that it is at its end; its words are in the file `console`, one "TEST" a line.
