@@ -5,22 +5,16 @@
  * integers, so that the bits do not depend on the processor or on the FFmpeg build. All else takes swscale's general path, which
  * has one version for RGB24. */
 #include "datasets/picture.h"
+
+#include "core/clock.h"
 #include "datasets/video.h"
 
 #include <libavutil/pixdesc.h>
 #include <libswscale/swscale.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 enum { CHANNELS = 3 };
-
-double clock_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec / 1e6;
-}
 
 void painter_free(struct painter *painter)
 {
@@ -198,8 +192,8 @@ int painter_paint(struct painter *painter, const AVFrame *frame, uint8_t *dst, s
         turn(rgb, frame->width, frame->height, painter->rotation, upright);
     if (!resized)
         return 0;
-    double start = clock_ms();
+    double start = now_ms();
     rc = resize_bicubic(upright, w, h, dst, painter->side, painter->side, err);
-    painter->resize_ms += clock_ms() - start;
+    painter->resize_ms += now_ms() - start;
     return rc;
 }

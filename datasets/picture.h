@@ -33,7 +33,5 @@ int picture_file_read(const char *bytes, size_t n, const char *name, AVFrame *fr
 bool jpeg_can_convert(const AVFrame *frame);
 int jpeg_convert(const AVFrame *frame, uint8_t *rgb, struct err *err);
 
-/* Milliseconds of a clock that only goes forward. */
-double clock_ms(void);
 
 #endif

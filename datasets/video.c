@@ -4,6 +4,7 @@
  * readers on their own threads, and goes back to one pass over the whole file when the container turns out to be unreliable. */
 #include "datasets/video.h"
 
+#include "core/clock.h"
 #include "datasets/container.h"
 #include "datasets/folder.h"
 #include "datasets/reader.h"
@@ -191,7 +192,7 @@ static int read_folder(const struct video *video, struct frames *out, int side, 
     if (!frame)
         return err_no_memory(err, video->path);
     struct painter painter = {.from_files = true, .side = side, .width = out->width, .height = out->height};
-    double start = clock_ms();
+    double start = now_ms();
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < out->n; i++) {
         const char *path = video->folder.paths[out->index[i]];
@@ -201,7 +202,7 @@ static int read_folder(const struct video *video, struct frames *out, int side, 
         av_frame_unref(frame);
     }
     out->resize_ms = painter.resize_ms;
-    out->decode_ms = clock_ms() - start - painter.resize_ms;
+    out->decode_ms = now_ms() - start - painter.resize_ms;
     painter_free(&painter);
     av_frame_free(&frame);
     return rc;
@@ -308,9 +309,9 @@ static struct job job_for(const struct reading *reading, size_t first, size_t n,
 static void *job_run(void *context)
 {
     struct job *job = context;
-    double start = clock_ms();
+    double start = now_ms();
     job->rc = job->read(&job->reader, &job->err);
-    job->busy_ms = clock_ms() - start;
+    job->busy_ms = now_ms() - start;
     return NULL;
 }
 

@@ -1,15 +1,9 @@
 /* Generation: everything is allocated before the first text id, nothing between the first and the last. */
 #include "engine/generate.h"
 
-#include <math.h>
-#include <time.h>
+#include "core/clock.h"
 
-static double now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
-}
+#include <math.h>
 
 static bool is_stop(const struct model *model, int32_t id)
 {

@@ -1,10 +1,10 @@
 #include "harness/bench_methods.h"
 
 #include "compressors/compressor.h"
+#include "core/clock.h"
 #include "core/rng.h"
 
 #include <string.h>
-#include <time.h>
 
 static const struct bench_method methods[] = {
     {"none", "{}"},
@@ -33,13 +33,6 @@ static const struct bench_method methods[] = {
 const struct bench_method *bench_method_at(int i)
 {
     return i < (int)(sizeof methods / sizeof *methods) ? &methods[i] : NULL;
-}
-
-static double seconds_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
 /* Which thing a patch shows: rectangles of a quarter of the picture, each of which changes at times of its own. */
@@ -103,9 +96,9 @@ int bench_method_run(const struct bench_method *method, const struct model_shape
     for (int r = -1; r < repeats && !rc; r++) {
         struct arena work = {0};
         struct tok_plan plan = {0};
-        double start = seconds_now();
+        double start = now_s();
         rc = compressor->tokens(values, &video, NULL, NULL, &work, &plan, err);
-        seconds[r < 0 ? 0 : r] = seconds_now() - start;
+        seconds[r < 0 ? 0 : r] = now_s() - start;
         *n = plan.n_tok;
         arena_free(&work);
     }

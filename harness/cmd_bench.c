@@ -1,6 +1,8 @@
 /* `bench`: how near the engine comes to this machine's limit, at the shapes of a published model with random weights. Every figure is
  * the median of its repeats, and is set against a peak that was measured in the same process; with --methods, against the tower. */
 #include "harness/bench_methods.h"
+
+#include "core/clock.h"
 #include "harness/cli.h"
 #include "harness/table.h"
 
@@ -13,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 static const struct cli_option options[] = {
@@ -38,13 +39,6 @@ struct bench {
     struct table table;
     struct arena arena;
 };
-
-static double now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 static int by_size(const void *a, const void *b)
 {

@@ -1,6 +1,7 @@
 /* `fetch`: models and data sets of the Hub into the cache of this machine, where sweeps find them by name. */
 #include "harness/cli.h"
 
+#include "core/clock.h"
 #include "core/hub.h"
 #include "core/log.h"
 #include "datasets/http_hub.h"
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 #include <unistd.h>
 
 static const struct cli_option options[] = {
@@ -127,13 +127,6 @@ static int read_remote(struct fetch *fetch, struct err *err)
 }
 
 /* ---- progress ------------------------------------------------------------------------------------------------------------------ */
-
-static double now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 static void print_progress(int64_t bytes, void *context)
 {

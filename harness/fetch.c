@@ -1,15 +1,9 @@
 /* Fetching: the frames that all cells of a job need, in one pass over the video. */
 #include "harness/schedule.h"
 
-#include <stdlib.h>
-#include <time.h>
+#include "core/clock.h"
 
-static double now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
-}
+#include <stdlib.h>
 
 static int by_value(const void *a, const void *b)
 {

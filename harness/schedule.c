@@ -1,6 +1,7 @@
 /* Schedule: one mutex, three queues. Events are rare (a video, an answer), so nothing finer is needed. */
 #include "harness/schedule.h"
 
+#include "core/clock.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "metrics/score.h"
@@ -85,13 +86,6 @@ static void *pop(struct queue *queue)
             queue->tail = NULL;
     }
     return link;
-}
-
-static double now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
 static const struct manifest *manifest_of(const struct schedule *schedule, const struct task *task)

@@ -4,6 +4,7 @@
  *      ^----------------(408, 409, 429, 5xx, resets, nonsense: later again)----------'                                              */
 #include "runners/http_impl.h"
 
+#include "core/clock.h"
 #include "core/rng.h"
 
 #include <curl/curl.h>
@@ -150,7 +151,7 @@ static struct flight *flight_new(const struct http_settings *settings, const cha
     flight->easy = curl_easy_init();
     flight->body = body;
     flight->retry_after_s = NAN;
-    flight->started_s = http_now_s();
+    flight->started_s = now_s();
     if (!flight->easy || url.failed || !add_headers(flight, settings)) {
         text_free(&url);
         flight_free(flight);
@@ -324,7 +325,7 @@ static void launch(struct asking *asking, struct ask *ask)
         return;
     }
     flight_free(flight);
-    double now = http_now_s();
+    double now = now_s();
     http_gate_leave(&asking->http->gate, HTTP_FAILED, now, now, 0, 0);
     if (!ask->done)
         give_failure(asking, ask, ANSWER_OUT_OF_MEMORY, "out of memory for a request");
@@ -334,7 +335,7 @@ static void launch(struct asking *asking, struct ask *ask)
 static int launch_due(struct asking *asking)
 {
     struct http_gate *gate = &asking->http->gate;
-    double now = http_now_s(), next = now + POLL_MS * 1e-3;
+    double now = now_s(), next = now + POLL_MS * 1e-3;
     for (size_t i = 0; i < asking->n && !asking->stopped && !asking->end.code; i++) {
         struct ask *ask = &asking->asks[i];
         if (ask->done || ask->flight)
@@ -399,7 +400,7 @@ static void conclude(struct asking *asking, struct ask *ask, struct http_reply *
     }
     bool again = reply->verdict == HTTP_AGAIN || reply->verdict == HTTP_STRAINED;
     if (again && ask->attempts <= settings->retries && !(retry_after_s > LONGEST_WAIT_S)) {
-        ask->next_s = http_now_s() + wait_before(asking, ask, retry_after_s);
+        ask->next_s = now_s() + wait_before(asking, ask, retry_after_s);
         return;
     }
     if (again) {
@@ -415,7 +416,7 @@ static void land(struct asking *asking, struct ask *ask, CURLcode code)
     struct flight *flight = ask->flight;
     struct http_reply reply;
     struct err why = {0};
-    double now = http_now_s();
+    double now = now_s();
     if (read_reply(asking, flight, code, &reply, &why))
         reply = (struct http_reply){.verdict = HTTP_FAILED, .status = ANSWER_OUT_OF_MEMORY, .message = why.text};
     ask->flight = NULL;
@@ -450,7 +451,7 @@ static void give_up_flights(struct asking *asking)
         if (!flight)
             continue;
         curl_multi_remove_handle(asking->multi, flight->easy);
-        http_gate_leave(&asking->http->gate, HTTP_FAILED, flight->started_s, http_now_s(), 0, 0);
+        http_gate_leave(&asking->http->gate, HTTP_FAILED, flight->started_s, now_s(), 0, 0);
         flight_free(flight);
     }
 }

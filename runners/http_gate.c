@@ -6,13 +6,6 @@
 
 enum { FIRST_LIMIT = 4 };
 
-double http_now_s(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 void http_gate_open(struct http_gate *gate, const struct http_settings *settings)
 {
     *gate = (struct http_gate){.most = settings->concurrency, .most_requests = settings->most_requests, .most_tokens = settings->most_tokens};

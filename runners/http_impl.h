@@ -92,7 +92,7 @@ double http_retry_after(const char *value, double now);
 
 /* How many requests may be under way, over all workers: one more for each round of answers, half as many after a server's complaint
  * (additive increase, multiplicative decrease: Chiu and Jain, Computer Networks and ISDN Systems 17, 1989); none while the server asks to
- * wait; and never more in all than the run's bounds. Times are of http_now_s(). */
+ * wait; and never more in all than the run's bounds. Times are of now_s(). */
 struct http_gate {
     pthread_mutex_t lock;
     int most, in_flight;
@@ -103,7 +103,6 @@ struct http_gate {
 
 enum http_pass { HTTP_GO, HTTP_WAIT, HTTP_SPENT };
 
-double http_now_s(void);
 void http_gate_open(struct http_gate *gate, const struct http_settings *settings);
 void http_gate_close(struct http_gate *gate);
 

@@ -12,13 +12,6 @@
 #include <string.h>
 #include <time.h>
 
-double native_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec * 1e3 + (double)now.tv_nsec * 1e-6;
-}
-
 bool native_must_stop(struct work *work)
 {
     work->stopped |= atomic_load(work->job->stop);

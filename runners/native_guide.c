@@ -4,6 +4,7 @@
 #include "runners/native_impl.h"
 
 #include "compressors/methods.h"
+#include "core/clock.h"
 #include "engine/guide.h"
 #include "engine/prompt.h"
 
@@ -88,9 +89,9 @@ static int encode_frames(struct work *work, size_t c, double *alone_ms, double *
     for (size_t i = 0; i < job->cells[c].n && !rc && !native_must_stop(work); i++) {
         size_t slot = work->cells[c].slots[i];
         if (work->assistant_ms[slot] == 0) {
-            double start = native_now_ms();
+            double start = now_ms();
             features_encode(work->assistant_features, work->worker->assistant_space, slot, job->frames.rgb + slot * frame_bytes, job->frames.width);
-            work->assistant_ms[slot] = native_now_ms() - start;
+            work->assistant_ms[slot] = now_ms() - start;
             *paid_ms += work->assistant_ms[slot];
         }
         if (i == 0 || slot != work->cells[c].slots[i - 1])
@@ -145,11 +146,11 @@ static void ask(struct work *work, struct guide_pass *pass, struct guide_state *
 {
     const struct model *model = guide_model(work, pass->kind);
     size_t d = (size_t)model->shape.language.width, layers = (size_t)(pass->last - pass->first + 1);
-    double start = native_now_ms();
+    double start = now_ms();
     for (size_t i = 0; i < prompt->n_after; i++)
         language_embed(model, prompt->after[i], rows + i * d);
     guide_ask(guide, rows, prompt->n_after, pass->first, pass->share + s * layers * work->job->cells[pass->lead].n);
-    pass->question_ms[s] = native_now_ms() - start;
+    pass->question_ms[s] = now_ms() - start;
     pass->rows[s] = n_prefix + prompt->n_after;
 }
 
@@ -161,7 +162,7 @@ static int run_prefix(struct work *work, struct guide_pass *pass, const struct t
     bool self = pass->kind == GUIDE_SELF;
     size_t d = (size_t)model->shape.language.width, n_prefix = prompts[s].n_before + plan->n_tok;
     struct guide_state *guide = NULL;
-    double start = native_now_ms();
+    double start = now_ms();
     float *rows = embed_ids(work, model, prompts[s].before, prompts[s].n_before, plan->n_tok);
     float *behind = arena_alloc(&work->scratch, most * d, sizeof *behind);
     if (!rows || !behind)
@@ -170,7 +171,7 @@ static int run_prefix(struct work *work, struct guide_pass *pass, const struct t
                    self ? work->grids.of_cell[pass->lead] : 0, work->cells[pass->lead].slots, plan, 0, plan->n_tok,
                    rows + prompts[s].n_before * d);
     int rc = guide_new(&guide, model, plan, rows, prompts[s].n_before, most, pass->last, work->worker->threads, err);
-    pass->prefix_ms += native_now_ms() - start;
+    pass->prefix_ms += now_ms() - start;
     for (size_t other = s; other < work->job->n_samples && !rc && !native_must_stop(work); other++) {
         bool same = left[other] && prompts[other].n_before == prompts[s].n_before &&
                     !memcmp(prompts[other].before, prompts[s].before, prompts[s].n_before * sizeof *prompts[s].before);

@@ -78,7 +78,6 @@ struct work {
     bool stopped;
 };
 
-double native_now_ms(void);
 bool native_must_stop(struct work *work);
 
 /* ---- native_guide.c ------------------------------------------------------------------------------------------------------------ */

@@ -2,6 +2,7 @@
  * it. What an answer would have cost alone and what was really paid for it are counted side by side. */
 #include "runners/native_impl.h"
 
+#include "core/clock.h"
 #include "engine/prompt.h"
 
 #include <math.h>
@@ -196,7 +197,7 @@ static int prefill_prefix(struct work *work, struct group *group, const struct p
 {
     const struct ask *lead = group->asks;
     const struct tok_plan *plan = &native_tokens(work, lead->c, lead->s)->plan;
-    double start = native_now_ms();
+    double start = now_ms();
     group->prefix_rows = prompt->n_before + plan->n_tok;
     group->next_position = (uint32_t)prompt->n_before + plan->end_position;
     int rc = language_state_new(&group->state, work->native->model, group->prefix_rows + rows_behind, group->next_position + rows_behind,
@@ -206,7 +207,7 @@ static int prefill_prefix(struct work *work, struct group *group, const struct p
         rc = err_no_memory(err, "the rows of a prompt");
     if (!rc)
         rc = run_prefix(work, group, prompt, rows, err);
-    group->prefix_ms = native_now_ms() - start;
+    group->prefix_ms = now_ms() - start;
     return rc;
 }
 

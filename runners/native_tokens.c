@@ -2,6 +2,8 @@
 #include "runners/native_impl.h"
 
 #include "compressors/methods.h"
+#include "core/clock.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -90,9 +92,9 @@ static int encode_cell(struct work *work, size_t c, struct err *err)
     for (size_t i = 0; i < n && !native_must_stop(work); i++) {
         size_t slot = cell->slots[i] = slot_of(&job->frames, job->cells[c].index[i]);
         if (work->frame_ms[slot] == 0) {
-            double start = native_now_ms();
+            double start = now_ms();
             features_encode(work->features, work->worker->space, slot, job->frames.rgb + slot * frame_bytes, job->frames.width);
-            work->frame_ms[slot] = native_now_ms() - start;
+            work->frame_ms[slot] = now_ms() - start;
             cell->owed_vision_ms += work->frame_ms[slot];
             cell->owed_frames++;
         }
@@ -136,14 +138,14 @@ int native_plan_tokens(struct work *work, size_t c, const struct vid_view *view,
 {
     const struct job_cell *shown = &work->job->cells[c];
     const struct method *tokens = native_token_method(shown->run);
-    double start = native_now_ms();
+    double start = now_ms();
     int rc = tokens->compressor->tokens(values, view, NULL, budget, &work->arena, &set->plan, err);
     if (rc)
         return rc;
     set->plan.dom = tokens->compressor->domain(values);
     if (!tok_plan_layout(&set->plan, (enum newline)newline_find(shown->run->cell.newline), &work->arena))
         return err_no_memory(err, "a token plan");
-    set->compress_ms = set->owed_compress_ms = native_now_ms() - start;
+    set->compress_ms = set->owed_compress_ms = now_ms() - start;
     size_t sources = shown->n * (size_t)(set->plan.dom == DOM_H_POOLED ? view->pooled.h * view->pooled.w : view->raw.h * view->raw.w);
     const char *fault = tok_plan_fault(&set->plan, sources);
     if (fault)
