@@ -67,16 +67,17 @@ size_t kv_value_bytes(const struct kv *kv)
     return (size_t)kv->kv_heads * kv->capacity * kv_padded(kv) * dtype_size(kv->dtype);
 }
 
-static size_t scratch_q_bytes(int head_dim)
-{
-    return ATTENTION_ROWS * size_round_up((size_t)head_dim, 16) * sizeof(float);
-}
-
 enum { SCORES_BYTES = TILE_ROWS * ATTENTION_KEYS * sizeof(float) };
+
+/* Bytes of `rows` rows of a head, padded, in f32. */
+static size_t scratch_rows_bytes(size_t rows, int head_dim)
+{
+    return rows * size_round_up((size_t)head_dim, 16) * sizeof(float);
+}
 
 static size_t scratch_bytes(int head_dim)
 {
-    return 2 * scratch_q_bytes(head_dim) + 2 * SCORES_BYTES;
+    return 2 * scratch_rows_bytes(ATTENTION_ROWS, head_dim) + SCORES_BYTES + 2 * scratch_rows_bytes(ATTENTION_KEYS, head_dim);
 }
 
 size_t attention_scratch_bytes(int head_dim, int threads)
@@ -86,7 +87,8 @@ size_t attention_scratch_bytes(int head_dim, int threads)
 
 struct attention_scratch attention_scratch_at(void *base, int head_dim, int worker)
 {
-    char *q = (char *)base + (size_t)worker * scratch_bytes(head_dim);
-    char *out = q + scratch_q_bytes(head_dim), *scores = out + scratch_q_bytes(head_dim);
-    return (struct attention_scratch){q, (float *)out, (float *)scores, scores + SCORES_BYTES};
+    char *q = (char *)base + (size_t)worker * scratch_bytes(head_dim), *out = q + scratch_rows_bytes(ATTENTION_ROWS, head_dim);
+    char *scores = out + scratch_rows_bytes(ATTENTION_ROWS, head_dim), *keys = scores + SCORES_BYTES;
+    char *values = keys + scratch_rows_bytes(ATTENTION_KEYS, head_dim);
+    return (struct attention_scratch){q, (float *)(void *)out, (float *)(void *)scores, (float *)(void *)keys, (float *)(void *)values};
 }

@@ -10,7 +10,7 @@ enum {
     GROUP_BYTES = 4,
     KV_BLOCK = PANEL,      /* positions per block of a kv; a block of keys is a panel */
     TILE_ROWS = 6,         /* rows of a register tile */
-    ATTENTION_ROWS = 48,   /* most query rows of one unit of attention */
+    ATTENTION_ROWS = 192,  /* most query rows of one unit of attention */
     ATTENTION_KEYS = 256,  /* keys per step of the online softmax, aligned at position 0 */
     ATTENTION_WIDTH = 256, /* largest head_dim */
 };
@@ -92,10 +92,10 @@ static inline void *kv_value_at(const struct kv *kv, size_t head, size_t positio
 
 /* What one thread of attention works in; every part 64-byte aligned. */
 struct attention_scratch {
-    char *q;       /* [ATTENTION_ROWS][head_dim], act or f32 */
-    float *out;    /* [ATTENTION_ROWS][padded head_dim], not yet divided by the sum of weights */
-    float *scores; /* [TILE_ROWS][ATTENTION_KEYS] */
-    char *weights; /* [TILE_ROWS][ATTENTION_KEYS], act or f32 */
+    char *q;              /* [ATTENTION_ROWS][head_dim], act or f32 */
+    float *out;           /* [ATTENTION_ROWS][padded head_dim], not yet divided by the sum of weights */
+    float *scores;        /* [TILE_ROWS][ATTENTION_KEYS]; then weights, act or f32 */
+    float *keys, *values; /* [head_dim or padded][ATTENTION_KEYS] each, a block widened */
 };
 
 /* Lays out the scratch of thread `worker` in `base`. */

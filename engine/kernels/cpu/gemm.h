@@ -9,7 +9,6 @@ enum {
     UNIT_TILES = 24,
     UNIT_ROWS = UNIT_TILES * TILE_ROWS,
     UNIT_INPUTS = 576, /* 32-bit inputs of a row in one piece: 324 KiB of rows, 144 KiB of a panel */
-    WIDEN_TILES = 4,   /* from this many tiles on, a panel is widened once rather than in the registers of each tile */
     THREAD_UNITS = 4,  /* least units a thread, so that none waits long for the last */
 };
 
@@ -100,8 +99,6 @@ struct gemm_unit {
     size_t stride;    /* bytes from row to row */
 };
 
-enum { ROWS_AHEAD = 2 }; /* rows are asked for this early */
-
 /* Makes inputs of n rows of x. */
 static void gemm_rows_write(struct gemm_unit *unit, const char *x, size_t n, size_t row_bytes, size_t values)
 {
@@ -110,8 +107,7 @@ static void gemm_rows_write(struct gemm_unit *unit, const char *x, size_t n, siz
     unit->stride = tile_input_bytes(unit->to - unit->from, dtype);
     for (size_t r = 0; r < n; r++) {
         if (r + ROWS_AHEAD < n)
-            for (size_t at = 0; at < values * dtype_size(dtype); at += 64)
-                __builtin_prefetch(x + (r + ROWS_AHEAD) * row_bytes + at);
+            tile_prefetch(x + (r + ROWS_AHEAD) * row_bytes, values * dtype_size(dtype));
         tile_input_write(unit->scratch->rows + r * unit->stride, x + r * row_bytes, values, dtype);
     }
 }
@@ -137,9 +133,9 @@ static struct tile gemm_columns(const struct gemm_unit *unit, size_t p)
     const char *panel = (const char *)w->panels + (unit->panel + p) * matrix_panel_bytes(w->n_in, w->dtype);
     struct tile t = {.b = panel + unit->from * PANEL * GROUP_BYTES, .b_stride = PANEL * GROUP_BYTES, .n = unit->to - unit->from,
                      .dtype = w->dtype};
-    if (tile_input_dtype(w->dtype) == w->dtype || unit->end - unit->first < WIDEN_TILES)
+    if (tile_input_dtype(w->dtype) == w->dtype || unit->end - unit->first < TILE_WIDEN)
         return t;
-    tile_widen_panel(unit->scratch->columns, t.b, t.n);
+    tile_widen_columns(unit->scratch->columns, t.b, t.n, PANEL);
     t.b = (const char *)unit->scratch->columns;
     t.n *= 2;
     t.dtype = DTYPE_F32;
@@ -153,16 +149,18 @@ static void gemm_panel(const struct gemm_unit *unit, size_t p)
     const struct gemm *g = unit->plan->g;
     size_t first = tile_start(unit->first, g->n);
     struct tile t = gemm_columns(unit, p);
+    const char *columns = t.b;
     t.a_stride = unit->stride;
     t.c_stride = PANEL;
     t.resume = unit->from > 0;
     for (size_t i = unit->first; i < unit->end; i++) {
         size_t row = tile_start(i, g->n), n = tile_start(i + 1, g->n) - row;
         t.a = unit->rows + (row - first) * unit->stride;
+        t.b = columns;
         t.c = unit->plan->pieces == 1 ? unit->scratch->sums[0][0] : unit->scratch->sums[p][row - first];
-        tile_run(t, n, PANEL);
+        tile_run(&t, n, PANEL);
         if (unit->to == unit->plan->groups)
-            gemm_finish(g, t.c, row, n, unit->panel + p);
+            gemm_finish(g, t.c - PANEL, row, n, unit->panel + p);
     }
 }
 

@@ -43,6 +43,14 @@ static inline void tile_widen(float *to, const uint16_t *from, size_t n)
         to[i] = f32_from_bf16(from[i]);
 }
 
+enum { ROWS_AHEAD = 2 }; /* rows of act are asked for this early */
+
+static inline void tile_prefetch(const char *act, size_t bytes)
+{
+    for (size_t at = 0; at < bytes; at += 64)
+        __builtin_prefetch(act + at);
+}
+
 /* Makes inputs of n values of act. */
 static inline void tile_input_write(void *to, const void *act, size_t n, enum dtype dtype)
 {
@@ -54,14 +62,16 @@ static inline void tile_input_write(void *to, const void *act, size_t n, enum dt
         tile_widen(to, act, n);
 }
 
-/* Widens `groups` groups of a panel to rows of f32: for inputs of many tiles, which then go on as f32. */
-static void tile_widen_panel(float *to, const char *from, size_t groups)
+enum { TILE_WIDEN = 4 }; /* from this many tiles on, columns are widened once rather than in the registers of each */
+
+/* Widens `groups` groups of `columns` columns to rows of f32, with which tiles then go on as f32. */
+static void tile_widen_columns(float *to, const char *from, size_t groups, size_t columns)
 {
-    for (size_t g = 0; g < groups; g++, to += 2 * PANEL)
-        for (size_t column = 0; column < PANEL; column += LANES, from += sizeof(vec)) {
+    for (size_t g = 0; g < groups; g++, to += 2 * columns)
+        for (size_t column = 0; column < columns; column += LANES, from += sizeof(vec)) {
             group_vec pairs = groups_load(from);
             vec_store(to + column, groups_low(pairs));
-            vec_store(to + PANEL + column, groups_high(pairs));
+            vec_store(to + columns + column, groups_high(pairs));
         }
 }
 
@@ -82,9 +92,9 @@ enum half { HALF_NONE, HALF_LOW, HALF_HIGH };
 
 static inline __attribute__((always_inline)) void tile_step_f32(const int rows, const int vecs, const enum half half,
                                                                 const struct tile *t, size_t g, const char *b,
-                                                                vec sums[TILE_ROWS][STRIP_ONE])
+                                                                vec sums[TILE_ROWS][STRIP_MOST])
 {
-    vec column[STRIP_ONE];
+    vec column[STRIP_MOST];
     TILE_UNROLL
     for (int v = 0; v < vecs; v++) {
         group_vec group = groups_load(b + (size_t)v * sizeof(vec));
@@ -101,10 +111,10 @@ static inline __attribute__((always_inline)) void tile_step_f32(const int rows, 
 
 /* sums += one group of each row times one group of each column, a pair of bf16. */
 static inline __attribute__((always_inline)) void tile_step_bf16(const int rows, const int vecs, const struct tile *t, size_t g,
-                                                                 const char *b, vec sums[TILE_ROWS][STRIP_ONE])
+                                                                 const char *b, vec sums[TILE_ROWS][STRIP_MOST])
 {
 #ifdef VEC_BF16
-    group_vec column[STRIP_ONE];
+    group_vec column[STRIP_MOST];
     TILE_UNROLL
     for (int v = 0; v < vecs; v++)
         column[v] = groups_load(b + (size_t)v * sizeof(vec));
@@ -123,24 +133,31 @@ static inline __attribute__((always_inline)) void tile_step_bf16(const int rows,
 #endif
 }
 
+/* The compiler forgets where `at` came from, and does not keep an address for each row of sums in a register of its own. */
+static inline __attribute__((always_inline)) float *tile_row(float *at)
+{
+    __asm__("" : "+r"(at));
+    return at;
+}
+
 /* The kernel for constant `rows`, `vecs` and `dtype`: the sums stay in registers. */
 static inline __attribute__((always_inline)) void tile_kernel(const int rows, const int vecs, const enum dtype dtype,
                                                               const struct tile *given)
 {
     const struct tile t = *given;
-    vec sums[TILE_ROWS][STRIP_ONE];
+    vec sums[TILE_ROWS][STRIP_MOST];
+    float *c = t.c;
+    TILE_UNROLL
+    for (int r = 0; r < rows; r++)
+        TILE_UNROLL
+        for (int v = 0; v < vecs; v++)
+            sums[r][v] = vec_zero();
     if (t.resume) {
         TILE_UNROLL
-        for (int r = 0; r < rows; r++)
+        for (int r = 0; r < rows; r++, c = tile_row(c + t.c_stride))
             TILE_UNROLL
             for (int v = 0; v < vecs; v++)
-                sums[r][v] = vec_load(t.c + (size_t)r * t.c_stride + v * LANES);
-    } else {
-        TILE_UNROLL
-        for (int r = 0; r < rows; r++)
-            TILE_UNROLL
-            for (int v = 0; v < vecs; v++)
-                sums[r][v] = vec_zero();
+                sums[r][v] = vec_load(c + v * LANES);
     }
     for (size_t g = 0; g < t.n; g++) {
         if (dtype == DTYPE_F32)
@@ -148,11 +165,12 @@ static inline __attribute__((always_inline)) void tile_kernel(const int rows, co
         else
             tile_step_bf16(rows, vecs, &t, g, t.b + g * t.b_stride, sums);
     }
+    c = tile_row(t.c);
     TILE_UNROLL
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < rows; r++, c = tile_row(c + t.c_stride))
         TILE_UNROLL
         for (int v = 0; v < vecs; v++)
-            vec_store(t.c + (size_t)r * t.c_stride + v * LANES, sums[r][v]);
+            vec_store(c + v * LANES, sums[r][v]);
 }
 
 /* tile_6x4_f32, tile_6x4_bf16 and so on, each a function of its own, so that registers are shared out for it alone. */
@@ -169,18 +187,18 @@ TILE_SHAPES(TILE_DEFINE)
 
 #define TILE_ENTRY(rows, vecs) \
     [rows - 1][vecs - 1] = {[DTYPE_F32] = tile_##rows##x##vecs##_f32, [DTYPE_BF16] = tile_##rows##x##vecs##_bf16},
-static void (*const tile_kernels[TILE_ROWS][STRIP_ONE][2])(const struct tile *t) = {TILE_SHAPES(TILE_ENTRY)};
+static void (*const tile_kernels[TILE_ROWS][STRIP_MOST][2])(const struct tile *t) = {TILE_SHAPES(TILE_ENTRY)};
 
-/* Computes `rows` <= TILE_ROWS by `columns`, a multiple of 16, in strips that are as equal as they can be. */
-static void tile_run(struct tile t, size_t rows, size_t columns)
+/* Computes `rows` <= TILE_ROWS by `columns`, a multiple of 16, in strips, the last two as equal as they can be; moves t->b and t->c
+ * past them. */
+static void tile_run(struct tile *t, size_t rows, size_t columns)
 {
-    size_t vecs = columns / LANES, widest = rows == 1 ? STRIP_ONE : STRIP;
-    for (size_t strips = (vecs + widest - 1) / widest; strips > 0; strips--) {
-        size_t strip = (vecs + strips - 1) / strips;
-        tile_kernels[rows - 1][strip - 1][t.dtype](&t);
-        t.b += strip * sizeof(vec);
-        t.c += strip * LANES;
-        vecs -= strip;
+    size_t widest = rows == 1 ? STRIP_ONE : rows < TILE_ROWS ? STRIP_FEW : STRIP;
+    for (size_t vecs = columns / LANES, strip; vecs > 0; vecs -= strip) {
+        strip = vecs <= widest ? vecs : vecs < 2 * widest ? (vecs + 1) / 2 : widest;
+        tile_kernels[rows - 1][strip - 1][t->dtype](t);
+        t->b += strip * sizeof(vec);
+        t->c += strip * LANES;
     }
 }
 

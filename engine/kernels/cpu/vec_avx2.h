@@ -11,8 +11,10 @@ typedef __m256 vec;
 
 enum {
     LANES = 8,
-    STRIP = 2,     /* vectors across a register tile: 6 x 2 sums, 2 weights, 1 input and a mask fill the 16 registers */
-    STRIP_ONE = 8, /* the same for a tile of one row: a whole panel, so that decoding reads weights in order */
+    STRIP = 2,      /* vectors across a register tile: 6 x 2 sums, 2 weights, 1 input and a mask fill the 16 registers */
+    STRIP_FEW = 2,  /* the same for a tile of fewer rows */
+    STRIP_ONE = 8,  /* for a tile of one row: a whole panel, so that decoding reads weights in order */
+    STRIP_MOST = 8, /* for any */
 };
 
 /* The shapes (rows, vectors) of register tile that strips of 16 columns need. */
@@ -53,6 +55,12 @@ static inline vec vec_load_part(const float *from, size_t n)
 static inline void vec_store_part(float *to, vec v, size_t n)
 {
     _mm256_maskstore_ps(to, vec_first(n), v);
+}
+
+/* The first n <= LANES values of a, the rest of b. */
+static inline vec vec_select_first(vec a, vec b, size_t n)
+{
+    return _mm256_blendv_ps(b, a, _mm256_castsi256_ps(vec_first(n)));
 }
 
 static inline vec vec_add(vec a, vec b)

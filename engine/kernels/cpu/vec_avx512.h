@@ -11,15 +11,17 @@ typedef __m512 vec;
 
 enum {
     LANES = 16,
-    STRIP = 4,     /* vectors across a register tile: 6 x 4 sums, 4 weights and 1 input fill the 32 registers */
-    STRIP_ONE = 4, /* the same for a tile of one row */
+    STRIP = 4,      /* vectors across a register tile: 6 x 4 sums, 4 weights and 1 input fill the 32 registers */
+    STRIP_FEW = 5,  /* the same for a tile of fewer rows */
+    STRIP_ONE = 5,  /* for a tile of one row */
+    STRIP_MOST = 5, /* for any */
 };
 
 /* The shapes (rows, vectors) of register tile that strips of 16 columns need. */
 #define TILE_SHAPES(X) \
-    X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(2, 1) X(2, 2) X(2, 3) X(2, 4) \
-    X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(4, 1) X(4, 2) X(4, 3) X(4, 4) \
-    X(5, 1) X(5, 2) X(5, 3) X(5, 4) X(6, 1) X(6, 2) X(6, 3) X(6, 4)
+    X(1, 1) X(1, 2) X(1, 3) X(1, 4) X(1, 5) X(2, 1) X(2, 2) X(2, 3) X(2, 4) X(2, 5) \
+    X(3, 1) X(3, 2) X(3, 3) X(3, 4) X(3, 5) X(4, 1) X(4, 2) X(4, 3) X(4, 4) X(4, 5) \
+    X(5, 1) X(5, 2) X(5, 3) X(5, 4) X(5, 5) X(6, 1) X(6, 2) X(6, 3) X(6, 4)
 
 static inline vec vec_zero(void)
 {
@@ -54,6 +56,11 @@ static inline vec vec_load_part(const float *from, size_t n)
 static inline void vec_store_part(float *to, vec v, size_t n)
 {
     _mm512_mask_storeu_ps(to, vec_first(n), v);
+}
+
+static inline vec vec_select_first(vec a, vec b, size_t n)
+{
+    return _mm512_mask_mov_ps(b, vec_first(n), a);
 }
 
 static inline vec vec_add(vec a, vec b)
