@@ -1,6 +1,6 @@
 # cmake -DSOURCE=<folder of the .sql files> -DOUT=<c file> -P embed.cmake: writes the .sql files as C strings, line by line.
 set(text "/* Made by results/embed.cmake from the .sql files. */\n#include \"results/store_impl.h\"\n")
-foreach(name schema schema_2 schema_3 schema_4 schema_6 schema_8 schema_9 views)
+foreach(name schema schema_2 schema_3 schema_4 schema_6 schema_8 schema_9 schema_10 views)
   file(READ ${SOURCE}/${name}.sql sql)
   string(REPLACE "\\" "\\\\" sql "${sql}")
   string(REPLACE "\"" "\\\"" sql "${sql}")

@@ -198,6 +198,7 @@ int store_merge(struct store *store, const char *path, struct merge_counts *out,
     if (rc < 0)
         return rc;
     if ((rc = store_begin(store, what, err)) == 0) {
+        store->summing = true;
         rc = merge_attached(store, out, err);
         if (rc == 0)
             rc = drop_maps(store, err);

@@ -25,7 +25,7 @@ enum {
 
 /* migrations[v] takes a store from version v to v + 1; the views are made anew after the last, and with "" nothing else changes. */
 static const char *const migrations[] = {store_schema_sql, store_schema_2_sql, store_schema_3_sql, store_schema_4_sql, "",
-                                         store_schema_6_sql, "", store_schema_8_sql, store_schema_9_sql};
+                                         store_schema_6_sql, "", store_schema_8_sql, store_schema_9_sql, store_schema_10_sql};
 enum { VERSION = COUNT(migrations) };
 
 /* ---- failures -------------------------------------------------------------------------------------------------------------- */
@@ -182,6 +182,9 @@ int store_commit(struct store *store, int rc, const char *what, struct err *err)
 {
     if (--store->depth)
         return rc;
+    if (rc == 0 && store->summing)
+        rc = sums_update(store, err);
+    store->summing = false;
     if (rc == 0) {
         struct query query = query_on(store, "COMMIT");
         rc = query_run(&query, what, err);
@@ -253,7 +256,21 @@ static int migrate(struct store *store, struct err *err)
         if (rc == 0 && (rc = store_execute(store, store_views_sql, "create views", err)) == 0)
             rc = store_execute(store, header, "write the version", err);
     }
+    store->summing = true;
     return store_commit(store, rc, "create tables", err);
+}
+
+/* What other programs have written is summed up too. */
+static int catch_up(struct store *store, struct err *err)
+{
+    bool current = false;
+    int rc = sums_are_current(store, &current, err);
+    if (rc < 0 || current)
+        return rc;
+    if ((rc = store_begin(store, "write sums", err)) < 0)
+        return rc;
+    store->summing = true;
+    return store_commit(store, 0, "write sums", err);
 }
 
 static int switch_to_wal(struct store *store, struct err *err)
@@ -322,10 +339,15 @@ static int prepare_for_reading(struct store *store, struct err *err)
         return rc;
     if (version == 0)
         return err_set(err, ERR_DATA, "store '%s' is empty; fill it with 'toksweep run SWEEP.yaml --store %s'", store->path, store->path);
+    bool current = false;
+    if (version == VERSION && ((rc = sums_are_current(store, &current, err)) < 0 || current))
+        return rc;
     if (version == VERSION)
-        return 0;
-    log_say(LOG_NOTE, "store '%s' has version %lld and stays as it is: a copy brought to version %d is read; any 'toksweep run' into the "
-            "store brings it there", store->path, (long long)version, (int)VERSION);
+        log_say(LOG_NOTE, "store '%s' was changed by another program and stays as it is: a copy with sums made anew is read; any 'toksweep run' "
+                "into the store makes them there", store->path);
+    else
+        log_say(LOG_NOTE, "store '%s' has version %lld and stays as it is: a copy brought to version %d is read; any 'toksweep run' into the "
+                "store brings it there", store->path, (long long)version, (int)VERSION);
     if ((rc = continue_with_copy(store, err)) == 0 && (rc = migrate(store, err)) == 0)
         rc = store_execute(store, "PRAGMA query_only = ON", "set up", err);
     return rc;
@@ -339,7 +361,7 @@ static int prepare_for_writing(struct store *store, struct err *err)
         rc = switch_to_wal(store, err);
     if (rc == 0 && version < VERSION)
         rc = migrate(store, err);
-    return rc;
+    return rc == 0 ? catch_up(store, err) : rc;
 }
 
 /* "file:<path>?immutable=1": reads without the -wal and -shm files that even readers otherwise keep. NULL when memory is out. */
@@ -415,6 +437,8 @@ void store_close(struct store *store)
         return;
     store_forget_statements(store);
     sqlite3_close(store->db);
+    sqlite3_free(store->add_replies[0]);
+    sqlite3_free(store->add_replies[1]);
     free(store->path);
     free(store);
 }

@@ -6,7 +6,7 @@
 
 #include <sqlite3.h>
 
-enum { STORE_STATEMENTS = 64 };
+enum { STORE_STATEMENTS = 96 };
 
 struct store {
     sqlite3 *db;
@@ -15,10 +15,12 @@ struct store {
     int n_kept;
     int depth;    /* of transactions begun within each other; the outermost is SQLite's */
     bool is_copy; /* of an older file, brought to this version; not what is at `path` */
+    bool summing; /* the transaction has changed what sums are made of */
+    char *add_replies[2]; /* statements of sums.c that are made of its table */
 };
 
 extern const char store_schema_sql[], store_schema_2_sql[], store_schema_3_sql[], store_schema_4_sql[], store_schema_6_sql[],
-                  store_schema_8_sql[], store_schema_9_sql[], store_views_sql[]; /* the .sql files, made by embed.cmake */
+                  store_schema_8_sql[], store_schema_9_sql[], store_schema_10_sql[], store_views_sql[]; /* the .sql files, made by embed.cmake */
 
 /* Sets err from SQLite's last failure: "cannot <what> in store '<path>': <SQLite's words>[; the way out]". */
 int store_fail(struct store *store, int sqlite_code, const char *what, struct err *err);
@@ -56,5 +58,11 @@ int store_execute(struct store *store, const char *sql, const char *what, struct
  * another one (store_begin_batch) both leave that to the outermost, whose caller must pass on the failure of any within. */
 int store_begin(struct store *store, const char *what, struct err *err);
 int store_commit(struct store *store, int rc, const char *what, struct err *err);
+
+/* Adds to the sums what they lack, within a transaction: store_commit does so when `summing` is set. */
+int sums_update(struct store *store, struct err *err);
+
+/* Whether they lack nothing. They do in a store to which something else than this program has written. */
+int sums_are_current(struct store *store, bool *current, struct err *err);
 
 #endif

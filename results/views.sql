@@ -39,114 +39,84 @@ LEFT JOIN cost ON cost.answer_id = answer.id; -- imported answers have none
 
 -- One row per cell. Means and ratios are over the answers that are not failures. accuracy_se is the standard error of accuracy with videos
 -- as clusters: of the sums of deviations per video, with the factor G / (G - 1) for G videos; NULL with fewer than two. The bounds are
--- Wilson's at 95 %, of accuracy_micro, with questions taken as independent.
+-- Wilson's at 95 %, of accuracy_micro, with questions taken as independent. All is made of the store's sums, and no answer is read.
+--
+-- How far a video moves a mean over answers is (N k_v - K n_v) / N^2, so that the squares add up to what the sums of n_v n_v, n_v k_v and
+-- k_v k_v tell; in a mean over task types it is a sum of such terms, whose products by twos are in type_pair.
 CREATE VIEW cell_accuracy AS
 WITH
     constant AS (SELECT 1.959963984540054 AS z),
     tally AS (
         SELECT cell_id,
-               count(*) AS n_answered,
-               sum(status = 'ok') AS n_ok,
-               sum(correct) AS n_correct,
-               sum(failed) AS n_failed,
-               sum(replied) AS n,
-               sum(status = 'no_answer') AS n_no_answer,
-               sum(correct AND in_headline) AS headline_correct,
-               sum(in_headline) AS headline_n,
-               avg(expected) FILTER (WHERE in_headline) AS headline_expected,
-               avg(tokens_before) FILTER (WHERE replied) AS tokens_before,
-               avg(tokens_visual) FILTER (WHERE replied) AS tokens_visual,
-               avg(tokens_marker) FILTER (WHERE replied) AS tokens_marker,
-               avg(tokens_text) FILTER (WHERE replied) AS tokens_text,
-               avg(tokens_generated) FILTER (WHERE replied) AS tokens_generated,
-               avg(tokens_mean) FILTER (WHERE replied) AS tokens_mean,
-               avg(tokens_cached) FILTER (WHERE replied) AS tokens_cached,
-               avg(tokens_guide) FILTER (WHERE replied) AS tokens_guide,
-               avg(tokens_match) FILTER (WHERE replied) AS tokens_match,
-               1.0 * sum(abs(tokens_visual + tokens_marker - tokens_match)) FILTER (WHERE replied)
-                   / sum(tokens_match) FILTER (WHERE replied) AS match_off,
-               avg(shared_layers) FILTER (WHERE replied) AS shared_layers,
-               1.0 * sum(tokens_mean) FILTER (WHERE replied) / sum(tokens_before) FILTER (WHERE replied AND tokens_mean IS NOT NULL) AS ratio_mean,
-               1.0 * sum(tokens_visual + tokens_marker) FILTER (WHERE replied) / sum(tokens_before) FILTER (WHERE replied) AS ratio,
-               1.0 * sum(tokens_visual) FILTER (WHERE replied) / sum(tokens_before - tokens_marker_before) FILTER (WHERE replied) AS ratio_content,
-               avg(open_alone_ms) FILTER (WHERE replied) AS open_alone_ms,
-               avg(decode_alone_ms) FILTER (WHERE replied) AS decode_alone_ms,
-               avg(resize_alone_ms) FILTER (WHERE replied) AS resize_alone_ms,
-               avg(vision_alone_ms) FILTER (WHERE replied) AS vision_alone_ms,
-               avg(guide_alone_ms) FILTER (WHERE replied) AS guide_alone_ms,
-               avg(compress_alone_ms) FILTER (WHERE replied) AS compress_alone_ms,
-               avg(prefill_alone_ms) FILTER (WHERE replied) AS prefill_alone_ms,
-               avg(generate_alone_ms) FILTER (WHERE replied) AS generate_alone_ms,
-               avg(open_paid_ms) FILTER (WHERE replied) AS open_paid_ms,
-               avg(decode_paid_ms) FILTER (WHERE replied) AS decode_paid_ms,
-               avg(resize_paid_ms) FILTER (WHERE replied) AS resize_paid_ms,
-               avg(vision_paid_ms) FILTER (WHERE replied) AS vision_paid_ms,
-               avg(guide_paid_ms) FILTER (WHERE replied) AS guide_paid_ms,
-               avg(compress_paid_ms) FILTER (WHERE replied) AS compress_paid_ms,
-               avg(prefill_paid_ms) FILTER (WHERE replied) AS prefill_paid_ms,
-               avg(generate_paid_ms) FILTER (WHERE replied) AS generate_paid_ms
-        FROM scored_answer
+               sum(n) AS n_answered,
+               sum(n * (status = 'ok')) AS n_ok,
+               sum(n * (status NOT IN ('ok', 'no_answer', 'ambiguous'))) AS n_failed,
+               sum(n * (status = 'no_answer')) AS n_no_answer
+        FROM answer_count
         GROUP BY cell_id),
-    part AS (
-        SELECT cell_id, task_type, avg(correct) AS accuracy, count(*) AS n
-        FROM scored_answer
-        WHERE in_headline
-        GROUP BY cell_id, task_type),
+    whole AS (SELECT cell_id, n, n_correct, n_videos, nn, nk, kk FROM group_sum WHERE kind = ''),
+    part AS (SELECT cell_id, name, 1.0 * n AS n, 1.0 * n_correct AS n_correct FROM group_sum WHERE kind = 'task_type'),
     macro AS (
         SELECT cell_id,
-               max(count(*), (SELECT macro_types FROM cell WHERE cell.id = cell_id)) AS n_parts,
-               sum(accuracy) / max(count(*), (SELECT macro_types FROM cell WHERE cell.id = cell_id)) AS headline_macro,
-               count(task_type) AS n_types
+               max(count(*), cell.macro_types) AS n_parts,
+               sum(n_correct / n) / max(count(*), cell.macro_types) AS headline_macro,
+               sum(name <> '') AS n_types
         FROM part
+        JOIN cell ON cell.id = cell_id
         GROUP BY cell_id),
-    piece AS (
-        SELECT cell_id, task_type, video_id, sum(correct) AS n_correct, count(*) AS n
-        FROM scored_answer
-        WHERE in_headline
-        GROUP BY cell_id, task_type, video_id),
-    deviation AS ( -- how far each video moves the headline
-        SELECT piece.cell_id,
-               sum(CASE WHEN cell.macro THEN (piece.n_correct - part.accuracy * piece.n) / (part.n * macro.n_parts)
-                   ELSE (piece.n_correct - 1.0 * headline_correct / headline_n * piece.n) / headline_n END) AS moved
-        FROM piece
-        JOIN part ON part.cell_id = piece.cell_id AND part.task_type IS piece.task_type
-        JOIN macro ON macro.cell_id = piece.cell_id
-        JOIN tally ON tally.cell_id = piece.cell_id
-        JOIN cell ON cell.id = piece.cell_id
-        GROUP BY piece.cell_id, piece.video_id),
-    spread AS (
-        SELECT cell_id, count(*) AS n_videos, sqrt(1.0 * count(*) / (count(*) - 1) * sum(moved * moved)) AS accuracy_se
-        FROM deviation
-        GROUP BY cell_id)
+    moved AS ( -- sum over videos of how far each moves the headline, squared
+        SELECT cell_id, (1.0 * kk * n * n - 2.0 * nk * n * n_correct + 1.0 * nn * n_correct * n_correct) / n / n / n / n AS squares
+        FROM whole
+        WHERE NOT (SELECT macro FROM cell WHERE cell.id = cell_id)
+        UNION ALL
+        SELECT pair.cell_id,
+               sum((2 - (pair.a = pair.b)) * (kk * a.n * b.n - nk * a.n_correct * b.n - kn * a.n * b.n_correct + nn * a.n_correct * b.n_correct)
+                   / (a.n * a.n * b.n * b.n)) / n_parts / n_parts
+        FROM type_pair AS pair
+        JOIN part AS a ON a.cell_id = pair.cell_id AND a.name = pair.a
+        JOIN part AS b ON b.cell_id = pair.cell_id AND b.name = pair.b
+        JOIN macro ON macro.cell_id = pair.cell_id
+        GROUP BY pair.cell_id),
+    asked AS (SELECT benchmark_id, count(*) AS n_samples FROM sample GROUP BY benchmark_id)
 SELECT cell.id,
        benchmark.name AS benchmark,
        model.name AS model,
        cell.frames,
        cell.label,
-       CASE WHEN cell.macro THEN headline_macro ELSE 1.0 * headline_correct / headline_n END AS accuracy,
-       accuracy_se,
+       CASE WHEN cell.macro THEN headline_macro ELSE 1.0 * whole.n_correct / whole.n END AS accuracy,
+       sqrt(1.0 * n_videos / (n_videos - 1) * max(0.0, squares)) AS accuracy_se,
        coalesce(n_videos, 0) AS n_videos, -- that have an answer in the headline
-       1.0 * n_correct / n AS accuracy_micro,
-       CASE WHEN n > 0 THEN max(0.0, (n_correct + z * z / 2 - z * sqrt(1.0 * n_correct * (n - n_correct) / n + z * z / 4)) / (n + z * z))
-       END AS wilson_low,
-       CASE WHEN n > 0 THEN min(1.0, (n_correct + z * z / 2 + z * sqrt(1.0 * n_correct * (n - n_correct) / n + z * z / 4)) / (n + z * z))
-       END AS wilson_high,
+       1.0 * reply.n_correct / reply.n AS accuracy_micro,
+       max(0.0, (reply.n_correct + z * z / 2 - z * sqrt(1.0 * reply.n_correct * (reply.n - reply.n_correct) / reply.n + z * z / 4)) / (reply.n + z * z))
+           AS wilson_low,
+       min(1.0, (reply.n_correct + z * z / 2 + z * sqrt(1.0 * reply.n_correct * (reply.n - reply.n_correct) / reply.n + z * z / 4)) / (reply.n + z * z))
+           AS wilson_high,
        CASE WHEN n_types > 0 THEN headline_macro END AS accuracy_macro, -- over task types, with the headline's denominators
-       CASE WHEN cell.guesses THEN headline_expected END AS accuracy_expected, -- with letters drawn as the protocol's program does, on average
-       coalesce(n_correct, 0) AS n_correct,
+       CASE WHEN cell.guesses THEN expected / 26771144400.0 / whole.n END AS accuracy_expected, -- with letters drawn as the protocol's program does, on average
+       coalesce(reply.n_correct, 0) AS n_correct,
        coalesce(n_answered, 0) AS n_answered,
-       (SELECT count(*) FROM sample WHERE sample.benchmark_id = cell.benchmark_id) AS n_samples,
+       coalesce(n_samples, 0) AS n_samples,
        coalesce(n_ok, 0) AS n_ok,
        coalesce(n_failed, 0) AS n_failed,
        coalesce(n_no_answer, 0) AS n_no_answer,
-       coalesce(headline_correct, 0) AS headline_correct,
-       coalesce(headline_n, 0) AS headline_n,
-       ratio, ratio_content,
-       ratio_mean,      -- of tokens per layer of the language model, mean over its layers: ratio, unless something acts between them
-       tokens_before, tokens_visual, tokens_marker, tokens_text, tokens_generated,
-       tokens_mean, tokens_cached, tokens_guide, shared_layers,
-       tokens_match,    -- a control's: of the cell that it matches; NULL for others
-       match_off,       -- sum of distances to them, question by question, over their sum: 0 where a control has exactly as many
+       coalesce(whole.n_correct, 0) AS headline_correct,
+       coalesce(whole.n, 0) AS headline_n,
+       1.0 * (tokens_visual + tokens_marker) / tokens_before AS ratio,
+       1.0 * tokens_visual / (tokens_before - tokens_marker_before) AS ratio_content,
+       tokens_mean / 1048576.0 / layers_before AS ratio_mean, -- of tokens per layer of the language model, mean over its layers: ratio, unless
+                                                              -- something acts between them
+       1.0 * tokens_before / tokens_before_n AS tokens_before,
+       1.0 * tokens_visual / tokens_visual_n AS tokens_visual,
+       1.0 * tokens_marker / tokens_marker_n AS tokens_marker,
+       1.0 * tokens_text / tokens_text_n AS tokens_text,
+       1.0 * tokens_generated / tokens_generated_n AS tokens_generated,
+       tokens_mean / 1048576.0 / tokens_mean_n AS tokens_mean,
+       tokens_cached / 1048576.0 / tokens_cached_n AS tokens_cached,
+       1.0 * tokens_guide / tokens_guide_n AS tokens_guide,
+       1.0 * shared_layers / shared_layers_n AS shared_layers,
+       1.0 * tokens_match / tokens_match_n AS tokens_match, -- a control's: of the cell that it matches; NULL for others
+       1.0 * match_distance / tokens_match AS match_off, -- sum of distances to them, question by question, over their sum: 0 where a control has
+                                                         -- exactly as many
        cell.compressor,
        cell.params,
        CASE WHEN json_type(cell.params, '$.threshold') IN ('integer', 'real') THEN json_extract(cell.params, '$.threshold') + 0.0
@@ -155,9 +125,22 @@ SELECT cell.id,
        cell.profile, cell.macro, cell.macro_types, cell.guesses, cell.sampling, cell.pooling, cell.image_size, cell.newline, cell.conversation,
        cell.prompt_form, cell.time_instruction, cell.repetition_penalty, cell.max_new_tokens, cell.dtype, cell.runner, cell.isa,
        cell.body,
-       open_alone_ms, decode_alone_ms, resize_alone_ms, vision_alone_ms, guide_alone_ms, compress_alone_ms, prefill_alone_ms,
-       generate_alone_ms,
-       open_paid_ms, decode_paid_ms, resize_paid_ms, vision_paid_ms, guide_paid_ms, compress_paid_ms, prefill_paid_ms, generate_paid_ms,
+       open_alone_ns / 1e6 / open_alone_ns_n AS open_alone_ms,
+       decode_alone_ns / 1e6 / decode_alone_ns_n AS decode_alone_ms,
+       resize_alone_ns / 1e6 / resize_alone_ns_n AS resize_alone_ms,
+       vision_alone_ns / 1e6 / vision_alone_ns_n AS vision_alone_ms,
+       guide_alone_ns / 1e6 / guide_alone_ns_n AS guide_alone_ms,
+       compress_alone_ns / 1e6 / compress_alone_ns_n AS compress_alone_ms,
+       prefill_alone_ns / 1e6 / prefill_alone_ns_n AS prefill_alone_ms,
+       generate_alone_ns / 1e6 / generate_alone_ns_n AS generate_alone_ms,
+       open_paid_ns / 1e6 / open_paid_ns_n AS open_paid_ms,
+       decode_paid_ns / 1e6 / decode_paid_ns_n AS decode_paid_ms,
+       resize_paid_ns / 1e6 / resize_paid_ns_n AS resize_paid_ms,
+       vision_paid_ns / 1e6 / vision_paid_ns_n AS vision_paid_ms,
+       guide_paid_ns / 1e6 / guide_paid_ns_n AS guide_paid_ms,
+       compress_paid_ns / 1e6 / compress_paid_ns_n AS compress_paid_ms,
+       prefill_paid_ns / 1e6 / prefill_paid_ns_n AS prefill_paid_ms,
+       generate_paid_ns / 1e6 / generate_paid_ns_n AS generate_paid_ms,
        cell.digest,
        model.digest AS model_digest,
        benchmark.digest AS manifest_digest,
@@ -166,9 +149,12 @@ FROM cell
 JOIN constant
 JOIN model ON model.id = cell.model_id
 JOIN benchmark ON benchmark.id = cell.benchmark_id
+LEFT JOIN asked ON asked.benchmark_id = cell.benchmark_id
 LEFT JOIN tally ON tally.cell_id = cell.id
+LEFT JOIN reply_sum AS reply ON reply.cell_id = cell.id
+LEFT JOIN whole ON whole.cell_id = cell.id
 LEFT JOIN macro ON macro.cell_id = cell.id
-LEFT JOIN spread ON spread.cell_id = cell.id
+LEFT JOIN moved ON moved.cell_id = cell.id
 ORDER BY benchmark.name, model.name, cell.frames, cell.id;
 
 -- One row per cell with answers, in order of time among the revisions of one point: cells that a sweep file cannot tell apart, and that
@@ -178,12 +164,12 @@ CREATE VIEW cell_history AS
 WITH
     given AS (
         SELECT cell_id,
-               min(answered_at) AS started_at,
-               max(answered_at) AS ended_at,
+               min(first_at) AS started_at,
+               max(last_at) AS ended_at,
                max(run_id) AS run_id,
                CASE WHEN count(DISTINCT host || char(10) || device) = 1 THEN min(device) ELSE '' END AS device
-        FROM answer
-        JOIN run ON run.id = answer.run_id
+        FROM answer_count
+        JOIN run ON run.id = answer_count.run_id
         GROUP BY cell_id)
 SELECT cell_accuracy.id AS cell,
        json_array(cell_accuracy.benchmark, cell_accuracy.model, frames, label, profile, sampling, pooling, newline, conversation, prompt_form,
@@ -207,27 +193,7 @@ ORDER BY benchmark, model, frames, point, given.started_at, cell;
 CREATE VIEW group_accuracy AS
 WITH
     constant AS (SELECT 1.959963984540054 AS z),
-    grouped AS (
-        SELECT cell_id, 'task_type' AS kind, task_type AS name, correct, video_id, manifest_row, in_headline FROM scored_answer
-        UNION ALL
-        SELECT cell_id, 'duration', duration, correct, video_id, manifest_row, in_headline FROM scored_answer
-        UNION ALL
-        SELECT cell_id, 'domain', domain, correct, video_id, manifest_row, in_headline FROM scored_answer
-        UNION ALL
-        SELECT cell_id, 'sub_category', sub_category, correct, video_id, manifest_row, in_headline FROM scored_answer
-        UNION ALL
-        SELECT cell_id, tag.kind, tag.name, correct, video_id, manifest_row, in_headline FROM scored_answer JOIN tag ON tag.sample_id = scored_answer.sample_id),
-    piece AS (
-        SELECT cell_id, kind, name, 1.0 * count(*) AS n, sum(correct) AS n_correct, min(manifest_row) AS first_row
-        FROM grouped
-        WHERE in_headline AND name IS NOT NULL
-        GROUP BY cell_id, kind, name, video_id),
-    tally AS ( -- squares: n^2 times the sum over videos of (n_correct - accuracy * n)^2, in whole numbers
-        SELECT cell_id, kind, name, CAST(sum(n) AS INTEGER) AS n, sum(n_correct) AS n_correct, min(first_row) AS first_row, count(*) AS n_videos,
-               sum(n_correct * n_correct) * sum(n) * sum(n) - 2 * sum(n_correct * n) * sum(n_correct) * sum(n)
-                   + sum(n * n) * sum(n_correct) * sum(n_correct) AS squares
-        FROM piece
-        GROUP BY cell_id, kind, name)
+    tally AS (SELECT * FROM group_sum WHERE kind <> '' AND name <> '')
 SELECT cell.id AS cell,
        benchmark.name AS benchmark,
        model.name AS model,
@@ -236,7 +202,8 @@ SELECT cell.id AS cell,
        tally.kind,
        tally.name,
        1.0 * n_correct / n AS accuracy,
-       sqrt(1.0 * n_videos / (n_videos - 1) * squares) / n / n AS accuracy_se,
+       sqrt(1.0 * n_videos / (n_videos - 1) * max(0.0, 1.0 * kk * n * n - 2.0 * nk * n * n_correct + 1.0 * nn * n_correct * n_correct)) / n / n
+           AS accuracy_se,
        n_videos,
        max(0.0, (n_correct + z * z / 2 - z * sqrt(1.0 * n_correct * (n - n_correct) / n + z * z / 4)) / (n + z * z)) AS wilson_low,
        min(1.0, (n_correct + z * z / 2 + z * sqrt(1.0 * n_correct * (n - n_correct) / n + z * z / 4)) / (n + z * z)) AS wilson_high,

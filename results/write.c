@@ -162,6 +162,7 @@ int store_put_manifest(struct store *store, const struct manifest *manifest, str
             rc = put_sample(store, benchmark, videos[manifest->samples[i].video], &manifest->samples[i], err);
         if (rc == 0)
             rc = drop_unused_videos(store, benchmark, err);
+        store->summing = true; /* samples may have gone to other videos */
         rc = store_commit(store, rc, what, err);
     }
     free(videos);
@@ -387,6 +388,7 @@ int store_put_answer(struct store *store, int64_t run, int64_t cell, const struc
         return rc;
     rc = find_sample(store, cell, manifest, sample, &sample_id, &there, &failed, err);
     if (rc == 0 && (!there || failed)) {
+        store->summing = true;
         if (there)
             rc = drop_answer(store, there, err); /* and its cost with it */
         if (rc == 0)

@@ -88,6 +88,9 @@ static void store_is_sound(const struct store_fixture *fixture)
     assert_string_equal(sql(fixture->path, "PRAGMA foreign_key_check"), "");
     assert_string_equal(sql(fixture->path, "SELECT count(*) FROM answer LEFT JOIN cost ON answer_id = answer.id WHERE answer_id IS NULL"),
                         "0");
+    assert_string_equal(sql(fixture->path, "SELECT answer_id - coalesce((SELECT max(id) FROM answer), 0) FROM summed"), "0");
+    assert_string_equal(sql(fixture->path, "SELECT total(n) - (SELECT count(*) FROM answer) FROM answer_count"), "0.0");
+    assert_string_equal(sql(fixture->path, "SELECT total(n) - (SELECT count(*) FROM answer WHERE NOT failed) FROM group_sum WHERE kind = ''"), "0.0");
 }
 
 /* ---- tests ----------------------------------------------------------------------------------------------------------------- */

@@ -113,7 +113,7 @@ static void all_tables_come_along(void **state)
     assert_int_equal(counts.replaced + counts.differing, 0);
     snprintf(expected, sizeof expected, "%s", sql(pair->from.path, content));
     assert_string_equal(sql(path, content), expected);
-    snprintf(tables, sizeof tables, "%s", sql(path, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'claim'"));
+    snprintf(tables, sizeof tables, "%s", sql(path, "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT IN ('claim', 'stale_cell', 'type_pair')"));
     for (name = strtok_r(tables, "\n", &save); name; name = strtok_r(NULL, "\n", &save)) {
         char query[128];
         snprintf(query, sizeof query, "SELECT count(*) FROM %s", name);
@@ -244,6 +244,7 @@ static void older_store_comes_in(void **state)
 {
     struct pair *pair = *state;
     fill(&pair->from);
+    make_version_9(pair->from.path);
     sql(pair->from.path, "DROP TABLE token_groups");
     sql(pair->from.path, "PRAGMA user_version = 8");
     assert_int_equal(merged(pair).answers, 3);

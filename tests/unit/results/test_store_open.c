@@ -61,9 +61,9 @@ static void new_store_has_identity_and_wal(void **state)
     store_close(fixture->store);
     fixture->store = NULL;
     assert_string_equal(sql(fixture->path, "PRAGMA application_id"), "1953198967");
-    assert_string_equal(sql(fixture->path, "PRAGMA user_version"), "9");
+    assert_string_equal(sql(fixture->path, "PRAGMA user_version"), "10");
     assert_string_equal(sql(fixture->path, "PRAGMA journal_mode"), "wal");
-    assert_string_equal(sql(fixture->path, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"), "17");
+    assert_string_equal(sql(fixture->path, "SELECT count(*) FROM sqlite_schema WHERE type = 'table'"), "23");
     assert_string_equal(sql(fixture->path, "SELECT count(*) FROM sqlite_schema WHERE type = 'view'"), "10");
 }
 
@@ -233,7 +233,7 @@ static void newer_version_is_refused(void **state)
     store_close(fixture->store);
     fixture->store = NULL;
     sql(fixture->path, "PRAGMA user_version = 70");
-    static const char words[] = "store '%s' has version 70, this program knows versions up to 9; use a newer toksweep, or another store";
+    static const char words[] = "store '%s' has version 70, this program knows versions up to 10; use a newer toksweep, or another store";
     refuses(fixture, STORE_WRITE, ERR_DATA, words);
     refuses(fixture, STORE_READ, ERR_DATA, words);
     sql(fixture->path, "PRAGMA user_version = -1");
