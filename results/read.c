@@ -44,12 +44,55 @@ int store_has_manifest(struct store *store, const struct manifest *manifest, boo
     return 0;
 }
 
+/* Place of the sample with that manifest row, n_samples if there is none; rows ascend, and answers come mostly in their order. */
+static size_t sample_at(const struct manifest *manifest, size_t after, int64_t row)
+{
+    size_t low = 0, high = manifest->n_samples;
+    if (after + 1 < high && (int64_t)manifest->samples[after + 1].row == row)
+        return after + 1;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if ((int64_t)manifest->samples[middle].row < row)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < manifest->n_samples && (int64_t)manifest->samples[low].row == row ? low : manifest->n_samples;
+}
+
 int store_answered(struct store *store, int64_t cell, const struct manifest *manifest, bool retry_failed, bool *done, struct err *err)
 {
-    int rc = 0;
-    for (size_t i = 0; i < manifest->n_samples && !rc; i++)
-        rc = store_has_answer(store, cell, manifest, i, retry_failed, &done[i], err);
+    struct query query = query_on(store,
+        "SELECT sample.name, sample.manifest_row FROM benchmark JOIN answer ON answer.cell_id = :cell "
+        "JOIN sample ON sample.id = answer.sample_id AND sample.benchmark_id = benchmark.id "
+        "WHERE benchmark.name = :benchmark AND benchmark.digest = :digest AND NOT (answer.failed AND :retry_failed) ORDER BY sample_id");
+    query_text(&query, ":benchmark", manifest->benchmark);
+    query_text(&query, ":digest", manifest->digest);
+    query_integer(&query, ":cell", cell);
+    query_integer(&query, ":retry_failed", retry_failed);
+    size_t at = 0;
+    int rc;
+    memset(done, 0, manifest->n_samples * sizeof *done);
+    while ((rc = query_step(&query, "look for answers", err)) > 0) {
+        const char *name = store_column_text(query.stmt, 0);
+        at = sample_at(manifest, at, sqlite3_column_int64(query.stmt, 1));
+        if (at == manifest->n_samples || strcmp(manifest->samples[at].id, name)) /* rows are counted otherwise than when it was written */
+            for (at = 0; at < manifest->n_samples && strcmp(manifest->samples[at].id, name);)
+                at++;
+        if (at < manifest->n_samples)
+            done[at] = true;
+    }
     return rc;
+}
+
+int store_version(struct store *store, int64_t *version, struct err *err)
+{
+    struct query query = query_on(store, "PRAGMA data_version");
+    int rc = query_step(&query, "read the version of the data", err);
+    if (rc > 0)
+        *version = sqlite3_column_int64(query.stmt, 0);
+    query_end(&query);
+    return rc < 0 ? rc : 0;
 }
 
 int store_find_build(struct store *store, const char *beginning, char digest[DIGEST_HEX], struct err *err)

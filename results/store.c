@@ -101,14 +101,15 @@ void store_forget_statements(struct store *store)
     store->n_kept = 0;
 }
 
-/* Position of a named parameter, 0 when the query has failed before. */
-static int parameter(const struct query *query, const char *name)
+/* Position of a named parameter, 0 when the query has failed before. Most are bound in the order in which the statement has them. */
+static int parameter(struct query *query, const char *name)
 {
     if (query->failed != SQLITE_OK)
         return 0;
-    int position = sqlite3_bind_parameter_index(query->stmt, name);
-    assert(position > 0);
-    return position;
+    const char *next = sqlite3_bind_parameter_name(query->stmt, query->bound + 1);
+    query->bound = next && !strcmp(next, name) ? query->bound + 1 : sqlite3_bind_parameter_index(query->stmt, name);
+    assert(query->bound > 0);
+    return query->bound;
 }
 
 void query_text(struct query *query, const char *name, const char *value)
@@ -248,6 +249,7 @@ static int migrate(struct store *store, struct err *err)
     int rc = store_begin(store, "create tables", err);
     if (rc < 0)
         return rc;
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 0, NULL); /* version 10 says a constraint in other words */
     if ((rc = read_version(store, &version, err)) == 0 && version < VERSION) {
         for (int64_t v = version; v < VERSION && rc == 0; v++)
             rc = store_execute(store, migrations[v], "create tables", err);
@@ -256,6 +258,7 @@ static int migrate(struct store *store, struct err *err)
         if (rc == 0 && (rc = store_execute(store, store_views_sql, "create views", err)) == 0)
             rc = store_execute(store, header, "write the version", err);
     }
+    sqlite3_db_config(store->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     store->summing = true;
     return store_commit(store, rc, "create tables", err);
 }

@@ -66,6 +66,9 @@ int store_answered(struct store *store, int64_t cell, const struct manifest *man
 int store_has_answer(struct store *store, int64_t cell, const struct manifest *manifest, size_t sample, bool retry_failed, bool *has,
                      struct err *err);
 
+/* A number that is another one after another process has written to the store. */
+int store_version(struct store *store, int64_t *version, struct err *err);
+
 /* Takes the work (cell, video) for this run, so that a second process leaves it alone. *taken is false when another live process
  * holds it. A claim dies with its process (same host: the process is gone; other host: not renewed for 10 minutes) and with its run
  * (store_end_run). Another process may have finished the work before it was claimed: ask store_answered again once it is taken. */

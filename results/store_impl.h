@@ -31,6 +31,7 @@ struct query {
     struct store *store;
     sqlite3_stmt *stmt;
     int failed; /* an SQLite code, SQLITE_OK while nothing failed */
+    int bound;  /* position of the parameter that was bound last */
 };
 
 struct query query_on(struct store *store, const char *sql);

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define NOW "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')"
 
@@ -138,6 +139,46 @@ static int put_sample(struct store *store, int64_t benchmark, int64_t video, con
     return rc < 0 ? rc : put_tags(store, id, sample, err);
 }
 
+/* Of all that store_put_manifest writes beyond what the manifest's digest tells. */
+static int digest_videos(const struct manifest *manifest, char hex[DIGEST_HEX], struct err *err)
+{
+    struct digest *digest = digest_new();
+    if (!digest)
+        return err_no_memory(err, "writing a manifest");
+    digest_add_u64(digest, manifest->n_samples);
+    for (size_t i = 0; i < manifest->n_samples; i++)
+        digest_add_u64(digest, manifest->samples[i].n_tags);
+    for (size_t i = 0; i < manifest->n_videos; i++) {
+        const struct video_ref *video = &manifest->videos[i];
+        char facts[128];
+        snprintf(facts, sizeof facts, "%d %d %a %a %a", video->missing, video->is_folder, video->folder_fps, video->start_s, video->end_s);
+        digest_add_text(digest, video->id);
+        digest_add_text(digest, video->path ? video->path : "");
+        digest_add_text(digest, facts);
+    }
+    digest_finish(digest, hex);
+    return 0;
+}
+
+static int has_videos(struct store *store, int64_t benchmark, const char *digest, bool *has, struct err *err)
+{
+    struct query query = query_on(store, "SELECT 1 FROM benchmark WHERE id = :benchmark AND videos_digest = :digest");
+    query_integer(&query, ":benchmark", benchmark);
+    query_text(&query, ":digest", digest);
+    int rc = query_step(&query, "look for a manifest", err);
+    *has = rc > 0;
+    query_end(&query);
+    return rc < 0 ? rc : 0;
+}
+
+static int put_videos_digest(struct store *store, int64_t benchmark, const char *digest, struct err *err)
+{
+    struct query query = query_on(store, "UPDATE benchmark SET videos_digest = :digest WHERE id = :benchmark");
+    query_integer(&query, ":benchmark", benchmark);
+    query_text(&query, ":digest", digest);
+    return query_run(&query, "write the benchmark", err);
+}
+
 /* Videos that no sample asks about any more: their folder has moved, and they were written again under the new path. */
 static int drop_unused_videos(struct store *store, int64_t benchmark, struct err *err)
 {
@@ -146,27 +187,34 @@ static int drop_unused_videos(struct store *store, int64_t benchmark, struct err
     return query_run(&query, "drop videos that moved", err);
 }
 
+static int put_samples(struct store *store, int64_t benchmark, const struct manifest *manifest, struct err *err)
+{
+    int64_t *videos = malloc((manifest->n_videos + 1) * sizeof *videos);
+    int rc = videos ? 0 : err_no_memory(err, "writing a manifest");
+    for (size_t i = 0; i < manifest->n_videos && rc == 0; i++)
+        rc = put_video(store, benchmark, &manifest->videos[i], &videos[i], err);
+    for (size_t i = 0; i < manifest->n_samples && rc == 0; i++)
+        rc = put_sample(store, benchmark, videos[manifest->samples[i].video], &manifest->samples[i], err);
+    free(videos);
+    return rc == 0 ? drop_unused_videos(store, benchmark, err) : rc;
+}
+
 int store_put_manifest(struct store *store, const struct manifest *manifest, struct err *err)
 {
     static const char what[] = "write the manifest";
-    int64_t *videos = malloc((manifest->n_videos + 1) * sizeof *videos);
-    if (!videos)
-        return err_no_memory(err, "writing a manifest");
-    int rc = store_begin(store, what, err);
-    if (rc == 0) {
-        int64_t benchmark = 0;
-        rc = put_benchmark(store, manifest->benchmark, manifest->digest, manifest->path, &benchmark, err);
-        for (size_t i = 0; i < manifest->n_videos && rc == 0; i++)
-            rc = put_video(store, benchmark, &manifest->videos[i], &videos[i], err);
-        for (size_t i = 0; i < manifest->n_samples && rc == 0; i++)
-            rc = put_sample(store, benchmark, videos[manifest->samples[i].video], &manifest->samples[i], err);
-        if (rc == 0)
-            rc = drop_unused_videos(store, benchmark, err);
-        store->summing = true; /* samples may have gone to other videos */
-        rc = store_commit(store, rc, what, err);
-    }
-    free(videos);
-    return rc;
+    char digest[DIGEST_HEX];
+    int64_t benchmark = 0;
+    bool has = false;
+    int rc = digest_videos(manifest, digest, err);
+    if (rc < 0 || (rc = store_begin(store, what, err)) < 0)
+        return rc;
+    rc = put_benchmark(store, manifest->benchmark, manifest->digest, manifest->path, &benchmark, err);
+    if (rc == 0)
+        rc = has_videos(store, benchmark, digest, &has, err);
+    if (rc == 0 && !has && (rc = put_samples(store, benchmark, manifest, err)) == 0)
+        rc = put_videos_digest(store, benchmark, digest, err);
+    store->summing |= !has; /* samples may have gone to other videos */
+    return store_commit(store, rc, what, err);
 }
 
 /* ---- cells ----------------------------------------------------------------------------------------------------------------- */
@@ -244,12 +292,20 @@ int store_put_cell(struct store *store, const struct cell *cell, const struct pr
 
 /* ---- answers --------------------------------------------------------------------------------------------------------------- */
 
+static bool is_reply(const char *status)
+{
+    for (int i = 0; i < ANSWER_STATUSES; i++)
+        if (!strcmp(status, answer_status_name((enum answer_status)i)))
+            return answer_is_reply((enum answer_status)i);
+    return false;
+}
+
 /* The row of a sample that this cell asks, and the answer there is (0 if none). A sample that is not there is ERR_CONFIG. */
 static int find_sample(struct store *store, int64_t cell, const struct manifest *manifest, size_t sample, int64_t *id, int64_t *answer,
                        bool *failed, struct err *err)
 {
     struct query query = query_on(store,
-        "SELECT sample.id, answer.id, answer.failed FROM cell "
+        "SELECT sample.id, answer.id, answer.status FROM cell "
         "JOIN benchmark ON benchmark.id = cell.benchmark_id AND benchmark.name = :benchmark AND benchmark.digest = :digest "
         "JOIN sample ON sample.benchmark_id = benchmark.id AND sample.name = :sample "
         "LEFT JOIN answer ON answer.cell_id = cell.id AND answer.sample_id = sample.id "
@@ -268,7 +324,7 @@ static int find_sample(struct store *store, int64_t cell, const struct manifest 
                        manifest->path ? manifest->path : manifest->benchmark);
     *id = sqlite3_column_int64(query.stmt, 0);
     *answer = sqlite3_column_int64(query.stmt, 1);
-    *failed = sqlite3_column_int(query.stmt, 2);
+    *failed = *answer && !is_reply(store_column_text(query.stmt, 2));
     query_end(&query);
     return 0;
 }
@@ -300,6 +356,14 @@ static int insert_answer(struct store *store, int64_t run, int64_t cell, int64_t
     return query_run(&query, "write an answer", err);
 }
 
+#define STAGE_PARAMETERS(kind)                                                                                            \
+    {                                                                                                                     \
+        [STAGE_OPEN] = ":open_" kind "_ms", [STAGE_DECODE] = ":decode_" kind "_ms", [STAGE_RESIZE] = ":resize_" kind "_ms",   \
+        [STAGE_VISION] = ":vision_" kind "_ms", [STAGE_GUIDE] = ":guide_" kind "_ms", [STAGE_COMPRESS] = ":compress_" kind "_ms", \
+        [STAGE_PREFILL] = ":prefill_" kind "_ms", [STAGE_GENERATE] = ":generate_" kind "_ms"                                  \
+    }
+static const char *const alone_names[STAGES] = STAGE_PARAMETERS("alone"), *const paid_names[STAGES] = STAGE_PARAMETERS("paid");
+
 static int insert_cost(struct store *store, int64_t answer, const struct cost *cost, struct err *err)
 {
     struct query query = query_on(store,
@@ -329,13 +393,10 @@ static int insert_cost(struct store *store, int64_t answer, const struct cost *c
     query_integer_or_null(&query, ":shared_layers", cost->shared_layers, !counted);
     query_integer(&query, ":tokens_guide", cost->tokens_guide);
     query_integer_or_null(&query, ":tokens_match", cost->tokens_match, cost->tokens_match == 0);
-    for (int stage = 0; stage < STAGES; stage++) {
-        char name[32];
-        snprintf(name, sizeof name, ":%s_alone_ms", stage_name((enum stage)stage));
-        query_real(&query, name, cost->alone_ms[stage]);
-        snprintf(name, sizeof name, ":%s_paid_ms", stage_name((enum stage)stage));
-        query_real(&query, name, cost->paid_ms[stage]);
-    }
+    for (int stage = 0; stage < STAGES; stage++)
+        query_real(&query, alone_names[stage], cost->alone_ms[stage]);
+    for (int stage = 0; stage < STAGES; stage++)
+        query_real(&query, paid_names[stage], cost->paid_ms[stage]);
     query_integer_or_null(&query, ":peak_bytes", cost->peak_bytes, cost->peak_bytes == 0);
     query_real(&query, ":joules", cost->joules);
     return query_run(&query, "write a cost", err);

@@ -11,6 +11,7 @@ query store "UPDATE answer SET raw = 'B ' || char(27, 93, 10) || CAST(x'e282' AS
     WHERE sample_id = 3 AND NOT failed;
     UPDATE answer SET (status, extracted, correct) = (SELECT 'ok', sample.answer, 1 FROM sample WHERE sample.id = sample_id) WHERE cell_id = 6 AND sample_id IN (1, 2, 3);
     UPDATE answer SET (status, extracted, correct) = (SELECT 'ok', (sample.answer + 1) % 4, 0 FROM sample WHERE sample.id = sample_id) WHERE cell_id = 4 AND sample_id IN (1, 2, 3)"
+assert_status 0 run sweep.yaml --store store # has its sums made anew
 
 # No line is wider, none has a control character, all is UTF-8.
 assert_plain() # WIDTH

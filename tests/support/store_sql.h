@@ -38,7 +38,7 @@ static inline void make_version_9(const char *path)
         "DROP TRIGGER sample_moved",   "DROP TRIGGER tag_added",           "DROP VIEW cell_history",    "DROP VIEW cell_accuracy",
         "DROP VIEW task_accuracy",     "DROP VIEW group_accuracy",         "DROP TABLE stale_cell",     "DROP TABLE answer_count",
         "DROP TABLE reply_sum",        "DROP TABLE group_sum",             "DROP TABLE type_pair",      "DROP TABLE summed",
-        "DROP INDEX answer_without_letter", "PRAGMA user_version = 9",
+        "DROP INDEX answer_without_letter", "ALTER TABLE benchmark DROP COLUMN videos_digest", "PRAGMA user_version = 9",
     };
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
         sql(path, steps[i]);
