@@ -136,7 +136,7 @@ static int reuse_build(struct run *run, struct err *err)
 static int register_cells(struct run *run, struct err *err)
 {
     struct sweep *sweep = &run->sweep;
-    int rc = 0;
+    int rc = store_version(run->store, &run->schedule.asked_at, err);
     for (size_t b = 0; b < sweep->n_benchmarks && !rc; b++)
         rc = store_put_manifest(run->store, &sweep->benchmarks[b].manifest, err);
     run->cell_ids = arena_alloc(&run->arena, sweep->n_cells, sizeof *run->cell_ids);
@@ -249,8 +249,8 @@ static void print_sum(const struct schedule_progress *sum)
 static int plan_rest(struct run *run, struct err *err)
 {
     const struct timespec pause = {.tv_sec = 1};
-    int rc = 0;
     nanosleep(&pause, NULL);
+    int rc = store_version(run->store, &run->schedule.asked_at, err);
     for (size_t c = 0; c < run->sweep.n_cells && !rc; c++)
         rc = store_answered(run->store, run->cell_ids[c], &run->sweep.benchmarks[run->sweep.cells[c].benchmark].manifest, false,
                             run->done[c], err);

@@ -21,6 +21,7 @@ struct task { /* one job on its way */
     struct job_sample *samples;
     enum answer_status status; /* ANSWER_OK, or why there are no frames */
     struct err why;
+    struct err failure;        /* with which it ends, if it does */
     size_t bytes;              /* admitted */
     struct arena arena;
 };
@@ -33,7 +34,6 @@ struct result { /* one answer, or the end of a task */
     struct answer answer;
     struct answer_groups groups; /* texts owned */
     char *raw, *message, *finish, *usage; /* owned */
-    struct err failure;        /* of a task that ends with one */
 };
 
 static int keep_groups(void *context, size_t cell, size_t sample, const struct shown_tokens *shown);
@@ -51,7 +51,7 @@ struct schedule {
     const struct schedule_options *options;
 
     pthread_mutex_t lock;      /* guards the queues, `closed` and `to_decode`, `to_run`, `results` */
-    pthread_cond_t work, news; /* for decoders and workers; for the caller */
+    pthread_cond_t decoding, running, news; /* something is in to_decode, to_run, results; the first two also: closed */
     struct queue to_decode, to_run, results;
     bool closed;               /* no more work will come */
 
@@ -162,18 +162,27 @@ static int task_bytes(struct schedule *schedule, struct task *task, struct err *
 static void post(struct schedule *schedule, struct result *result)
 {
     pthread_mutex_lock(&schedule->lock);
+    if (!schedule->results.head) /* else it is not waiting */
+        pthread_cond_signal(&schedule->news);
     push(&schedule->results, result);
-    pthread_cond_signal(&schedule->news);
+    pthread_mutex_unlock(&schedule->lock);
+}
+
+static void hand_on(struct schedule *schedule, struct task *task, struct queue *queue, pthread_cond_t *takers)
+{
+    pthread_mutex_lock(&schedule->lock);
+    push(queue, task);
+    pthread_cond_signal(takers);
     pthread_mutex_unlock(&schedule->lock);
 }
 
 /* Takes the next task of a queue, waiting for it; NULL when no more will come. */
-static struct task *take(struct schedule *schedule, struct queue *queue)
+static struct task *take(struct schedule *schedule, struct queue *queue, pthread_cond_t *takers)
 {
     struct task *task;
     pthread_mutex_lock(&schedule->lock);
     while (!(task = pop(queue)) && !schedule->closed)
-        pthread_cond_wait(&schedule->work, &schedule->lock);
+        pthread_cond_wait(takers, &schedule->lock);
     pthread_mutex_unlock(&schedule->lock);
     return task;
 }
@@ -182,17 +191,14 @@ static void *decode_tasks(void *context)
 {
     struct schedule *schedule = context;
     struct task *task;
-    while ((task = take(schedule, &schedule->to_decode))) {
+    while ((task = take(schedule, &schedule->to_decode, &schedule->decoding))) {
         if (!atomic_load(&schedule->halt) &&
             fetch_frames(schedule->sweep, video_of(schedule, task), schedule->facts->frame_side, &task->job, task->cells,
                          schedule->options->threads, &task->arena, &task->status, &task->why) == 0 &&
             fetch_prompts(schedule->sweep, task->planned->benchmark, &task->job, task->samples, &task->arena, &task->status,
                           &task->why) == 0)
             task->status = ANSWER_OK;
-        pthread_mutex_lock(&schedule->lock);
-        push(&schedule->to_run, task);
-        pthread_cond_broadcast(&schedule->work);
-        pthread_mutex_unlock(&schedule->lock);
+        hand_on(schedule, task, &schedule->to_run, &schedule->running);
     }
     return NULL;
 }
@@ -284,18 +290,18 @@ static void *run_tasks(void *context)
     struct err opened = {0};
     struct task *task;
     int rc = runner->worker_open(schedule->runner, &worker, schedule->options->threads, &opened);
-    while ((task = take(schedule, &schedule->to_run))) {
+    while ((task = take(schedule, &schedule->to_run, &schedule->running))) {
         struct sink_context at = {.schedule = schedule, .task = task};
-        struct result *end = calloc(1, sizeof *end); /* 1 KiB: without it nothing else would work either */
+        struct result *end = calloc(1, sizeof *end); /* without it nothing else would work either */
         if (!end)
             abort();
         *end = (struct result){.task = task, .ends = true};
         if (rc)
-            end->failure = opened;
+            task->failure = opened;
         else if (task->status != ANSWER_OK)
             answer_failure(&at);
         else if (!atomic_load(&schedule->halt))
-            runner->run(schedule->runner, worker, &task->job, post_answer, &at, &end->failure);
+            runner->run(schedule->runner, worker, &task->job, post_answer, &at, &task->failure);
         text_free(&at.frames);
         text_free(&at.map);
         frames_free(&task->job.frames);
@@ -344,8 +350,12 @@ static int claim_task(struct schedule *schedule, struct task *task, bool *any, s
 {
     const struct manifest *manifest = manifest_of(schedule, task);
     const struct plan_job *planned = task->planned;
+    int64_t version = 0;
     *any = false;
     int rc = batch_begin(schedule, err);
+    if (!rc)
+        rc = store_version(schedule->store, &version, err);
+    bool others_wrote = version != schedule->options->asked_at;
     for (size_t c = 0; c < planned->n_cells && !rc; c++) {
         int64_t id = schedule->cell_ids[planned->cells[c]];
         bool taken;
@@ -354,7 +364,7 @@ static int claim_task(struct schedule *schedule, struct task *task, bool *any, s
         rc = store_claim(schedule->store, schedule->run, id, manifest->benchmark, task->job.video->id, &taken, err);
         for (size_t s = 0; s < planned->n_samples && !rc; s++) {
             bool *wanted = &planned->wanted[c * planned->n_samples + s], there = false;
-            if (*wanted && taken)
+            if (*wanted && taken && others_wrote)
                 rc = store_has_answer(schedule->store, id, manifest, planned->samples[s], schedule->options->retry_failed, &there, err);
             if (*wanted && (!taken || there)) {
                 *wanted = false;
@@ -430,10 +440,7 @@ static int dispatch(struct schedule *schedule, bool *started, struct err *err)
     }
     schedule->in_flight[schedule->n_in_flight++] = task;
     schedule->bytes_in_flight += task->bytes;
-    pthread_mutex_lock(&schedule->lock);
-    push(&schedule->to_decode, task);
-    pthread_cond_broadcast(&schedule->work);
-    pthread_mutex_unlock(&schedule->lock);
+    hand_on(schedule, task, &schedule->to_decode, &schedule->decoding);
     return 0;
 dropped:
     task_free(task);
@@ -493,9 +500,9 @@ static void drop_in_flight(struct schedule *schedule, const struct task *task)
 static int end_task(struct schedule *schedule, struct result *result, struct err *err)
 {
     int rc = release_task(schedule, result->task, err);
-    if (!rc && result->failure.code) {
-        *err = result->failure;
-        rc = result->failure.code;
+    if (!rc && result->task->failure.code) {
+        *err = result->task->failure;
+        rc = err->code;
     }
     drop_in_flight(schedule, result->task);
     schedule->progress.jobs_done++;
@@ -600,7 +607,8 @@ int schedule_run(const struct sweep *sweep, const struct plan *plan, struct stor
         return err_no_memory(err, "threads");
     }
     pthread_mutex_init(&schedule.lock, NULL);
-    pthread_cond_init(&schedule.work, NULL);
+    pthread_cond_init(&schedule.decoding, NULL);
+    pthread_cond_init(&schedule.running, NULL);
     pthread_cond_init(&schedule.news, NULL);
     int rc = 0;
     for (; n_started < n && !rc; n_started += !rc)
@@ -610,12 +618,14 @@ int schedule_run(const struct sweep *sweep, const struct plan *plan, struct stor
         rc = conduct(&schedule, err);
     pthread_mutex_lock(&schedule.lock);
     schedule.closed = true;
-    pthread_cond_broadcast(&schedule.work);
+    pthread_cond_broadcast(&schedule.decoding);
+    pthread_cond_broadcast(&schedule.running);
     pthread_mutex_unlock(&schedule.lock);
     for (size_t i = 0; i < n_started; i++)
         pthread_join(threads[i], NULL);
     pthread_cond_destroy(&schedule.news);
-    pthread_cond_destroy(&schedule.work);
+    pthread_cond_destroy(&schedule.running);
+    pthread_cond_destroy(&schedule.decoding);
     pthread_mutex_destroy(&schedule.lock);
     free(schedule.in_flight);
     free(threads);

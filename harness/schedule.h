@@ -26,6 +26,7 @@ struct schedule_options {
     int threads;               /* per worker */
     size_t memory_bytes;       /* for everything but the runner's fixed part */
     bool retry_failed;
+    int64_t asked_at;          /* store_version() before the store was asked what is answered */
     bool keep_groups;          /* stores which token each source token went into */
     const atomic_bool *stop;   /* set from a signal handler: finish nothing, keep what is committed */
     void (*progress)(const struct schedule_progress *progress, void *context); /* called a few times a second and at the end; may be NULL */
