@@ -4,6 +4,19 @@
 #include <assert.h>
 #include <math.h>
 
+const char *const dtype_computed[] = {"f32", "bf16", "int8", NULL};
+
+bool dtype_parse(const char *name, enum dtype *out)
+{
+    static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_BF16, DTYPE_I8};
+    for (size_t i = 0; dtype_computed[i]; i++)
+        if (!strcmp(dtype_computed[i], name)) {
+            *out = dtypes[i];
+            return true;
+        }
+    return false;
+}
+
 float f32_from_f16(uint16_t bits)
 {
     uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;
@@ -30,13 +43,15 @@ static float load(const void *src, enum dtype from, size_t i)
         return f32_from_bf16(((const uint16_t *)src)[i]);
     case DTYPE_F16:
         return f32_from_f16(((const uint16_t *)src)[i]);
+    case DTYPE_I8:
+        break;
     }
     return 0;
 }
 
 void dtype_convert(void *dst, enum dtype to, const void *src, enum dtype from, size_t n)
 {
-    assert(to == from || to != DTYPE_F16);
+    assert(to == from || (to != DTYPE_F16 && to != DTYPE_I8 && from != DTYPE_I8));
     if (to == from) {
         memcpy(dst, src, n * dtype_size(to));
     } else if (to == DTYPE_F32) {

@@ -2,21 +2,33 @@
 #ifndef TOKSWEEP_CORE_DTYPE_H
 #define TOKSWEEP_CORE_DTYPE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
-enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16 };
+/* DTYPE_I8: whole numbers -127..127 times a scale that is kept apart. Weights of linear layers may be; what flows between them is not. */
+enum dtype { DTYPE_F32, DTYPE_BF16, DTYPE_F16, DTYPE_I8 };
 
 static inline size_t dtype_size(enum dtype dtype)
 {
-    return dtype == DTYPE_F32 ? 4 : 2;
+    return dtype == DTYPE_F32 ? 4 : dtype == DTYPE_I8 ? 1 : 2;
 }
 
 static inline const char *dtype_name(enum dtype dtype)
 {
-    return dtype == DTYPE_F32 ? "f32" : dtype == DTYPE_BF16 ? "bf16" : "f16";
+    return dtype == DTYPE_F32 ? "f32" : dtype == DTYPE_BF16 ? "bf16" : dtype == DTYPE_F16 ? "f16" : "int8";
 }
+
+/* What activations, features and caches are in where a model computes in `dtype`. */
+static inline enum dtype dtype_act(enum dtype dtype)
+{
+    return dtype == DTYPE_I8 ? DTYPE_BF16 : dtype;
+}
+
+/* The names that a model may compute in, NULL-terminated; and the dtype of one of them: false when it is none. */
+extern const char *const dtype_computed[];
+bool dtype_parse(const char *name, enum dtype *out);
 
 static inline float f32_from_bf16(uint16_t bits)
 {
@@ -39,7 +51,8 @@ static inline uint16_t bf16_from_f32(float value)
 /* Exact, subnormals included. */
 float f32_from_f16(uint16_t bits);
 
-/* dst[i] = src[i] converted; the buffers do not overlap. To f16 is not offered: nothing here computes in it. */
+/* dst[i] = src[i] converted; the buffers do not overlap. To f16 is not offered: nothing here computes in it;
+ * nor to or from int8, which needs scales. */
 void dtype_convert(void *dst, enum dtype to, const void *src, enum dtype from, size_t n);
 
 #endif

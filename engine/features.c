@@ -72,9 +72,9 @@ static size_t width_of(const struct model_shape *shape, enum kept_width width)
     return (size_t)(width == WIDTH_H ? shape->language.width : width == WIDTH_X ? v->width : width == WIDTH_KEY ? v->width / v->heads : 1);
 }
 
-static enum dtype dtype_of(enum kept_width width, enum dtype act)
+static enum dtype dtype_of(enum kept_width width, enum dtype dtype)
 {
-    return width == WIDTH_H ? act : DTYPE_F32;
+    return width == WIDTH_H ? dtype_act(dtype) : DTYPE_F32;
 }
 
 /* Values of a kind in one frame. */
@@ -88,9 +88,9 @@ static bool keeps(const struct feature_grid *grid, const struct kept *kind)
     return kind->need == NEED_H_POOLED || grid->keep & kind->need;
 }
 
-static size_t kind_bytes(const struct model_shape *shape, enum dtype act, size_t n_frames, const struct feature_grid *grid, const struct kept *kind)
+static size_t kind_bytes(const struct model_shape *shape, enum dtype dtype, size_t n_frames, const struct feature_grid *grid, const struct kept *kind)
 {
-    return keeps(grid, kind) ? rounded(n_frames * values_of(shape, grid, kind) * dtype_size(dtype_of(kind->width, act))) : 0;
+    return keeps(grid, kind) ? rounded(n_frames * values_of(shape, grid, kind) * dtype_size(dtype_of(kind->width, dtype))) : 0;
 }
 
 /* One frame's buffers. */
@@ -147,7 +147,7 @@ int features_new(struct features **out, const struct model *model, size_t n_fram
                  struct err *err)
 {
     const struct model_shape *shape = &model->shape;
-    size_t total = features_bytes(shape, model->dtype, n_frames, grids, n_grids);
+    size_t total = features_bytes(shape, model->act, n_frames, grids, n_grids);
     struct features *features = calloc(1, sizeof *features);
     struct grid_store *stores = calloc(n_grids, sizeof *stores);
     char *memory = aligned_alloc(64, total);
@@ -165,7 +165,7 @@ int features_new(struct features **out, const struct model *model, size_t n_fram
         stores[i] = (struct grid_store){.grid = grids[i], .side = pool_side(grids[i].mode, shape->vision.side, grids[i].stride)};
         features->keep |= grids[i].keep;
         for (size_t k = 0; k < KINDS; k++)
-            stores[i].kept[k] = carve(&at, kind_bytes(shape, model->dtype, n_frames, &grids[i], &kinds[k]));
+            stores[i].kept[k] = carve(&at, kind_bytes(shape, model->act, n_frames, &grids[i], &kinds[k]));
     }
     *out = features;
     return 0;
@@ -214,7 +214,7 @@ static void fill_kind(struct features *features, struct vision_space *space, str
     const float *values = raw_values(features, grid, kind);
     int side = model->shape.vision.side, dx = model->shape.vision.width;
     size_t n = values_of(&model->shape, grid, kind);
-    enum dtype dtype = dtype_of(kind->width, model->dtype);
+    enum dtype dtype = dtype_of(kind->width, model->act);
     if (kind->need == NEED_H_POOLED && grid->before_projector) {
         grid_pool(grid->mode, grid->stride, side, dx, features->X, features->pooled_x);
         vision_project(model, space, features->pooled_x, rows_of(&model->shape, grid, ROWS_POOLED), features->pooled);
@@ -286,7 +286,7 @@ int features_view(const struct features *features, size_t grid, const size_t *sl
     for (size_t k = 0; k < KINDS; k++) {
         if (!(needs & kinds[k].need))
             continue;
-        const float *values = gather(store->kept[k], dtype_of(kinds[k].width, features->model->dtype), values_of(shape, &store->grid, &kinds[k]),
+        const float *values = gather(store->kept[k], dtype_of(kinds[k].width, features->model->act), values_of(shape, &store->grid, &kinds[k]),
                                      slots, T, arena);
         if (!values)
             return err_no_memory(err, "the features a compressor reads");
@@ -329,7 +329,7 @@ static struct sources sources_of(const struct features *features, const struct g
     while (kinds[k].need != need[dom])
         k++;
     const struct model_shape *shape = &features->model->shape;
-    return (struct sources){store->kept[k], dtype_of(kinds[k].width, features->model->dtype), rows_of(shape, &store->grid, kinds[k].rows),
+    return (struct sources){store->kept[k], dtype_of(kinds[k].width, features->model->act), rows_of(shape, &store->grid, kinds[k].rows),
                             width_of(shape, kinds[k].width)};
 }
 

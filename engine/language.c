@@ -19,10 +19,11 @@ struct language_state {
     void *q, *o;         /* act [CHUNK][q] */
     void *wide;          /* act [CHUNK][ff rounded] */
     void *scratch;
+    void *narrow;        /* rows of h, o or wide in int8; of no size where weights are not */
     void *memory;
 };
 
-struct layout { size_t cosines, sines, h, qkv, q, o, wide, scratch, kv, kv_keys, kv_layer, total; };
+struct layout { size_t cosines, sines, h, qkv, q, o, wide, scratch, narrow, kv, kv_keys, kv_layer, total; };
 
 static size_t take(size_t *used, size_t bytes)
 {
@@ -54,8 +55,9 @@ static struct kv layer_kv(const struct language_shape *l, enum dtype dtype, size
 static struct layout state_layout(const struct model_shape *shape, enum dtype dtype, size_t capacity, size_t positions, int threads)
 {
     const struct language_shape *l = &shape->language;
-    size_t act = dtype_size(dtype), half = (size_t)l->head_dim / 2, q = q_width(l);
-    struct kv kv = layer_kv(l, dtype, capacity);
+    size_t act = dtype_size(dtype_act(dtype)), half = (size_t)l->head_dim / 2, q = q_width(l);
+    size_t widest = wide_width(l) > q ? wide_width(l) : q;
+    struct kv kv = layer_kv(l, dtype_act(dtype), capacity);
     struct layout at = {0};
     at.cosines = take(&at.total, positions * half * sizeof(float));
     at.sines = take(&at.total, positions * half * sizeof(float));
@@ -65,6 +67,7 @@ static struct layout state_layout(const struct model_shape *shape, enum dtype dt
     at.o = take(&at.total, CHUNK * q * act);
     at.wide = take(&at.total, CHUNK * wide_width(l) * act);
     at.scratch = take(&at.total, attention_scratch_bytes(l->head_dim, threads));
+    at.narrow = take(&at.total, dtype == DTYPE_I8 ? narrow_bytes(CHUNK, widest > (size_t)l->width ? widest : (size_t)l->width) : 0);
     at.kv_keys = (kv_key_bytes(&kv) + 63) / 64 * 64;
     at.kv_layer = at.kv_keys + (kv_value_bytes(&kv) + 63) / 64 * 64;
     at.kv = take(&at.total, at.kv_layer * (size_t)l->layers);
@@ -121,9 +124,10 @@ int language_state_new(struct language_state **out, const struct model *model, s
                                      .o = memory + at.o,
                                      .wide = memory + at.wide,
                                      .scratch = memory + at.scratch,
+                                     .narrow = memory + at.narrow,
                                      .memory = memory};
     for (int i = 0; i < l->layers; i++) {
-        kv[i] = layer_kv(l, model->dtype, capacity);
+        kv[i] = layer_kv(l, model->act, capacity);
         kv[i].keys = memory + at.kv + (size_t)i * at.kv_layer;
         kv[i].values = memory + at.kv + (size_t)i * at.kv_layer + at.kv_keys;
     }
@@ -184,7 +188,7 @@ static void linear(const struct model *model, const struct language_state *state
                    enum epilogue epilogue, void *y, size_t ldy, enum dtype out_dtype)
 {
     struct gemm g = {.n = n, .x = x, .ldx = ldx, .w = w, .epilogue = epilogue, .y = y, .ldy = ldy, .out_dtype = out_dtype};
-    model->kernels->gemm(&g, state->threads);
+    kernels_linear(model->kernels, g, state->narrow, state->threads);
 }
 
 struct chunk { /* rows first..first+n-1 of a pass */
@@ -223,7 +227,7 @@ static void project_chunk(const struct model *model, struct language_state *stat
     const struct language_shape *l = &model->shape.language;
     const struct language_layer *layer = &model->language_layers[i];
     size_t d = (size_t)l->width, ld = q_width(l) + 2 * kv_width(l);
-    model->kernels->rmsnorm(chunk->n, d, chunk->rows, d, layer->norm1_w, l->eps, state->h, d, model->dtype, state->threads);
+    model->kernels->rmsnorm(chunk->n, d, chunk->rows, d, layer->norm1_w, l->eps, state->h, d, model->act, state->threads);
     linear(model, state, chunk->n, state->h, d, &layer->qkv, EPILOGUE_NONE, state->qkv, ld, DTYPE_F32);
 }
 
@@ -242,7 +246,7 @@ static void attend_chunk(const struct model *model, struct language_state *state
     const struct language_shape *l = &model->shape.language;
     size_t d = (size_t)l->width, q = q_width(l), ld = q + 2 * kv_width(l), skip = chunk->n - m;
     for (size_t r = 0; r < m; r++)
-        model->kernels->convert(q, state->qkv + (skip + r) * ld, (char *)state->q + r * q * dtype_size(model->dtype), model->dtype, 1);
+        model->kernels->convert(q, state->qkv + (skip + r) * ld, (char *)state->q + r * q * dtype_size(model->act), model->act, 1);
     struct attention a = {.n = m, .first = chunk->at + skip, .n_keys = chunk->at + chunk->n, .causal = true, .heads = l->heads,
                           .scale = 1 / sqrtf((float)l->head_dim), .kv = &state->kv[i], .q = state->q, .ldq = q, .out = state->o, .ldo = q,
                           .scratch = state->scratch, .bias = chunk->bias};
@@ -256,8 +260,8 @@ static void feed_chunk(const struct model *model, struct language_state *state, 
     const struct language_shape *l = &model->shape.language;
     const struct language_layer *layer = &model->language_layers[i];
     size_t d = (size_t)l->width, wide = wide_width(l);
-    model->kernels->rmsnorm(m, d, rows, d, layer->norm2_w, l->eps, state->h, d, model->dtype, state->threads);
-    linear(model, state, m, state->h, d, &layer->gate_up, EPILOGUE_SWIGLU, state->wide, wide, model->dtype);
+    model->kernels->rmsnorm(m, d, rows, d, layer->norm2_w, l->eps, state->h, d, model->act, state->threads);
+    linear(model, state, m, state->h, d, &layer->gate_up, EPILOGUE_SWIGLU, state->wide, wide, model->act);
     linear(model, state, m, state->wide, wide, &layer->down, EPILOGUE_ADD, rows, d, DTYPE_F32);
 }
 
@@ -361,7 +365,7 @@ void language_weigh(const struct model *model, struct language_state *state, int
 {
     const struct language_shape *l = &model->shape.language;
     size_t q = q_width(l);
-    model->kernels->convert(q, query, state->q, model->dtype, 1);
+    model->kernels->convert(q, query, state->q, model->act, 1);
     struct attention a = {.n = 1, .n_keys = n_keys, .heads = l->heads, .scale = 1 / sqrtf((float)l->head_dim), .kv = &state->kv[layer],
                           .q = state->q, .ldq = q, .scratch = state->scratch, .bias = bias};
     model->kernels->attention_weights(&a, weights, state->threads);
@@ -370,6 +374,6 @@ void language_weigh(const struct model *model, struct language_state *state, int
 void language_logits(const struct model *model, struct language_state *state, const float *hidden, float *logits)
 {
     size_t d = (size_t)model->shape.language.width;
-    model->kernels->convert(d, hidden, state->h, model->dtype, 1);
+    model->kernels->convert(d, hidden, state->h, model->act, 1);
     linear(model, state, 1, state->h, d, &model->head, EPILOGUE_NONE, logits, model->head.n_out, DTYPE_F32);
 }

@@ -62,11 +62,12 @@ size_t model_bytes(const struct model_shape *shape, enum dtype dtype)
     const struct vision_shape *v = &shape->vision;
     const struct language_shape *l = &shape->language;
     size_t dx = (size_t)v->width, d = (size_t)l->width, q = (size_t)(l->heads * l->head_dim), kv = (size_t)(l->kv_heads * l->head_dim);
+    enum dtype act = dtype_act(dtype);
     size_t vision = 4 * matrix_bytes(dx, dx, dtype) + 2 * matrix_bytes((size_t)v->ff, dx, dtype);
     size_t layer = matrix_bytes(q + 2 * kv, d, dtype) + matrix_bytes(d, q, dtype) + matrix_bytes(2 * rounded_ff(l), d, dtype) +
                    matrix_bytes(d, (size_t)l->ff, dtype);
-    size_t ends = matrix_bytes(dx, (size_t)(3 * v->patch * v->patch), dtype) + matrix_bytes(d, dx, dtype) + matrix_bytes(d, d, dtype) +
-                  (l->tied ? 1 : 2) * matrix_bytes((size_t)l->vocab, d, dtype);
+    size_t ends = matrix_bytes(dx, (size_t)(3 * v->patch * v->patch), act) + matrix_bytes(d, dx, act) + matrix_bytes(d, d, act) +
+                  (l->tied ? 1 : 2) * matrix_bytes((size_t)l->vocab, d, act);
     return vision * (size_t)v->layers + layer * (size_t)l->layers + ends + (size_t)(v->side * v->side) * dx * sizeof(float);
 }
 
@@ -259,11 +260,13 @@ static int read_values(struct source *source, const char *name, size_t rows, siz
     return 0;
 }
 
-static int new_matrix(struct source *source, struct matrix *matrix, size_t n_out, size_t n_in, bool bias)
+static int new_matrix(struct source *source, struct matrix *matrix, enum dtype dtype, size_t n_out, size_t n_in, bool bias)
 {
     struct model *model = source->model;
-    *matrix = (struct matrix){.dtype = model->dtype, .n_out = n_out, .n_in = n_in};
-    matrix->panels = model_alloc(model, matrix_bytes(n_out, n_in, model->dtype));
+    if (dtype == DTYPE_I8 && n_in > INT8_INPUTS)
+        return err_set(source->err, ERR_CONFIG, "int8 sums at most %d inputs, a layer of this model has %zu; use --dtype bf16", INT8_INPUTS, n_in);
+    *matrix = (struct matrix){.dtype = dtype, .n_out = n_out, .n_in = n_in};
+    matrix->panels = model_alloc(model, matrix_bytes(n_out, n_in, dtype));
     if (bias)
         matrix->bias = model_alloc(model, (n_out + PANEL - 1) / PANEL * PANEL * sizeof(float));
     return matrix->panels && (matrix->bias || !bias) ? 0 : err_no_memory(source->err, "the model's weights; --dtype bf16 halves them");
@@ -281,9 +284,9 @@ static int read_part(struct source *source, struct matrix *matrix, const char *n
     return read_values(source, full, rows, 1, 0.02, (float *)(uintptr_t)matrix->bias + at);
 }
 
-static int read_linear(struct source *source, struct matrix *matrix, const char *name, size_t n_out, size_t n_in, bool bias)
+static int read_linear(struct source *source, struct matrix *matrix, enum dtype dtype, const char *name, size_t n_out, size_t n_in, bool bias)
 {
-    int rc = new_matrix(source, matrix, n_out, n_in, bias);
+    int rc = new_matrix(source, matrix, dtype, n_out, n_in, bias);
     return rc ? rc : read_part(source, matrix, name, PLACE_AT, 0, n_out);
 }
 
@@ -308,6 +311,7 @@ static int read_norm(struct source *source, const float **w, const float **b, co
 static int read_vision_layer(struct source *source, struct vision_layer *layer, int i)
 {
     const struct vision_shape *v = &source->model->shape.vision;
+    enum dtype dtype = source->model->dtype;
     size_t dx = (size_t)v->width, ff = (size_t)v->ff;
     char prefix[NAME_BYTES], name[NAME_BYTES];
     snprintf(prefix, sizeof prefix, "%sencoder.layers.%d", source->vision, i);
@@ -315,19 +319,19 @@ static int read_vision_layer(struct source *source, struct vision_layer *layer, 
     if (!rc)
         rc = read_norm(source, &layer->norm2_w, &layer->norm2_b, NAMED("%.150s.layer_norm2", prefix), dx);
     if (!rc)
-        rc = read_linear(source, &layer->q, NAMED("%.150s.self_attn.q_proj", prefix), dx, dx, true);
+        rc = read_linear(source, &layer->q, dtype, NAMED("%.150s.self_attn.q_proj", prefix), dx, dx, true);
     if (!rc)
-        rc = new_matrix(source, &layer->kv, 2 * dx, dx, true);
+        rc = new_matrix(source, &layer->kv, dtype, 2 * dx, dx, true);
     if (!rc)
         rc = read_part(source, &layer->kv, NAMED("%.150s.self_attn.k_proj", prefix), PLACE_AT, 0, dx);
     if (!rc)
         rc = read_part(source, &layer->kv, NAMED("%.150s.self_attn.v_proj", prefix), PLACE_AT, dx, dx);
     if (!rc)
-        rc = read_linear(source, &layer->out, NAMED("%.150s.self_attn.out_proj", prefix), dx, dx, true);
+        rc = read_linear(source, &layer->out, dtype, NAMED("%.150s.self_attn.out_proj", prefix), dx, dx, true);
     if (!rc)
-        rc = read_linear(source, &layer->fc1, NAMED("%.150s.mlp.fc1", prefix), ff, dx, true);
+        rc = read_linear(source, &layer->fc1, dtype, NAMED("%.150s.mlp.fc1", prefix), ff, dx, true);
     if (!rc)
-        rc = read_linear(source, &layer->fc2, NAMED("%.150s.mlp.fc2", prefix), dx, ff, true);
+        rc = read_linear(source, &layer->fc2, dtype, NAMED("%.150s.mlp.fc2", prefix), dx, ff, true);
     return rc;
 }
 
@@ -336,7 +340,7 @@ static int read_projection(struct source *source, struct matrix *matrix, const c
 {
     size_t dx = (size_t)source->model->shape.vision.width;
     char name[NAME_BYTES];
-    int rc = new_matrix(source, matrix, n, dx, true);
+    int rc = new_matrix(source, matrix, source->model->act, n, dx, true);
     if (!rc)
         rc = read_slice(source, matrix, NAMED("%.150sattention.in_proj_weight", prefix), (struct slice){PLACE_AT, 0, first, n, 3 * dx});
     const float *bias;
@@ -362,13 +366,13 @@ static int read_vision_pool(struct source *source)
     if (!rc)
         rc = read_projection(source, &pool->kv, prefix, dx, 2 * dx);
     if (!rc)
-        rc = read_linear(source, &pool->out, NAMED("%.150sattention.out_proj", prefix), dx, dx, true);
+        rc = read_linear(source, &pool->out, source->model->act, NAMED("%.150sattention.out_proj", prefix), dx, dx, true);
     if (!rc)
         rc = read_norm(source, &pool->norm_w, &pool->norm_b, NAMED("%.150slayernorm", prefix), dx);
     if (!rc)
-        rc = read_linear(source, &pool->fc1, NAMED("%.150smlp.fc1", prefix), ff, dx, true);
+        rc = read_linear(source, &pool->fc1, source->model->act, NAMED("%.150smlp.fc1", prefix), ff, dx, true);
     if (!rc)
-        rc = read_linear(source, &pool->fc2, NAMED("%.150smlp.fc2", prefix), dx, ff, true);
+        rc = read_linear(source, &pool->fc2, source->model->act, NAMED("%.150smlp.fc2", prefix), dx, ff, true);
     return rc;
 }
 
@@ -378,7 +382,7 @@ static int read_vision(struct source *source)
     const struct vision_shape *v = &model->shape.vision;
     size_t dx = (size_t)v->width, d = (size_t)model->shape.language.width, n = (size_t)(v->side * v->side);
     char name[NAME_BYTES];
-    int rc = read_linear(source, &model->patch, NAMED("%sembeddings.patch_embedding", source->vision), dx, (size_t)(3 * v->patch * v->patch), true);
+    int rc = read_linear(source, &model->patch, model->act, NAMED("%sembeddings.patch_embedding", source->vision), dx, (size_t)(3 * v->patch * v->patch), true);
     if (!rc)
         rc = read_table(source, &model->position, NAMED("%sembeddings.position_embedding.weight", source->vision), n, dx, 0.02);
     for (int i = 0; i < v->layers && !rc; i++)
@@ -388,9 +392,9 @@ static int read_vision(struct source *source)
     if (!rc && model->post_norm_w && safetensors_find(source->files, NAMED("%shead.probe", source->vision)))
         rc = read_vision_pool(source);
     if (!rc)
-        rc = read_linear(source, &model->projector1, source->projector1, d, dx, true);
+        rc = read_linear(source, &model->projector1, model->act, source->projector1, d, dx, true);
     if (!rc)
-        rc = read_linear(source, &model->projector2, source->projector2, d, d, true);
+        rc = read_linear(source, &model->projector2, model->act, source->projector2, d, d, true);
     if (!rc && source->newline)
         rc = read_table(source, &model->newline, source->newline, d, 1, 1);
     return rc;
@@ -399,6 +403,7 @@ static int read_vision(struct source *source)
 static int read_language_layer(struct source *source, struct language_layer *layer, int i)
 {
     const struct language_shape *l = &source->model->shape.language;
+    enum dtype dtype = source->model->dtype;
     size_t d = (size_t)l->width, q = (size_t)(l->heads * l->head_dim), kv = (size_t)(l->kv_heads * l->head_dim), ff = (size_t)l->ff;
     char prefix[NAME_BYTES], name[NAME_BYTES];
     snprintf(prefix, sizeof prefix, "%slayers.%d", source->language, i);
@@ -406,7 +411,7 @@ static int read_language_layer(struct source *source, struct language_layer *lay
     if (!rc)
         rc = read_norm(source, &layer->norm2_w, NULL, NAMED("%.150s.post_attention_layernorm", prefix), d);
     if (!rc)
-        rc = new_matrix(source, &layer->qkv, q + 2 * kv, d, true);
+        rc = new_matrix(source, &layer->qkv, dtype, q + 2 * kv, d, true);
     if (!rc)
         rc = read_part(source, &layer->qkv, NAMED("%.150s.self_attn.q_proj", prefix), PLACE_AT, 0, q);
     if (!rc)
@@ -414,15 +419,15 @@ static int read_language_layer(struct source *source, struct language_layer *lay
     if (!rc)
         rc = read_part(source, &layer->qkv, NAMED("%.150s.self_attn.v_proj", prefix), PLACE_AT, q + kv, kv);
     if (!rc)
-        rc = read_linear(source, &layer->out, NAMED("%.150s.self_attn.o_proj", prefix), d, q, false);
+        rc = read_linear(source, &layer->out, dtype, NAMED("%.150s.self_attn.o_proj", prefix), d, q, false);
     if (!rc)
-        rc = new_matrix(source, &layer->gate_up, 2 * rounded_ff(l), d, false);
+        rc = new_matrix(source, &layer->gate_up, dtype, 2 * rounded_ff(l), d, false);
     if (!rc)
         rc = read_part(source, &layer->gate_up, NAMED("%.150s.mlp.gate_proj", prefix), PLACE_GATE, 0, ff);
     if (!rc)
         rc = read_part(source, &layer->gate_up, NAMED("%.150s.mlp.up_proj", prefix), PLACE_UP, 0, ff);
     if (!rc)
-        rc = read_linear(source, &layer->down, NAMED("%.150s.mlp.down_proj", prefix), d, ff, false);
+        rc = read_linear(source, &layer->down, dtype, NAMED("%.150s.mlp.down_proj", prefix), d, ff, false);
     return rc;
 }
 
@@ -436,13 +441,13 @@ static int read_language(struct source *source)
     bool has_head = source->files ? source->head != NULL : !l->tied;
     if (!has_embed && !has_head)
         return missing_part(source, "embedding", language_prefixes, "embed_tokens.weight");
-    int rc = new_matrix(source, &model->embed, vocab, d, false);
+    int rc = new_matrix(source, &model->embed, model->act, vocab, d, false);
     if (!rc) /* models.md 1.4b: where one of the two is stored, it is both */
         rc = read_rows(source, &model->embed, has_embed ? NAMED("%sembed_tokens.weight", source->language) : source->head, PLACE_AT, 0, vocab);
     model->head = model->embed;
     model->shape.language.tied = !(has_embed && has_head);
     if (!rc && !model->shape.language.tied) {
-        rc = new_matrix(source, &model->head, vocab, d, false);
+        rc = new_matrix(source, &model->head, model->act, vocab, d, false);
         if (!rc)
             rc = read_rows(source, &model->head, source->files ? source->head : "head", PLACE_AT, 0, vocab);
     }
@@ -521,12 +526,19 @@ static int refuse_leftovers(struct source *source)
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------- */
 
+static int refuse_int8(const struct kernels *kernels, enum dtype dtype, struct err *err)
+{
+    if (dtype == DTYPE_I8 && !kernels->quantise)
+        return err_set(err, ERR_CONFIG, "kernel table '%s' has no int8; use --dtype bf16, or --device cpu", kernels->name);
+    return 0;
+}
+
 static struct model *model_new(const struct model_shape *shape, const struct kernels *kernels, enum dtype dtype)
 {
     struct model *model = calloc(1, sizeof *model);
     if (!model)
         return NULL;
-    *model = (struct model){.shape = *shape, .kernels = kernels, .dtype = dtype};
+    *model = (struct model){.shape = *shape, .kernels = kernels, .dtype = dtype, .act = dtype_act(dtype)};
     model->vision_layers = calloc((size_t)shape->vision.layers, sizeof *model->vision_layers);
     model->language_layers = calloc((size_t)shape->language.layers, sizeof *model->language_layers);
     if (!model->vision_layers || !model->language_layers) {
@@ -570,8 +582,8 @@ int model_open(struct model **out, const char *folder, const struct kernels *ker
     struct model *model = NULL;
     struct source source = {.err = err};
     *out = NULL;
-    int rc = model_shape_load(&shape, folder, err);
-    if (rc)
+    int rc = refuse_int8(kernels, dtype, err);
+    if (rc || (rc = model_shape_load(&shape, folder, err)))
         return rc;
     if (!(model = model_new(&shape, kernels, dtype)) || !(source.piece = malloc(PIECE_BYTES))) {
         rc = err_no_memory(err, folder);

@@ -30,7 +30,8 @@ struct language_layer {
 struct model {
     struct model_shape shape;
     const struct kernels *kernels;
-    enum dtype dtype;            /* compute dtype: F32 or BF16 */
+    enum dtype dtype;            /* F32, BF16, or I8: linear layers of tower and language model in int8, all else in bf16 */
+    enum dtype act;              /* dtype_act(dtype) */
     struct tokenizer *tokenizer;
     char digest[DIGEST_HEX];     /* of config, generation config, tokenizer and tensors */
 
@@ -54,8 +55,8 @@ struct model {
     struct model_blocks *blocks; /* what is to be freed */
 };
 
-/* Opens a checkpoint folder: shape, tokenizer, tensors; every tensor's name and shape is checked before use, leftovers that the
- * layout does not know are refused. ERR_DATA, ERR_IO, ERR_MEMORY name the file and the tensor. */
+/* Opens a checkpoint folder: shape, tokenizer, tensors (rounded, or for I8 quantised, as they are read); every tensor's name and shape is checked before use, leftovers that the
+ * layout does not know are refused. ERR_DATA, ERR_IO, ERR_MEMORY name the file and the tensor; ERR_CONFIG when `kernels` has no int8. */
 int model_open(struct model **out, const char *folder, const struct kernels *kernels, enum dtype dtype, struct err *err);
 
 /* A model of this shape with seeded random weights and no tokenizer, for benchmarks. */

@@ -18,12 +18,13 @@ struct vision_space {
     void *wide;      /* act [N][max(ff, d)] */
     struct kv kv;
     void *scratch;
+    void *narrow;    /* rows of h, o or wide in int8; of no size where weights are not */
     float *weights;  /* [WEIGHT_ROWS][heads][N] of the side outputs */
     float pixel[256]; /* value of a pixel: models.md 2.5 */
     void *memory;
 };
 
-struct layout { size_t x, h, q, o, kv_rows, wide, keys, values, scratch, weights, total; };
+struct layout { size_t x, h, q, o, kv_rows, wide, keys, values, scratch, narrow, weights, total; };
 
 static size_t take(size_t *used, size_t bytes)
 {
@@ -41,9 +42,9 @@ static struct kv tower_kv(const struct vision_shape *v, enum dtype dtype)
 static struct layout space_layout(const struct model_shape *shape, enum dtype dtype, int threads)
 {
     const struct vision_shape *v = &shape->vision;
-    size_t n = (size_t)(v->side * v->side), dx = (size_t)v->width, act = dtype_size(dtype), d = (size_t)shape->language.width;
+    size_t n = (size_t)(v->side * v->side), dx = (size_t)v->width, act = dtype_size(dtype_act(dtype)), d = (size_t)shape->language.width;
     size_t inputs = (size_t)(3 * v->patch * v->patch), ff = (size_t)v->ff;
-    struct kv kv = tower_kv(v, dtype);
+    struct kv kv = tower_kv(v, dtype_act(dtype));
     struct layout at = {0};
     at.x = take(&at.total, n * dx * sizeof(float));
     at.h = take(&at.total, n * (inputs > dx ? inputs : dx) * act);
@@ -54,6 +55,7 @@ static struct layout space_layout(const struct model_shape *shape, enum dtype dt
     at.keys = take(&at.total, kv_key_bytes(&kv));
     at.values = take(&at.total, kv_value_bytes(&kv));
     at.scratch = take(&at.total, attention_scratch_bytes(kv.head_dim, threads));
+    at.narrow = take(&at.total, dtype == DTYPE_I8 ? narrow_bytes(n, ff > dx ? ff : dx) : 0);
     at.weights = take(&at.total, WEIGHT_ROWS * (size_t)v->heads * n * sizeof(float));
     return at;
 }
@@ -81,8 +83,9 @@ int vision_space_new(struct vision_space **out, const struct model *model, int t
                                    .o = memory + at.o,
                                    .kv_rows = (float *)(void *)(memory + at.kv_rows),
                                    .wide = memory + at.wide,
-                                   .kv = tower_kv(&model->shape.vision, model->dtype),
+                                   .kv = tower_kv(&model->shape.vision, model->act),
                                    .scratch = memory + at.scratch,
+                                   .narrow = memory + at.narrow,
                                    .weights = (float *)(void *)(memory + at.weights),
                                    .memory = memory};
     space->kv.keys = memory + at.keys;
@@ -112,7 +115,7 @@ static void lay_patches(const struct model *model, const struct vision_space *sp
                     const uint8_t *line = rgb + ((size_t)(row * patch + ky) * (size_t)image_side + (size_t)(column * patch)) * 3 + c;
                     for (int kx = 0; kx < patch; kx++, at++) {
                         float value = space->pixel[line[3 * kx]];
-                        if (model->dtype == DTYPE_F32)
+                        if (model->act == DTYPE_F32)
                             ((float *)out)[at] = value;
                         else
                             ((uint16_t *)out)[at] = bf16_from_f32(value);
@@ -124,7 +127,7 @@ static void linear(const struct model *model, const struct vision_space *space, 
                    enum epilogue epilogue, void *y, enum dtype out_dtype)
 {
     struct gemm g = {.n = n, .x = x, .ldx = w->n_in, .w = w, .epilogue = epilogue, .y = y, .ldy = w->n_out, .out_dtype = out_dtype};
-    model->kernels->gemm(&g, space->threads);
+    kernels_linear(model->kernels, g, space->narrow, space->threads);
 }
 
 static void norm(const struct model *model, const struct vision_space *space, const float *w, const float *b, void *out, enum dtype dtype)
@@ -146,15 +149,15 @@ static void run_layer(const struct model *model, struct vision_space *space, con
 {
     const struct vision_shape *v = &model->shape.vision;
     size_t n = (size_t)(v->side * v->side), dx = (size_t)v->width;
-    norm(model, space, layer->norm1_w, layer->norm1_b, space->h, model->dtype);
-    linear(model, space, n, space->h, &layer->q, EPILOGUE_NONE, space->q, model->dtype);
+    norm(model, space, layer->norm1_w, layer->norm1_b, space->h, model->act);
+    linear(model, space, n, space->h, &layer->q, EPILOGUE_NONE, space->q, model->act);
     linear(model, space, n, space->h, &layer->kv, EPILOGUE_NONE, space->kv_rows, DTYPE_F32);
     model->kernels->kv_write(&space->kv, 0, n, space->kv_rows, space->kv_rows + dx, 2 * dx, space->threads);
     struct attention a = tower_attention(model, space);
     model->kernels->attention(&a, space->threads);
     linear(model, space, n, space->o, &layer->out, EPILOGUE_ADD, space->x, DTYPE_F32);
-    norm(model, space, layer->norm2_w, layer->norm2_b, space->h, model->dtype);
-    linear(model, space, n, space->h, &layer->fc1, EPILOGUE_GELU_TANH, space->wide, model->dtype);
+    norm(model, space, layer->norm2_w, layer->norm2_b, space->h, model->act);
+    linear(model, space, n, space->h, &layer->fc1, EPILOGUE_GELU_TANH, space->wide, model->act);
     linear(model, space, n, space->wide, &layer->fc2, EPILOGUE_ADD, space->x, DTYPE_F32);
 }
 
@@ -163,7 +166,7 @@ static void run_layer(const struct model *model, struct vision_space *space, con
 /* out[j] = mean over the call's queries and heads of the attention that key j receives, summed in that order. */
 static void mean_received(const struct model *model, const struct vision_space *space, struct attention a, float *out)
 {
-    size_t n = a.n, keys = a.n_keys, row = a.ldq * dtype_size(model->dtype);
+    size_t n = a.n, keys = a.n_keys, row = a.ldq * dtype_size(model->act);
     const char *q = a.q;
     memset(out, 0, keys * sizeof *out);
     for (size_t first = 0; first < n; first += WEIGHT_ROWS) {
@@ -211,11 +214,11 @@ static void run_pool(const struct model *model, struct vision_space *space, cons
     const struct vision_shape *v = &model->shape.vision;
     const struct vision_pool *pool = model->vision_pool;
     size_t n = (size_t)(v->side * v->side), dx = (size_t)v->width;
-    norm(model, space, model->post_norm_w, model->post_norm_b, space->h, model->dtype);
+    norm(model, space, model->post_norm_w, model->post_norm_b, space->h, model->act);
     linear(model, space, n, space->h, &pool->kv, EPILOGUE_NONE, space->kv_rows, DTYPE_F32);
     model->kernels->kv_write(&space->kv, 0, n, space->kv_rows, space->kv_rows + dx, 2 * dx, space->threads);
-    model->kernels->convert(dx, pool->probe, space->h, model->dtype, space->threads);
-    linear(model, space, 1, space->h, &pool->q, EPILOGUE_NONE, space->q, model->dtype);
+    model->kernels->convert(dx, pool->probe, space->h, model->act, space->threads);
+    linear(model, space, 1, space->h, &pool->q, EPILOGUE_NONE, space->q, model->act);
     struct attention a = tower_attention(model, space);
     a.n = 1;
     if (side->probe)
@@ -224,8 +227,8 @@ static void run_pool(const struct model *model, struct vision_space *space, cons
         return;
     model->kernels->attention(&a, space->threads);
     linear(model, space, 1, space->o, &pool->out, EPILOGUE_NONE, side->frame, DTYPE_F32);
-    model->kernels->layernorm(1, dx, side->frame, dx, pool->norm_w, pool->norm_b, v->eps, space->h, dx, model->dtype, space->threads);
-    linear(model, space, 1, space->h, &pool->fc1, EPILOGUE_GELU_TANH, space->wide, model->dtype);
+    model->kernels->layernorm(1, dx, side->frame, dx, pool->norm_w, pool->norm_b, v->eps, space->h, dx, model->act, space->threads);
+    linear(model, space, 1, space->h, &pool->fc1, EPILOGUE_GELU_TANH, space->wide, model->act);
     linear(model, space, 1, space->wide, &pool->fc2, EPILOGUE_ADD, side->frame, DTYPE_F32);
 }
 
@@ -255,8 +258,8 @@ void vision_encode(const struct model *model, struct vision_space *space, const 
 
 void vision_project(const struct model *model, struct vision_space *space, const float *X, size_t n, float *P)
 {
-    model->kernels->convert(n * (size_t)model->shape.vision.width, X, space->h, model->dtype, space->threads);
-    linear(model, space, n, space->h, &model->projector1, EPILOGUE_GELU_ERF, space->wide, model->dtype);
+    model->kernels->convert(n * (size_t)model->shape.vision.width, X, space->h, model->act, space->threads);
+    linear(model, space, n, space->h, &model->projector1, EPILOGUE_GELU_ERF, space->wide, model->act);
     linear(model, space, n, space->wide, &model->projector2, EPILOGUE_NONE, P, DTYPE_F32);
 }
 

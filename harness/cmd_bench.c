@@ -22,7 +22,7 @@ static const struct cli_option options[] = {
     {"rows", "N", "2048", "rows of the prefill", false},
     {"repeats", "N", "5", "of each figure; the median is printed", false},
     {"threads", "N", NULL, "threads (all processors)", false},
-    {"dtype", "NAME", "bf16", "f32 or bf16", false},
+    {"dtype", "NAME", "bf16", "f32, bf16 or int8", false},
     {"isa", "NAME", "auto", "kernel table", false},
     {"video", "FILE", NULL, "also measures how fast 64 evenly spread frames of this video are read", false},
     {"methods", NULL, NULL, "measures compressors instead, on made-up features, against encoding the frames", false},
@@ -225,11 +225,11 @@ static int bench_command(const struct cli_args *args, struct err *err)
     struct text out = {0};
     int64_t threads = sysconf(_SC_NPROCESSORS_ONLN), rows = 0, repeats = 0;
     int format = table_format_find(cli_text(args, "format")), rc;
-    enum dtype dtype = strcmp(cli_text(args, "dtype"), "f32") ? DTYPE_BF16 : DTYPE_F32;
+    enum dtype dtype;
     if (format < 0 || format == TABLE_LATEX)
         return err_set(err, ERR_CONFIG, "--format should be terminal, md, csv or json, it is '%s'", cli_text(args, "format"));
-    if (strcmp(cli_text(args, "dtype"), "f32") && strcmp(cli_text(args, "dtype"), "bf16"))
-        return err_set(err, ERR_CONFIG, "--dtype should be f32 or bf16, it is '%s'", cli_text(args, "dtype"));
+    if (!dtype_parse(cli_text(args, "dtype"), &dtype))
+        return err_set(err, ERR_CONFIG, "--dtype should be f32, bf16 or int8, it is '%s'", cli_text(args, "dtype"));
     if ((rc = find_shape(&shape, cli_text(args, "model"), err)) || (rc = cli_integer(args, "rows", 1, 32768, &rows, err)) ||
         (rc = cli_integer(args, "repeats", 1, MOST_REPEATS, &repeats, err)) || (rc = cli_integer(args, "threads", 1, 1024, &threads, err)) ||
         (rc = kernels_open(&kernels, cli_text(args, "isa"), err)))

@@ -33,7 +33,7 @@ static const struct cli_option options[] = {
     {"set", "KEY=VALUE", NULL, "changes the sweep file: --set axes.frames=8", true},
     {"plugin", "FILE.so", NULL, "a compressor in a shared object; may be repeated", true},
     {"threads", "N", NULL, "threads (all processors)", false},
-    {"dtype", "NAME", NULL, "overrides runner.dtype: f32 or bf16", false},
+    {"dtype", "NAME", NULL, "overrides runner.dtype: f32, bf16 or int8", false},
     {"isa", "NAME", NULL, "overrides runner.isa: a kernel table of 'toksweep list devices'", false},
     {0},
 };

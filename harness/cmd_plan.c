@@ -356,7 +356,7 @@ static void print_memory(const struct estimate *estimate, enum dtype dtype, int 
     struct feature_grid grid = {.mode = shape->pool_mode, .stride = shape->pool_stride, .keep = NEED_X_POOLED};
     double assistant = estimate->assistant.language.layers ? (double)model_bytes(&estimate->assistant, dtype) : 0;
     double weights = (double)model_bytes(shape, dtype) + assistant;
-    double features = (double)features_bytes(shape, dtype, estimate->most_frames, &grid, 1);
+    double features = (double)(features_bytes(shape, dtype, estimate->most_frames, &grid, 1) + vision_space_bytes(shape, dtype, threads));
     double state = (double)language_state_bytes(shape, dtype, estimate->most_rows, estimate->most_rows, threads);
     double frames = (double)estimate->most_frames * shape->vision.image_size * shape->vision.image_size * 3;
     printf("\nmemory, %s: %.0f MiB of weights; per video in work %.0f MiB of features, %.0f MiB of cache and buffers, %.0f MiB of frames\n",
@@ -367,7 +367,9 @@ static void print_memory(const struct estimate *estimate, enum dtype dtype, int 
 static int print_work(struct estimate *estimate, int threads, struct err *err)
 {
     const struct kernels *kernels;
-    enum dtype dtype = strcmp(estimate->sweep.dtype, "f32") ? DTYPE_BF16 : DTYPE_F32;
+    enum dtype dtype;
+    dtype_parse(estimate->sweep.dtype, &dtype); /* the sweep was read: it is one */
+    enum dtype act = dtype_act(dtype);          /* what int8 leaves is not faster for it */
     int rc = kernels_open(&kernels, estimate->sweep.isa, err);
     if (!rc)
         rc = find_shapes(estimate, err);
@@ -375,12 +377,12 @@ static int print_work(struct estimate *estimate, int threads, struct err *err)
         return rc;
     print_head(estimate);
     print_cells(estimate);
-    double gflops = kernels_peak_gflops(kernels, dtype, threads);
+    double gflops = kernels_peak_gflops(kernels, act, threads);
     print_totals(estimate, 1e3 / (0.7 * gflops));
     print_memory(estimate, dtype, threads);
     printf("time: 70 %% of this machine's measured %.0f GFLOP/s (%s, %s, %d threads); decoding of videos comes on top and overlaps\n"
            "assumed: %d text rows a question, videos long enough that different frame counts hardly share frames\n",
-           gflops, kernels->name, dtype_name(dtype), threads, TEXT_ROWS);
+           gflops, kernels->name, dtype_name(act), threads, TEXT_ROWS);
     return 0;
 }
 

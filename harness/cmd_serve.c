@@ -27,7 +27,7 @@ static const struct cli_option options[] = {
     {"memory", "SIZE", "1G", "most memory for the bodies of requests that wait", false},
     {"idle", "SECONDS", "60", "after which a silent connection is closed", false},
     {"device", "NAME", "cpu", "where it computes", false},
-    {"dtype", "NAME", "bf16", "f32 or bf16", false},
+    {"dtype", "NAME", "bf16", "f32, bf16 or int8", false},
     {"isa", "NAME", "auto", "a kernel table of 'toksweep list devices'", false},
     {0},
 };

@@ -153,7 +153,7 @@ static int check_runner_keys(const struct sweep *sweep, const struct json *objec
 /* A runner is a name or {name, options}. */
 static int read_runner(struct sweep *sweep, const struct json *root, const struct sweep_overrides *overrides, struct err *err)
 {
-    static const char *const dtypes[] = {"f32", "bf16", NULL};
+    enum dtype dtype;
     const struct json *object = json_get(root, "runner");
     const char *name, *const *runners = names(runner_name_at, &sweep->arena);
     int rc;
@@ -168,7 +168,7 @@ static int read_runner(struct sweep *sweep, const struct json *root, const struc
             rc = check_runner_keys(sweep, object, runner_find(name), err);
     }
     if (!rc)
-        rc = get_choice(sweep, object, "dtype", dtypes, "bf16", &sweep->dtype, err);
+        rc = get_choice(sweep, object, "dtype", dtype_computed, "bf16", &sweep->dtype, err);
     if (!rc)
         rc = get_choice(sweep, object, "isa", kernels_names(), "auto", &sweep->isa, err);
     if (!rc)
@@ -177,8 +177,8 @@ static int read_runner(struct sweep *sweep, const struct json *root, const struc
         return rc;
     sweep->runner = runner_find(name);
     sweep->runner_config = object;
-    if (overrides->dtype && strcmp(overrides->dtype, "f32") && strcmp(overrides->dtype, "bf16"))
-        return err_set(err, ERR_CONFIG, "--dtype should be f32 or bf16, it is '%s'", overrides->dtype);
+    if (overrides->dtype && !dtype_parse(overrides->dtype, &dtype))
+        return err_set(err, ERR_CONFIG, "--dtype should be f32, bf16 or int8, it is '%s'", overrides->dtype);
     sweep->dtype = overrides->dtype ? overrides->dtype : sweep->dtype;
     sweep->isa = overrides->isa ? overrides->isa : sweep->isa;
     sweep->device = overrides->device ? overrides->device : sweep->device;

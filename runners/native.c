@@ -57,15 +57,15 @@ static int native_open(void **self, const struct runner_options *options, struct
     *self = NULL;
     if (strcmp(options->device, "cpu"))
         return err_set(err, ERR_DEVICE, "no device '%s': this engine computes on the CPU; use --device cpu", options->device);
-    if (strcmp(options->dtype, "f32") && strcmp(options->dtype, "bf16"))
-        return err_set(err, ERR_CONFIG, "no dtype '%s' on the CPU; use f32 or bf16", options->dtype);
+    enum dtype dtype;
+    if (!dtype_parse(options->dtype, &dtype))
+        return err_set(err, ERR_CONFIG, "no dtype '%s' on the CPU; use f32, bf16 or int8", options->dtype);
     int rc = kernels_open(&kernels, options->isa, err);
     if (rc)
         return rc;
     struct native *native = calloc(1, sizeof *native);
     if (!native)
         return err_no_memory(err, "the native runner");
-    enum dtype dtype = strcmp(options->dtype, "f32") ? DTYPE_BF16 : DTYPE_F32;
     rc = model_open(&native->model, options->model, kernels, dtype, err);
     if (!rc && options->assistant)
         rc = model_open(&native->assistant, options->assistant, kernels, dtype, err);

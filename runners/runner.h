@@ -86,7 +86,7 @@ typedef int answer_sink(void *context, size_t cell, size_t sample, const struct 
 struct runner_options {
     const char *model;        /* folder of the checkpoint, or what the runner calls a model */
     const char *assistant;    /* the same of the checkpoint that guides allocators; NULL: none */
-    const char *dtype;        /* "f32", "bf16" */
+    const char *dtype;        /* "f32", "bf16", "int8" */
     const char *isa;          /* kernel table, "auto" */
     const char *device;       /* "cpu" */
     const struct json *extra; /* runner's own keys of the sweep file, or NULL */

@@ -1,5 +1,6 @@
 /* Choice of a table: by name, or the best that this processor runs. */
 #include "engine/kernels/kernels.h"
+#include "engine/kernels/layout.h"
 #include "engine/kernels/ref/ref.h"
 
 #include <stdio.h>
@@ -84,6 +85,25 @@ static int unknown_name(const char *name, struct err *err)
     for (size_t i = 0; i < ENTRIES; i++)
         snprintf(all + strlen(all), sizeof all - strlen(all), ", %s", entries[i].kernels->name);
     return err_set(err, ERR_CONFIG, "there is no kernel table '%s': choose one of auto%s", name, all);
+}
+
+size_t narrow_bytes(size_t n, size_t n_in)
+{
+    return size_round_up(n * sizeof(struct row_scale), 64) + n * size_round_up(n_in, 4);
+}
+
+void kernels_linear(const struct kernels *k, struct gemm g, void *narrow, int threads)
+{
+    if (g.w->dtype == DTYPE_I8) {
+        struct row_scale *scales = narrow;
+        int8_t *rows = (int8_t *)narrow + size_round_up(g.n * sizeof *scales, 64);
+        size_t width = size_round_up(g.w->n_in, 4);
+        k->quantise(g.n, g.w->n_in, g.x, g.ldx, DTYPE_BF16, rows, width, scales, threads);
+        g.x = rows;
+        g.ldx = width;
+        g.scales = scales;
+    }
+    k->gemm(&g, threads);
 }
 
 int kernels_open(const struct kernels **out, const char *name, struct err *err)

@@ -10,7 +10,10 @@
  *
  * Compute dtype ("dtype" below): DTYPE_F32, or DTYPE_BF16, where matrix inputs are bf16, products accumulate in f32 and everything
  * else (residual stream, norms, softmax) is f32. Pointers called `act` are in the compute dtype. Nothing here allocates but
- * where it says so. Legend: n rows, D width, hd head size, L keys. */
+ * where it says so. Legend: n rows, D width, hd head size, L keys.
+ *
+ * int8 is for weights: a matrix of it takes rows of int8 (quantise), multiplies whole numbers exactly, and scales the sums to f32; all
+ * else beside it is as with bf16. */
 #ifndef TOKSWEEP_ENGINE_KERNELS_H
 #define TOKSWEEP_ENGINE_KERNELS_H
 
@@ -27,13 +30,17 @@ enum { PANEL = 64 }; /* output columns per panel */
 
 /* W[n_out, n_in] of a linear layer, packed once into panels of PANEL outputs. Panel p holds outputs 64p..64p+63, padded with
  * zeros, as 32-bit groups interleaved over the panel: f32: [n_in][64]; bf16: [ceil(n_in/2)][64][2], the pair along n_in, padded
- * with zero. Panels follow one another. The layout is the same for every table. */
+ * with zero; int8: [ceil(n_in/4)][64][4] bytes, the weight divided by its output's scale, rounded to nearest even, plus 128. Panels
+ * follow one another; behind those of int8 lie the scales, f32 [n_out rounded up to PANEL]: the largest size of the output's weights
+ * over 127. The layout is the same for every table. */
 struct matrix {
-    enum dtype dtype;   /* F32 or BF16 */
+    enum dtype dtype;   /* F32, BF16 or I8; I8: n_in <= INT8_INPUTS */
     size_t n_out, n_in;
     void *panels;       /* matrix_bytes(), 64-byte aligned; owned by whoever allocated it */
     const float *bias;  /* [n_out rounded up to PANEL, tail zero] or NULL */
 };
+
+enum { INT8_INPUTS = 65536 }; /* 255 * 127 times as many fit an int32 */
 
 size_t matrix_panel_bytes(size_t n_in, enum dtype dtype);
 size_t matrix_bytes(size_t n_out, size_t n_in, enum dtype dtype);
@@ -43,6 +50,9 @@ void matrix_pack_rows(struct matrix *matrix, size_t first, size_t n, const void 
 
 /* Reads output row `row` back as f32: how a tied embedding is looked up. */
 void matrix_row(const struct matrix *matrix, size_t row, float *out);
+
+/* The scales of an int8 matrix. */
+const float *matrix_scales(const struct matrix *matrix);
 
 /* Where gate row i and up row i of a SwiGLU pair are packed, so that one panel holds 32 gates and their 32 ups:
  * gate i -> 64*(i/32) + i%32, up i -> that + 32. The matrix has n_out = 2 * (n_ff rounded up to 32). */
@@ -61,17 +71,24 @@ enum epilogue {
     EPILOGUE_SWIGLU,     /* matrix packed by swiglu_gate_row: y[i] = silu(gate_i) * up_i, i < n_out/2 */
 };
 
-/* y[n, n_out] = epilogue(x[n, n_in] W^T + bias). x is act; out_dtype is F32 or the compute dtype (rounded to nearest even).
+/* What a row was divided by to become int8, and the sum of what became of it. */
+struct row_scale {
+    float scale;
+    int32_t sum;
+};
+
+/* y[n, n_out] = epilogue(x[n, n_in] W^T + bias). x is act, or for int8 weights what quantise made of it; out_dtype is F32 or the compute dtype (rounded to nearest even).
  * Leading dimensions count elements. The buffers do not overlap. Accumulation is f32 over n_in in order, in fixed blocks. */
 struct gemm {
     size_t n;
-    const void *x;      /* act [n][ldx] */
+    const void *x;      /* act or int8 [n][ldx] */
     size_t ldx;
     const struct matrix *w;
     enum epilogue epilogue;
     void *y;
     size_t ldy;
     enum dtype out_dtype;
+    const struct row_scale *scales; /* [n]; NULL unless x is int8 */
 };
 
 /* Keys and values of one layer, packed for attention as they are written, in blocks of 64 positions per kv head:
@@ -135,9 +152,19 @@ struct kernels {
      * for row i at position first + i; models.md 3.4. */
     void (*rope)(size_t n, int heads, int head_dim, float *x, size_t ld, const float *cos, const float *sin, size_t first, int threads);
 
+    /* Each row of x (act, [n][ldx]) as whole numbers: scale = its largest size over 127, y = x * (127 / largest) rounded to nearest even,
+     * all in f32, the same bits from every table; rows of y are padded with zeros to ldy, a multiple of 4 and less than D + 4. NULL where a
+     * table has no int8. */
+    void (*quantise)(size_t n, size_t D, const void *x, size_t ldx, enum dtype act, int8_t *y, size_t ldy, struct row_scale *scales,
+                     int threads);
+
     /* y[i] = x[i] rounded to `out`. */
     void (*convert)(size_t n, const float *x, void *y, enum dtype out, int threads);
 };
+
+/* The gemm; where the weights are int8, of x quantised in `narrow`, narrow_bytes(n, n_in), 64-byte aligned. */
+void kernels_linear(const struct kernels *k, struct gemm g, void *narrow, int threads);
+size_t narrow_bytes(size_t n, size_t n_in);
 
 /* The best table this processor runs, or the one called `name` (NULL or "auto": best). ERR_CONFIG for an unknown name, ERR_DEVICE
  * for one this processor cannot run. The tables are static. */

@@ -3,6 +3,7 @@
 #include "engine/kernels/layout.h"
 
 #include <assert.h>
+#include <math.h>
 
 size_t matrix_panel_bytes(size_t n_in, enum dtype dtype)
 {
@@ -11,7 +12,14 @@ size_t matrix_panel_bytes(size_t n_in, enum dtype dtype)
 
 size_t matrix_bytes(size_t n_out, size_t n_in, enum dtype dtype)
 {
-    return size_round_up(n_out, PANEL) / PANEL * matrix_panel_bytes(n_in, dtype);
+    size_t columns = size_round_up(n_out, PANEL);
+    return columns / PANEL * matrix_panel_bytes(n_in, dtype) + (dtype == DTYPE_I8 ? columns * sizeof(float) : 0);
+}
+
+const float *matrix_scales(const struct matrix *matrix)
+{
+    size_t panels = size_round_up(matrix->n_out, PANEL) / PANEL;
+    return (const float *)(void *)((char *)matrix->panels + panels * matrix_panel_bytes(matrix->n_in, matrix->dtype));
 }
 
 /* A strip of source rows is converted and interleaved piece by piece, so that whole cache lines are written at a time. */
@@ -24,16 +32,45 @@ static void strip_write(char *to, const uint32_t strip[STRIP_ROWS][STRIP_GROUPS]
             memcpy(to + r * GROUP_BYTES, &strip[r][g], GROUP_BYTES);
 }
 
+/* The largest size of n values. */
+static float row_largest(const char *row, enum dtype dtype, size_t n)
+{
+    float values[STRIP_GROUPS], largest = 0;
+    for (size_t k = 0; k < n; k += STRIP_GROUPS) {
+        size_t some = size_min(n - k, STRIP_GROUPS);
+        dtype_convert(values, DTYPE_F32, row + k * dtype_size(dtype), dtype, some);
+        for (size_t i = 0; i < some; i++)
+            largest = fmaxf(largest, fabsf(values[i]));
+    }
+    return largest;
+}
+
+/* n weights as bytes of an int8 matrix. */
+static void bytes_from(uint8_t *to, const char *from, enum dtype dtype, size_t n, float scale)
+{
+    float values[4 * STRIP_GROUPS];
+    dtype_convert(values, DTYPE_F32, from, dtype, n);
+    for (size_t i = 0; i < n; i++)
+        to[i] = (uint8_t)(128 + (scale > 0 ? lrintf(fminf(fmaxf(values[i] / scale, -127), 127)) : 0));
+}
+
 /* Packs rows that lie in one panel, at most STRIP_ROWS of them. */
 static void strip_pack(struct matrix *matrix, size_t first, size_t rows, const char *from, enum dtype dtype)
 {
     size_t values = group_values(matrix->dtype), row_bytes = matrix->n_in * dtype_size(dtype);
+    float *scales = matrix->dtype == DTYPE_I8 ? (float *)(uintptr_t)matrix_scales(matrix) + first : NULL;
+    for (size_t r = 0; r < rows && scales; r++)
+        scales[r] = row_largest(from + r * row_bytes, dtype, matrix->n_in) / 127;
     for (size_t k = 0; k < matrix->n_in; k += STRIP_GROUPS * values) {
         uint32_t strip[STRIP_ROWS][STRIP_GROUPS];
         size_t n = size_min(matrix->n_in - k, STRIP_GROUPS * values), groups = groups_for(n, matrix->dtype);
         for (size_t r = 0; r < rows; r++) {
             strip[r][groups - 1] = 0; /* the pad of an odd end */
-            dtype_convert(strip[r], matrix->dtype, from + r * row_bytes + k * dtype_size(dtype), dtype, n);
+            const char *piece = from + r * row_bytes + k * dtype_size(dtype);
+            if (scales)
+                bytes_from((uint8_t *)strip[r], piece, dtype, n, scales[r]);
+            else
+                dtype_convert(strip[r], matrix->dtype, piece, dtype, n);
         }
         strip_write(matrix_at(matrix, first, k), strip, rows, groups);
     }
@@ -54,7 +91,7 @@ void matrix_pack_rows(struct matrix *matrix, size_t first, size_t n, const void 
 void matrix_row(const struct matrix *matrix, size_t row, float *out)
 {
     for (size_t k = 0; k < matrix->n_in; k++)
-        out[k] = value_load(matrix_at(matrix, row, k), matrix->dtype);
+        out[k] = matrix_value(matrix, row, k);
 }
 
 size_t kv_key_bytes(const struct kv *kv)

@@ -1,6 +1,6 @@
 /* Where each number lies in packed memory, and the block sizes that ref/, cpu/ and layout.c share. Private to kernels/.
  *
- * Everything packed consists of 32-bit groups: one f32, or a pair of bf16 with the earlier one in the low half. */
+ * Everything packed consists of 32-bit groups: one f32, a pair of bf16 or four of int8, with the earlier one in the lower part. */
 #ifndef TOKSWEEP_ENGINE_KERNELS_LAYOUT_H
 #define TOKSWEEP_ENGINE_KERNELS_LAYOUT_H
 
@@ -27,7 +27,7 @@ static inline size_t size_round_up(size_t n, size_t multiple)
 
 static inline size_t group_values(enum dtype dtype)
 {
-    return dtype == DTYPE_F32 ? 1 : 2;
+    return dtype == DTYPE_F32 ? 1 : dtype == DTYPE_I8 ? 4 : 2;
 }
 
 static inline size_t groups_for(size_t n, enum dtype dtype)
@@ -38,7 +38,8 @@ static inline size_t groups_for(size_t n, enum dtype dtype)
 /* Byte offset of value `i` of column `column` among interleaved groups, `width` columns side by side. */
 static inline size_t group_offset(size_t i, size_t column, size_t width, enum dtype dtype)
 {
-    return dtype == DTYPE_F32 ? (i * width + column) * GROUP_BYTES : (i / 2 * width + column) * GROUP_BYTES + i % 2 * 2;
+    size_t values = group_values(dtype);
+    return (i / values * width + column) * GROUP_BYTES + i % values * dtype_size(dtype);
 }
 
 static inline float value_load(const void *at, enum dtype dtype)
@@ -68,6 +69,13 @@ static inline void *matrix_at(const struct matrix *matrix, size_t row, size_t k)
 {
     char *panel = (char *)matrix->panels + row / PANEL * matrix_panel_bytes(matrix->n_in, matrix->dtype);
     return panel + group_offset(k, row % PANEL, PANEL, matrix->dtype);
+}
+
+/* The same as a number. */
+static inline float matrix_value(const struct matrix *matrix, size_t row, size_t k)
+{
+    const void *at = matrix_at(matrix, row, k);
+    return matrix->dtype == DTYPE_I8 ? (float)(*(const uint8_t *)at - 128) * matrix_scales(matrix)[row] : value_load(at, matrix->dtype);
 }
 
 /* head_dim rounded up to what a row of values takes. */

@@ -5,7 +5,7 @@
 #include "engine/kernels/kernels.h"
 
 /* GFLOP/s of `threads` threads computing in `dtype` as table `k` does, on independent sums in registers; the best of several
- * bursts, about 0.2 s in all. A table that expands bf16 to f32 has the peak of f32. 0 for "ref", which has no ceiling to reach. */
+ * bursts, about 0.2 s in all. A table that expands bf16 to f32 has the peak of f32. In int8, operations. 0 for "ref", which has no ceiling to reach. */
 double kernels_peak_gflops(const struct kernels *k, enum dtype dtype, int threads);
 
 #endif

@@ -263,7 +263,7 @@ refuses 2 "--set axes.frams: unknown key 'frams' in axes; did you mean 'frames'?
 
 refuses 2 "--limit should be a whole number from 1 to" sweep.yaml --limit 0
 refuses 2 "--shard should be K/N with 1 <= K <= N, it is '3/2'" sweep.yaml --shard 3/2
-refuses 2 "--dtype should be f32 or bf16, it is 'f16'" sweep.yaml --dtype f16
+refuses 2 "--dtype should be f32, bf16 or int8, it is 'f16'" sweep.yaml --dtype f16
 refuses 2 "there is no kernel table 'sse': choose one of" sweep.yaml --isa sse
 refuses 2 "no manifest of the sweep has a sample 'nothing'; the first of 'manifest.json' is 'demo-1-1'" sweep.yaml --samples nothing
 refuses 2 "'run' has no option --treads; did you mean --threads?|'toksweep help run'" sweep.yaml --treads 1

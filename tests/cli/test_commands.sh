@@ -340,4 +340,4 @@ assert_equal 'stages' 'vision tower and projector,prefill of 16 rows,generation,
 assert_equal 'rates' 4 "$(json out "sum(json_extract(value, '$.rate') > 0 AND json_extract(value, '$.least') <= json_extract(value, '$.seconds')
     AND json_extract(value, '$.seconds') <= json_extract(value, '$.most'))")"
 assert_error 2 "no shape of model 'nothing'|give a Hub id" bench --model nothing
-assert_error 2 "--dtype should be f32 or bf16, it is 'f16'" bench --dtype f16
+assert_error 2 "--dtype should be f32, bf16 or int8, it is 'f16'" bench --dtype f16

@@ -49,7 +49,7 @@ static void product_free(struct product *p)
 
 static struct gemm product_call(const struct product *p, enum epilogue epilogue, enum dtype out, void *y)
 {
-    return (struct gemm){p->shape.n, p->x, p->ldx, &p->w, epilogue, y, p->ldy, out};
+    return (struct gemm){p->shape.n, p->x, p->ldx, &p->w, epilogue, y, p->ldy, out, NULL};
 }
 
 /* ---- packing ------------------------------------------------------------------------------------------------------------- */
@@ -242,7 +242,7 @@ static void check_activations(const struct kernels *k)
         x[i] = (float)(i - N / 2) * 1e-3f;
     x[0] = -1e30f, x[1] = -300, x[N - 2] = 300, x[N - 1] = 1e30f;
     for (enum epilogue epilogue = EPILOGUE_GELU_TANH; epilogue <= EPILOGUE_GELU_ERF; epilogue++) {
-        struct gemm call = {N, x, 1, &w, epilogue, got, 1, DTYPE_F32}, reference = {N, x, 1, &w, epilogue, want, 1, DTYPE_F32};
+        struct gemm call = {N, x, 1, &w, epilogue, got, 1, DTYPE_F32, NULL}, reference = {N, x, 1, &w, epilogue, want, 1, DTYPE_F32, NULL};
         k->gemm(&call, 1);
         check_table("ref")->gemm(&reference, 1);
         for (size_t i = 0; i < N; i++)
@@ -307,6 +307,108 @@ static void test_same_bits(void **state)
     check_tables(check_same_bits);
 }
 
+/* ---- int8 ---------------------------------------------------------------------------------------------------------------- */
+
+enum { I8_ROWS = 29, I8_EXTRA = 3 };
+
+/* A product in int8: rows of x in bf16, one of them zero, one with a single large value. */
+struct narrow_product {
+    struct shape shape;
+    uint16_t *x;
+    float *bias;
+    struct matrix w;
+};
+
+static struct narrow_product narrow_make(struct shape s, uint64_t seed)
+{
+    float *x = check_floats(s.n * s.n_in, seed, "x"), *w = check_floats(s.n_out * s.n_in, seed, "w");
+    memset(x + s.n / 2 * s.n_in, 0, s.n_in * sizeof *x);
+    x[s.n_in - 1] = 1000;
+    memset(w, 0, s.n_in * sizeof *w);
+    struct narrow_product p = {.shape = s, .x = check_act(x, s.n * s.n_in, DTYPE_BF16), .bias = check_alloc((s.n_out + PANEL) * sizeof(float))};
+    check_fill(p.bias, s.n_out, seed, "bias");
+    p.w = pack(w, s.n_out, s.n_in, DTYPE_I8, p.bias);
+    free(x);
+    free(w);
+    return p;
+}
+
+static void narrow_free(struct narrow_product *p)
+{
+    free(p->x);
+    free(p->bias);
+    free(p->w.panels);
+}
+
+static void narrow_run(const struct kernels *k, const struct narrow_product *p, size_t first, size_t n, enum epilogue epilogue, float *y, int threads)
+{
+    void *narrow = check_alloc(narrow_bytes(n, p->shape.n_in));
+    size_t ldy = p->shape.n_out;
+    struct gemm g = {n, p->x + first * p->shape.n_in, p->shape.n_in, &p->w, epilogue, y + first * ldy, ldy, DTYPE_F32, NULL};
+    kernels_linear(k, g, narrow, threads);
+    free(narrow);
+}
+
+/* Weights lie where kernels.h says and are within half a step of what they were. */
+static void test_pack_int8(void **state)
+{
+    (void)state;
+    enum { N_OUT = 70, N_IN = 131, GROUPS = 33 };
+    float *rows = check_floats(N_OUT * N_IN, 5, "rows"), back[N_IN];
+    struct matrix w = {DTYPE_I8, N_OUT, N_IN, check_alloc(matrix_bytes(N_OUT, N_IN, DTYPE_I8)), NULL};
+    assert_int_equal(matrix_bytes(N_OUT, N_IN, DTYPE_I8), 2 * GROUPS * 64 * 4 + 128 * sizeof(float));
+    matrix_pack_rows(&w, 66, 4, rows + 66 * N_IN, DTYPE_F32);
+    matrix_pack_rows(&w, 0, 66, rows, DTYPE_F32);
+    for (size_t row = 0; row < N_OUT; row++) {
+        float largest = 0, scale = matrix_scales(&w)[row];
+        for (size_t k = 0; k < N_IN; k++)
+            largest = fmaxf(largest, fabsf(rows[row * N_IN + k]));
+        check_near(scale, largest / 127, 0, "scale", row, 0);
+        matrix_row(&w, row, back);
+        for (size_t k = 0; k < N_IN; k++) {
+            size_t at = ((row / 64 * GROUPS + k / 4) * 64 + row % 64) * 4 + k % 4;
+            check_near(back[k], rows[row * N_IN + k], 0.5001 * (double)scale, "weight", row, k);
+            check_near(back[k], (((const uint8_t *)w.panels)[at] - 128) * (double)scale, 1e-6, "place", row, k);
+        }
+    }
+    free(rows);
+    free(w.panels);
+}
+
+/* Sums are exact, so that nothing but the scaling and the epilogue in f32 is left to err, a hundredth of a byte wrong; and neither batching nor threads, nor here
+ * the table, change a bit. */
+static void check_int8(const struct kernels *k)
+{
+    static const struct shape some[] = {{1, 64, 1}, {7, 128, 67}, {I8_ROWS, 192, 333}, {13, 64, 9001}, {5, 70, 64}, {200, 64, 130}};
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+        struct shape s = some[i];
+        struct narrow_product p = narrow_make(s, 60 + i);
+        size_t bytes = s.n * s.n_out * sizeof(float);
+        for (enum epilogue epilogue = EPILOGUE_NONE; epilogue <= EPILOGUE_SWIGLU; epilogue++) {
+            if (epilogue == EPILOGUE_SWIGLU && s.n_out % PANEL)
+                continue;
+            float *want = check_alloc(bytes), *got = check_alloc(bytes), *split = check_alloc(bytes);
+            narrow_run(check_table("ref"), &p, 0, s.n, epilogue, want, 1);
+            narrow_run(k, &p, 0, s.n, epilogue, got, 2);
+            for (size_t at = 0; at < s.n * s.n_out; at++)
+                check_near(got[at], want[at], 3e-5 * (fabs(want[at]) + 1), k->name, (size_t)epilogue, at);
+            for (size_t row = 0; row < s.n; row += I8_EXTRA)
+                narrow_run(k, &p, row, s.n - row < I8_EXTRA ? s.n - row : I8_EXTRA, epilogue, split, 1);
+            check_equal(split, got, bytes, k->name);
+            free(want);
+            free(got);
+            free(split);
+        }
+        narrow_free(&p);
+    }
+}
+
+static void test_int8(void **state)
+{
+    (void)state;
+    check_tables(check_int8);
+}
+
 /* ---- bench --------------------------------------------------------------------------------------------------------------- */
 
 struct timed {
@@ -330,7 +432,7 @@ static void bench_shape(const struct check_bench *bench, enum dtype dtype, struc
     for (size_t i = 0; i < s.n; i++)
         dtype_convert(x + i * s.n_in * dtype_size(dtype), dtype, row, DTYPE_F32, s.n_in);
     enum dtype out = epilogue == EPILOGUE_ADD ? DTYPE_F32 : dtype;
-    struct timed timed = {bench, {s.n, x, s.n_in, &w, epilogue, y, s.n_out, out}};
+    struct timed timed = {bench, {s.n, x, s.n_in, &w, epilogue, y, s.n_out, out, NULL}};
     double took = check_time(bench, timed_call, &timed), gflops = 2e-9 * (double)(s.n * s.n_in * s.n_out) / took;
     printf("%s %s n %4zu, %5zu -> %6zu, epilogue %d: %8.3f ms %7.1f GFLOP/s %5.1f %% of peak, %5.1f GB/s of weights\n", bench->k->name,
            dtype_name(dtype), s.n, s.n_in, s.n_out, (int)epilogue, 1e3 * took, gflops, 100 * gflops / peak,
@@ -371,6 +473,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pack_places), cmocka_unit_test(test_pack_sources), cmocka_unit_test(test_swiglu_places),
         cmocka_unit_test(test_against_ref), cmocka_unit_test(test_activations),  cmocka_unit_test(test_same_bits),
+        cmocka_unit_test(test_pack_int8),   cmocka_unit_test(test_int8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -251,6 +251,44 @@ static void test_rope_by_hand(void **state)
     }
 }
 
+/* ---- int8 ---------------------------------------------------------------------------------------------------------------- */
+
+/* Every table makes of a row what ref makes of it, to the bit, pads with zeros, and touches nothing behind them. */
+static void check_quantise(const struct kernels *k)
+{
+    static const size_t widths[] = {1, 3, 16, 67, 1152};
+    enum { N = 21 };
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+        for (int d = 0; d < 2; d++) {
+            size_t D = widths[w], ldy = (D + 3) / 4 * 4, ldx = D + w;
+            float *values = check_floats(N * ldx, w, "values");
+            memset(values + 3 * ldx, 0, ldx * sizeof *values);
+            values[D - 1] = -3e4f;
+            void *x = check_act(values, N * ldx, check_dtypes[d]);
+            int8_t *want = check_alloc(N * ldy + 64), *got = check_alloc(N * ldy + 64);
+            struct row_scale want_scales[N], got_scales[N];
+            check_table("ref")->quantise(N, D, x, ldx, check_dtypes[d], want, ldy, want_scales, 1);
+            k->quantise(N, D, x, ldx, check_dtypes[d], got, ldy, got_scales, 2);
+            check_equal(got, want, N * ldy + 64, k->name);
+            check_equal(got_scales, want_scales, sizeof want_scales, k->name);
+            assert_int_equal(got[D - 1], -127);
+            assert_true(got_scales[3].scale == 0 && got_scales[3].sum == 0);
+            for (size_t c = 0; c < D; c++)
+                check_near(got[ldy + c] * (double)got_scales[1].scale, check_read(x, check_dtypes[d], ldx + c),
+                           0.501 * (double)got_scales[1].scale, k->name, 1, c);
+            free(values);
+            free(x);
+            free(want);
+            free(got);
+        }
+}
+
+static void test_quantise(void **state)
+{
+    (void)state;
+    check_tables(check_quantise);
+}
+
 /* ---- bench --------------------------------------------------------------------------------------------------------------- */
 
 struct timed {
@@ -289,7 +327,7 @@ int main(int argc, char **argv)
         return bench_all(&bench);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_ref),     cmocka_unit_test(test_rounding),     cmocka_unit_test(test_long_convert),
-        cmocka_unit_test(test_rmsnorm_by_hand), cmocka_unit_test(test_rope_by_hand),
+        cmocka_unit_test(test_rmsnorm_by_hand), cmocka_unit_test(test_rope_by_hand),    cmocka_unit_test(test_quantise),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,18 @@ static inline vec f32_load(const float *from, size_t n)
     return n == LANES ? vec_load(from) : vec_load_part(from, n);
 }
 
+/* The first n <= LANES values of act, zeros after them. */
+static inline vec act_load(const void *from, enum dtype dtype, size_t n)
+{
+    if (dtype == DTYPE_F32)
+        return f32_load(from, n);
+    if (n == LANES)
+        return vec_load_bf16(from);
+    uint16_t some[LANES] = {0};
+    memcpy(some, from, n * sizeof *some);
+    return vec_load_bf16(some);
+}
+
 /* The first n <= LANES values to `to`. */
 static inline void f32_store(float *to, vec v, size_t n)
 {

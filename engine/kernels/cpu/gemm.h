@@ -121,7 +121,7 @@ static void gemm_rows(struct gemm_unit *unit)
     const char *x = (const char *)g->x + first * row_bytes + start * dtype_size(dtype);
     unit->rows = x;
     unit->stride = row_bytes;
-    if (tile_input_dtype(dtype) != dtype || g->w->n_in % group_values(dtype) != 0)
+    if (tile_input_dtype(dtype) != dtype || (dtype == DTYPE_BF16 && g->w->n_in % 2 != 0))
         gemm_rows_write(unit, x, tile_start(unit->end, g->n) - first, row_bytes,
                         size_min(g->w->n_in, unit->to * group_values(dtype)) - start);
 }
@@ -142,6 +142,19 @@ static struct tile gemm_columns(const struct gemm_unit *unit, size_t p)
     return t;
 }
 
+/* Turns whole sums of a finished register tile into what they stand for, in place. */
+static void gemm_scale(const struct gemm *g, float *c, size_t row, size_t rows, size_t panel)
+{
+    const float *of_column = matrix_scales(g->w) + panel * PANEL;
+    for (size_t r = 0; r < rows; r++) {
+        const struct row_scale *of_row = &g->scales[row + r];
+        for (size_t j = 0; j < PANEL; j += LANES) {
+            float *at = c + r * PANEL + j;
+            vec_store(at, vec_mul(vec_from_i32(at, 128 * of_row->sum), vec_mul(vec_set(of_row->scale), vec_load(of_column + j))));
+        }
+    }
+}
+
 /* Adds the piece of panel `p` of the unit to its sums, and finishes the tiles when it is the last piece. Where it is the only one, the
  * sums of a tile need no place of their own. */
 static void gemm_panel(const struct gemm_unit *unit, size_t p)
@@ -159,8 +172,11 @@ static void gemm_panel(const struct gemm_unit *unit, size_t p)
         t.b = columns;
         t.c = unit->plan->pieces == 1 ? unit->scratch->sums[0][0] : unit->scratch->sums[p][row - first];
         tile_run(&t, n, PANEL);
-        if (unit->to == unit->plan->groups)
-            gemm_finish(g, t.c - PANEL, row, n, unit->panel + p);
+        if (unit->to < unit->plan->groups)
+            continue;
+        if (g->w->dtype == DTYPE_I8)
+            gemm_scale(g, t.c - PANEL, row, n, unit->panel + p);
+        gemm_finish(g, t.c - PANEL, row, n, unit->panel + p);
     }
 }
 

@@ -144,6 +144,49 @@ static void rope(size_t n, int heads, int head_dim, float *x, size_t ld, const f
     kernels_deal(rows_units(n), threads, rope_unit, &c);
 }
 
+struct quantise_call {
+    size_t n, D;
+    const char *x;
+    size_t ldx;
+    enum dtype act;
+    int8_t *y;
+    size_t ldy;
+    struct row_scale *scales;
+};
+
+static void quantise_row(const struct quantise_call *c, size_t row)
+{
+    const char *x = c->x + row * c->ldx * dtype_size(c->act);
+    int8_t *y = c->y + row * c->ldy;
+    vec largest = vec_zero(), sum = vec_zero();
+    for (size_t d = 0; d < c->D; d += LANES)
+        largest = vec_max(largest, vec_abs(act_load(x + d * dtype_size(c->act), c->act, size_min(c->D - d, LANES))));
+    float most = vec_most(largest);
+    vec factor = vec_set(most > 0 ? 127 / most : 0);
+    for (size_t d = 0; d < c->D; d += LANES) {
+        size_t n = size_min(c->D - d, LANES);
+        vec whole = vec_round(vec_mul(act_load(x + d * dtype_size(c->act), c->act, n), factor));
+        vec_store_i8(y + d, whole, size_min(c->ldy - d, LANES));
+        sum = vec_add(sum, whole); /* whole numbers below 2^24: exact */
+    }
+    c->scales[row] = (struct row_scale){most / 127, (int32_t)vec_sum(sum)};
+}
+
+static void quantise_unit(const void *call, size_t unit, int worker)
+{
+    (void)worker;
+    const struct quantise_call *c = call;
+    for (size_t row = unit * ROWS_UNIT; row < rows_end(unit, c->n); row++)
+        quantise_row(c, row);
+}
+
+static void quantise(size_t n, size_t D, const void *x, size_t ldx, enum dtype act, int8_t *y, size_t ldy, struct row_scale *scales,
+                     int threads)
+{
+    struct quantise_call c = {n, D, x, ldx, act, y, ldy, scales};
+    kernels_deal(rows_units(n), threads, quantise_unit, &c);
+}
+
 struct convert_call {
     size_t n;
     const float *x;

@@ -19,6 +19,7 @@
         .name = table_name, .gemm = gemm, .attention = attention, .kv_write = kv_write,            \
         .attention_weights = attention_weights,                                                    \
         .layernorm = layernorm, .rmsnorm = rmsnorm, .rope = rope, .convert = convert,              \
+        .quantise = quantise,                                                                      \
     }
 
 #endif

@@ -25,7 +25,7 @@ enum { TILE_WIDENS = 1 };
 
 static inline enum dtype tile_input_dtype(enum dtype dtype)
 {
-    return TILE_WIDENS ? DTYPE_F32 : dtype;
+    return TILE_WIDENS && dtype == DTYPE_BF16 ? DTYPE_F32 : dtype;
 }
 
 /* Bytes of `groups` groups of inputs. */
@@ -173,6 +173,47 @@ static inline __attribute__((always_inline)) void tile_kernel(const int rows, co
             vec_store(c + v * LANES, sums[r][v]);
 }
 
+static inline __attribute__((always_inline)) group_vec tile_dot_i8(const bool vnni, group_vec sum, group_vec w, group_vec x)
+{
+#ifdef VEC_VNNI
+    if (vnni)
+        return groups_dot_vnni(sum, w, x);
+#endif
+    (void)vnni;
+    return groups_dot_i8(sum, w, x);
+}
+
+/* The same for int8: sums in c are int32, and rows of weights, as they are packed, each 128 too large. */
+static inline __attribute__((always_inline)) void tile_kernel_i8(const int rows, const int vecs, const bool vnni, const struct tile *t)
+{
+    group_vec sums[TILE_ROWS][STRIP_MOST], column[STRIP_MOST];
+    TILE_UNROLL
+    for (int r = 0; r < rows; r++)
+        TILE_UNROLL
+        for (int v = 0; v < vecs; v++)
+            sums[r][v] = t->resume ? groups_load(t->c + (size_t)r * t->c_stride + v * LANES) : groups_zero();
+    for (size_t g = 0; g < t->n; g++) {
+        TILE_UNROLL
+        for (int v = 0; v < vecs; v++)
+            column[v] = groups_load(t->b + g * t->b_stride + (size_t)v * sizeof(group_vec));
+        TILE_UNROLL
+        for (int r = 0; r < rows; r++) {
+            uint32_t four;
+            memcpy(&four, t->a + (size_t)r * t->a_stride + g * GROUP_BYTES, sizeof four);
+            group_vec input = groups_set(four);
+            TILE_UNROLL
+            for (int v = 0; v < vecs; v++)
+                sums[r][v] = tile_dot_i8(vnni, sums[r][v], column[v], input);
+        }
+    }
+    float *c = tile_row(t->c);
+    TILE_UNROLL
+    for (int r = 0; r < rows; r++, c = tile_row(c + t->c_stride))
+        TILE_UNROLL
+        for (int v = 0; v < vecs; v++)
+            groups_store(c + v * LANES, sums[r][v]);
+}
+
 /* tile_6x4_f32, tile_6x4_bf16 and so on, each a function of its own, so that registers are shared out for it alone. */
 #define TILE_DEFINE(rows, vecs)                                                               \
     static __attribute__((noinline)) void tile_##rows##x##vecs##_f32(const struct tile *t)    \
@@ -182,12 +223,40 @@ static inline __attribute__((always_inline)) void tile_kernel(const int rows, co
     static __attribute__((noinline)) void tile_##rows##x##vecs##_bf16(const struct tile *t)   \
     {                                                                                         \
         tile_kernel(rows, vecs, DTYPE_BF16, t);                                               \
+    }                                                                                         \
+    static __attribute__((noinline)) void tile_##rows##x##vecs##_i8(const struct tile *t)     \
+    {                                                                                         \
+        tile_kernel_i8(rows, vecs, false, t);                                                 \
     }
 TILE_SHAPES(TILE_DEFINE)
 
 #define TILE_ENTRY(rows, vecs) \
-    [rows - 1][vecs - 1] = {[DTYPE_F32] = tile_##rows##x##vecs##_f32, [DTYPE_BF16] = tile_##rows##x##vecs##_bf16},
-static void (*const tile_kernels[TILE_ROWS][STRIP_MOST][2])(const struct tile *t) = {TILE_SHAPES(TILE_ENTRY)};
+    [rows - 1][vecs - 1] = {[DTYPE_F32] = tile_##rows##x##vecs##_f32, [DTYPE_BF16] = tile_##rows##x##vecs##_bf16, \
+                            [DTYPE_I8] = tile_##rows##x##vecs##_i8},
+typedef void tile_function(const struct tile *t);
+static tile_function *const tile_kernels[TILE_ROWS][STRIP_MOST][DTYPE_I8 + 1] = {TILE_SHAPES(TILE_ENTRY)};
+
+#ifdef VEC_VNNI
+#define TILE_DEFINE_VNNI(rows, vecs)                                                                   \
+    static VEC_VNNI __attribute__((noinline)) void tile_##rows##x##vecs##_vnni(const struct tile *t)   \
+    {                                                                                                  \
+        tile_kernel_i8(rows, vecs, true, t);                                                           \
+    }
+TILE_SHAPES(TILE_DEFINE_VNNI)
+
+#define TILE_ENTRY_VNNI(rows, vecs) [rows - 1][vecs - 1] = tile_##rows##x##vecs##_vnni,
+static tile_function *const tile_kernels_vnni[TILE_ROWS][STRIP_MOST] = {TILE_SHAPES(TILE_ENTRY_VNNI)};
+#endif
+
+/* Sums of int8 are exact: which of the two runs leaves no trace. */
+static inline tile_function *tile_kernel_for(size_t rows, size_t strip, enum dtype dtype)
+{
+#ifdef VEC_VNNI
+    if (dtype == DTYPE_I8 && vec_has_vnni())
+        return tile_kernels_vnni[rows - 1][strip - 1];
+#endif
+    return tile_kernels[rows - 1][strip - 1][dtype];
+}
 
 /* Computes `rows` <= TILE_ROWS by `columns`, a multiple of 16, in strips, the last two as equal as they can be; moves t->b and t->c
  * past them. */
@@ -196,7 +265,7 @@ static void tile_run(struct tile *t, size_t rows, size_t columns)
     size_t widest = rows == 1 ? STRIP_ONE : rows < TILE_ROWS ? STRIP_FEW : STRIP;
     for (size_t vecs = columns / LANES, strip; vecs > 0; vecs -= strip) {
         strip = vecs <= widest ? vecs : vecs < 2 * widest ? (vecs + 1) / 2 : widest;
-        tile_kernels[rows - 1][strip - 1][t->dtype](t);
+        tile_kernel_for(rows, strip, t->dtype)(t);
         t->b += strip * sizeof(vec);
         t->c += strip * LANES;
     }

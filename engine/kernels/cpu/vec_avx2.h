@@ -187,6 +187,22 @@ static inline vec vec_round_bf16(vec v)
     return _mm256_castsi256_ps(_mm256_and_si256(even, _mm256_set1_epi32((int)0xffff0000u)));
 }
 
+/* Whole numbers of at most 127 in size as bytes, the first n <= LANES of them. */
+static inline void vec_store_i8(int8_t *to, vec v, size_t n)
+{
+    __m256i whole = _mm256_cvtps_epi32(v);
+    __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    int8_t all[16];
+    _mm_storeu_si128((__m128i *)all, _mm_packs_epi16(words, words));
+    memcpy(to, all, n);
+}
+
+/* LANES int32 as f32, `less` taken away before. */
+static inline vec vec_from_i32(const void *from, int32_t less)
+{
+    return _mm256_cvtepi32_ps(_mm256_sub_epi32(_mm256_loadu_si256(from), _mm256_set1_epi32(less)));
+}
+
 /* Groups: LANES times 32 bits, one f32 or a pair of bf16 each. */
 typedef __m256i group_vec;
 
@@ -214,6 +230,24 @@ static inline vec groups_low(group_vec g)
 static inline vec groups_high(group_vec g)
 {
     return _mm256_castsi256_ps(_mm256_and_si256(g, _mm256_set1_epi32((int)0xffff0000u)));
+}
+
+static inline group_vec groups_zero(void)
+{
+    return _mm256_setzero_si256();
+}
+
+static inline void groups_store(void *to, group_vec g)
+{
+    _mm256_storeu_si256(to, g);
+}
+
+/* sum + the products of four bytes of w, without sign, and of x, with sign, as int32: exact, in 16 bits two by two. */
+static inline group_vec groups_dot_i8(group_vec sum, group_vec w, group_vec x)
+{
+    __m256i even = _mm256_and_si256(w, _mm256_set1_epi16(0xff)), odd = _mm256_srli_epi16(w, 8);
+    __m256i x_even = _mm256_srai_epi16(_mm256_slli_epi16(x, 8), 8), x_odd = _mm256_srai_epi16(x, 8);
+    return _mm256_add_epi32(sum, _mm256_add_epi32(_mm256_madd_epi16(even, x_even), _mm256_madd_epi16(odd, x_odd)));
 }
 
 #endif

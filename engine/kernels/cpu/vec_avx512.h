@@ -4,6 +4,7 @@
 #define TOKSWEEP_ENGINE_KERNELS_CPU_VEC_H
 
 #include <immintrin.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -185,6 +186,16 @@ static inline vec vec_round_bf16(vec v)
     return _mm512_castsi512_ps(_mm512_and_si512(even, _mm512_set1_epi32((int)0xffff0000u)));
 }
 
+static inline void vec_store_i8(int8_t *to, vec v, size_t n)
+{
+    _mm_mask_storeu_epi8(to, vec_first(n), _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(v)));
+}
+
+static inline vec vec_from_i32(const void *from, int32_t less)
+{
+    return _mm512_cvtepi32_ps(_mm512_sub_epi32(_mm512_loadu_si512(from), _mm512_set1_epi32(less)));
+}
+
 /* Groups: LANES times 32 bits, one f32 or a pair of bf16 each. */
 typedef __m512i group_vec;
 
@@ -219,5 +230,36 @@ static inline vec groups_dot(group_vec a, group_vec b, vec sum)
     return _mm512_dpbf16_ps(sum, (__m512bh)a, (__m512bh)b);
 }
 #endif
+
+static inline group_vec groups_zero(void)
+{
+    return _mm512_setzero_si512();
+}
+
+static inline void groups_store(void *to, group_vec g)
+{
+    _mm512_storeu_si512(to, g);
+}
+
+static inline group_vec groups_dot_i8(group_vec sum, group_vec w, group_vec x)
+{
+    __m512i even = _mm512_and_si512(w, _mm512_set1_epi16(0xff)), odd = _mm512_srli_epi16(w, 8);
+    __m512i x_even = _mm512_srai_epi16(_mm512_slli_epi16(x, 8), 8), x_odd = _mm512_srai_epi16(x, 8);
+    return _mm512_add_epi32(sum, _mm512_add_epi32(_mm512_madd_epi16(even, x_even), _mm512_madd_epi16(odd, x_odd)));
+}
+
+/* The same in one instruction, for functions that are VEC_VNNI: in assembler, in place, as vec_accumulate. */
+#define VEC_VNNI __attribute__((target("avx512vnni")))
+
+static inline bool vec_has_vnni(void)
+{
+    return __builtin_cpu_supports("avx512vnni");
+}
+
+static inline __attribute__((always_inline)) group_vec groups_dot_vnni(group_vec sum, group_vec w, group_vec x)
+{
+    __asm__("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(w), "v"(x));
+    return sum;
+}
 
 #endif

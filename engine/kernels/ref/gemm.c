@@ -4,12 +4,20 @@
 
 #include <math.h>
 
+/* Value k of row i, which starts at x. */
+static double input(const struct gemm *g, const char *x, size_t i, size_t k)
+{
+    if (g->w->dtype == DTYPE_I8)
+        return (double)((const int8_t *)x)[k] * g->scales[i].scale;
+    return value_load(x + k * dtype_size(g->w->dtype), g->w->dtype);
+}
+
 static double linear(const struct gemm *g, size_t i, size_t row)
 {
     const char *x = (const char *)g->x + i * g->ldx * dtype_size(g->w->dtype);
     double sum = 0;
     for (size_t k = 0; k < g->w->n_in; k++)
-        sum += (double)value_load(x + k * dtype_size(g->w->dtype), g->w->dtype) * value_load(matrix_at(g->w, row, k), g->w->dtype);
+        sum += input(g, x, i, k) * matrix_value(g->w, row, k);
     return g->w->bias ? sum + g->w->bias[row] : sum;
 }
 

@@ -55,6 +55,25 @@ static void rope(size_t n, int heads, int head_dim, float *x, size_t ld, const f
         }
 }
 
+static void quantise(size_t n, size_t D, const void *x, size_t ldx, enum dtype act, int8_t *y, size_t ldy, struct row_scale *scales,
+                     int threads)
+{
+    (void)threads;
+    for (size_t i = 0; i < n; i++, y += ldy) {
+        const char *row = (const char *)x + i * ldx * dtype_size(act);
+        float largest = 0;
+        for (size_t d = 0; d < D; d++)
+            largest = fmaxf(largest, fabsf(value_load(row + d * dtype_size(act), act)));
+        float factor = largest > 0 ? 127 / largest : 0;
+        scales[i] = (struct row_scale){largest / 127, 0};
+        memset(y, 0, ldy);
+        for (size_t d = 0; d < D; d++) {
+            y[d] = (int8_t)lrintf(value_load(row + d * dtype_size(act), act) * factor);
+            scales[i].sum += y[d];
+        }
+    }
+}
+
 static void convert(size_t n, const float *x, void *y, enum dtype out, int threads)
 {
     (void)threads;
@@ -70,5 +89,6 @@ const struct kernels kernels_ref = {
     .layernorm = layernorm,
     .rmsnorm = rmsnorm,
     .rope = rope,
+    .quantise = quantise,
     .convert = convert,
 };
