@@ -357,7 +357,8 @@ static void print_memory(const struct estimate *estimate, enum dtype dtype, int 
     double assistant = estimate->assistant.language.layers ? (double)model_bytes(&estimate->assistant, dtype) : 0;
     double weights = (double)model_bytes(shape, dtype) + assistant;
     double features = (double)(features_bytes(shape, dtype, estimate->most_frames, &grid, 1) + vision_space_bytes(shape, dtype, threads));
-    double state = (double)language_state_bytes(shape, dtype, estimate->most_rows, estimate->most_rows, threads);
+    double state = (double)(language_state_bytes(shape, dtype, estimate->most_rows, estimate->most_rows, threads) +
+                            estimate->most_rows * (size_t)shape->language.width * sizeof(float));
     double frames = (double)estimate->most_frames * shape->vision.image_size * shape->vision.image_size * 3;
     printf("\nmemory, %s: %.0f MiB of weights; per video in work %.0f MiB of features, %.0f MiB of cache and buffers, %.0f MiB of frames\n",
            dtype_name(dtype), weights / 0x1p20, features / 0x1p20, state / 0x1p20, frames / 0x1p20);
