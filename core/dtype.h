@@ -51,8 +51,10 @@ static inline uint16_t bf16_from_f32(float value)
 /* Exact, subnormals included. */
 float f32_from_f16(uint16_t bits);
 
-/* dst[i] = src[i] converted; the buffers do not overlap. To f16 is not offered: nothing here computes in it;
- * nor to or from int8, which needs scales. */
+/* Round to nearest, ties to even; NaN stays a quiet NaN; what is too large becomes infinity. */
+uint16_t f16_from_f32(float value);
+
+/* dst[i] = src[i] converted; the buffers do not overlap. Not to or from int8, which needs scales. */
 void dtype_convert(void *dst, enum dtype to, const void *src, enum dtype from, size_t n);
 
 #endif

@@ -150,12 +150,12 @@ int features_new(struct features **out, const struct model *model, size_t n_fram
     size_t total = features_bytes(shape, model->act, n_frames, grids, n_grids);
     struct features *features = calloc(1, sizeof *features);
     struct grid_store *stores = calloc(n_grids, sizeof *stores);
-    char *memory = aligned_alloc(64, total);
+    char *memory = model->kernels->memory->take(total);
     *out = NULL;
     if (!features || !stores || !memory) {
         free(features);
         free(stores);
-        free(memory);
+        model->kernels->memory->release(memory);
         return err_set(err, ERR_MEMORY, "out of memory for the features of %zu frames (%zu MiB)", n_frames, total >> 20);
     }
     char *at = memory;
@@ -176,7 +176,7 @@ void features_free(struct features *features)
     if (!features)
         return;
     free(features->grids);
-    free(features->memory);
+    features->model->kernels->memory->release(features->memory);
     free(features);
 }
 
@@ -206,6 +206,15 @@ static const float *raw_values(const struct features *features, const struct fea
     }
 }
 
+/* Rounds a frame's values of a kind into their slot. */
+static void keep_values(const struct model *model, const float *values, size_t n, enum dtype dtype, void *to)
+{
+    if (dtype == DTYPE_F32)
+        model->kernels->memory->move(to, values, n * sizeof *values);
+    else
+        model->kernels->convert(1, n, values, n, to, n, dtype, 1);
+}
+
 static void fill_kind(struct features *features, struct vision_space *space, struct grid_store *store, size_t k, size_t slot)
 {
     const struct model *model = features->model;
@@ -216,14 +225,14 @@ static void fill_kind(struct features *features, struct vision_space *space, str
     size_t n = values_of(&model->shape, grid, kind);
     enum dtype dtype = dtype_of(kind->width, model->act);
     if (kind->need == NEED_H_POOLED && grid->before_projector) {
-        grid_pool(grid->mode, grid->stride, side, dx, features->X, features->pooled_x);
+        model->kernels->pool(grid->mode, grid->stride, side, dx, features->X, features->pooled_x);
         vision_project(model, space, features->pooled_x, rows_of(&model->shape, grid, ROWS_POOLED), features->pooled);
         values = features->pooled;
     } else if (kind->rows == ROWS_POOLED) {
-        grid_pool(grid->mode, grid->stride, side, (int)width_of(&model->shape, kind->width), values, features->pooled);
+        model->kernels->pool(grid->mode, grid->stride, side, (int)width_of(&model->shape, kind->width), values, features->pooled);
         values = features->pooled;
     }
-    dtype_convert((char *)store->kept[k] + slot * n * dtype_size(dtype), dtype, values, DTYPE_F32, n);
+    keep_values(model, values, n, dtype, (char *)store->kept[k] + slot * n * dtype_size(dtype));
 }
 
 static void fill_grid(struct features *features, struct vision_space *space, struct grid_store *store, size_t slot)
@@ -235,7 +244,7 @@ static void fill_grid(struct features *features, struct vision_space *space, str
             fill_kind(features, space, store, k, slot);
 }
 
-void features_encode(struct features *features, struct vision_space *space, size_t slot, const uint8_t *rgb, int image_side)
+int features_encode(struct features *features, struct vision_space *space, size_t slot, const uint8_t *rgb, int image_side, struct err *err)
 {
     unsigned keep = features->keep;
     struct vision_side side = {.sal = keep & (NEED_SAL_POOLED | NEED_SAL_RAW) ? features->side.sal : NULL,
@@ -247,6 +256,7 @@ void features_encode(struct features *features, struct vision_space *space, size
     vision_project(features->model, space, features->X, patches(&features->model->shape), features->P);
     for (size_t i = 0; i < features->n_grids; i++)
         fill_grid(features, space, &features->grids[i], slot);
+    return features->model->kernels->memory->settle(err);
 }
 
 /* ---- views --------------------------------------------------------------------------------------------------------------- */
@@ -260,12 +270,20 @@ size_t features_view_bytes(const struct model_shape *shape, const struct feature
     return total;
 }
 
-static const float *gather(const void *store, enum dtype dtype, size_t per_frame, const size_t *slots, int T, struct arena *arena)
+/* On the host, in f32. */
+static const float *gather(const struct memory *memory, const void *store, enum dtype dtype, size_t per_frame, const size_t *slots, int T,
+                           struct arena *arena)
 {
+    size_t bytes = per_frame * dtype_size(dtype);
     float *out = store ? arena_alloc(arena, (size_t)T * per_frame, sizeof *out) : NULL;
-    for (int t = 0; t < T && out; t++)
-        dtype_convert(out + (size_t)t * per_frame, DTYPE_F32, (const char *)store + slots[t] * per_frame * dtype_size(dtype), dtype, per_frame);
-    return out;
+    void *fetched = out && !memory->host ? arena_alloc(arena, bytes, 1) : NULL;
+    for (int t = 0; t < T && out && (fetched || memory->host); t++) {
+        const void *frame = (const char *)store + slots[t] * bytes;
+        if (fetched)
+            memory->get(fetched, frame, bytes);
+        dtype_convert(out + (size_t)t * per_frame, DTYPE_F32, fetched ? fetched : frame, dtype, per_frame);
+    }
+    return fetched || memory->host ? out : NULL;
 }
 
 static struct grid_view empty_view(const struct model_shape *shape, int side, bool all_heads)
@@ -286,38 +304,17 @@ int features_view(const struct features *features, size_t grid, const size_t *sl
     for (size_t k = 0; k < KINDS; k++) {
         if (!(needs & kinds[k].need))
             continue;
-        const float *values = gather(store->kept[k], dtype_of(kinds[k].width, features->model->act), values_of(shape, &store->grid, &kinds[k]),
-                                     slots, T, arena);
+        const float *values = gather(features->model->kernels->memory, store->kept[k], dtype_of(kinds[k].width, features->model->act),
+                                     values_of(shape, &store->grid, &kinds[k]), slots, T, arena);
         if (!values)
             return err_no_memory(err, "the features a compressor reads");
         memcpy((char *)out + kinds[k].at, &values, sizeof values);
     }
     out->raw.frame = out->pooled.frame;
-    return 0;
+    return features->model->kernels->memory->settle(err);
 }
 
 /* ---- applying a plan ----------------------------------------------------------------------------------------------------- */
-
-static void add_scaled(const void *source, enum dtype dtype, size_t n, float w, bool round_each, float *out)
-{
-    for (size_t k = 0; k < n; k++) {
-        float value = dtype == DTYPE_F32 ? ((const float *)source)[k] : f32_from_bf16(((const uint16_t *)source)[k]);
-        out[k] += w * value;
-        if (round_each)
-            out[k] = f32_from_bf16(bf16_from_f32(out[k]));
-    }
-}
-
-/* Sum of a token's taps over frames of `per_frame` sources, each `width` wide. */
-static void sum_taps(const struct tok_plan *plan, const struct out_tok *tok, const void *store, enum dtype dtype, size_t per_frame,
-                     size_t width, const size_t *slots, float *out)
-{
-    memset(out, 0, width * sizeof *out);
-    for (uint32_t i = tok->row0; i < tok->row1; i++) {
-        size_t src = plan->taps[i].src, at = slots[src / per_frame] * per_frame + src % per_frame;
-        add_scaled((const char *)store + at * width * dtype_size(dtype), dtype, width, plan->taps[i].w, plan->round_each, out);
-    }
-}
 
 /* The source rows of a domain: what is stored of them, and how many there are in a frame. */
 struct sources { const void *store; enum dtype dtype; size_t per_frame, width; };
@@ -333,36 +330,103 @@ static struct sources sources_of(const struct features *features, const struct g
                             width_of(shape, kinds[k].width)};
 }
 
-/* At most `patches` tokens, of which those of DOM_X_RAW are projected together. */
-static void apply_some(const struct features *features, struct vision_space *space, const struct sources *from, const size_t *slots,
-                       const struct tok_plan *plan, const struct out_tok *tok, size_t n, float *rows)
+/* The taps of some tokens of a plan, with rows of the store as their sources. */
+struct mapped { uint32_t *begin; struct tap *taps; size_t n; };
+
+static bool mapped_new(struct mapped *out, const struct out_tok *tok, size_t n)
 {
-    const struct model *model = features->model;
-    size_t d = (size_t)model->shape.language.width, n_sums = 0;
-    bool project = plan->dom == DOM_X_RAW;
-    for (size_t i = 0; i < n; i++) {
-        float *row = rows + i * d;
-        if (tok[i].kind == TOK_DENSE)
-            memcpy(row, plan->dense + (size_t)tok[i].row0 * d, d * sizeof *row);
-        else if (tok[i].kind != TOK_VISUAL)
-            memcpy(row, model->newline, d * sizeof *row);
-        else
-            sum_taps(plan, &tok[i], from->store, from->dtype, from->per_frame, from->width, slots,
-                     project ? features->X + n_sums++ * from->width : row);
-    }
-    if (!n_sums)
-        return;
-    vision_project(model, space, features->X, n_sums, features->P);
-    for (size_t i = 0, sum = 0; i < n; i++)
-        if (tok[i].kind == TOK_VISUAL)
-            memcpy(rows + i * d, features->P + sum++ * d, d * sizeof *rows);
+    size_t most = n;
+    for (size_t i = 0; i < n; i++)
+        most += tok[i].kind == TOK_VISUAL ? tok[i].row1 - tok[i].row0 : 0;
+    *out = (struct mapped){.begin = malloc((n + 1) * sizeof *out->begin), .taps = malloc((most + 1) * sizeof *out->taps)};
+    if (out->begin)
+        out->begin[0] = 0;
+    return out->begin && out->taps;
 }
 
-void features_apply(const struct features *features, struct vision_space *space, size_t grid, const size_t *slots,
-                    const struct tok_plan *plan, size_t first, size_t n, float *rows)
+static void mapped_free(struct mapped *mapped)
+{
+    free(mapped->begin);
+    free(mapped->taps);
+}
+
+/* A visual token's sum; of the others a marker is a copy of the newline, and a dense one is no sum at all. */
+static void map_token(struct mapped *mapped, const struct sources *from, const size_t *slots, const struct tok_plan *plan, const struct out_tok *tok)
+{
+    uint32_t used = mapped->begin[mapped->n];
+    for (uint32_t k = tok->row0; tok->kind == TOK_VISUAL && k < tok->row1; k++) {
+        size_t src = plan->taps[k].src, at = slots[src / from->per_frame] * from->per_frame + src % from->per_frame;
+        mapped->taps[used++] = (struct tap){(uint32_t)at, plan->taps[k].w};
+    }
+    if (tok->kind != TOK_VISUAL && tok->kind != TOK_DENSE)
+        mapped->taps[used++] = (struct tap){MERGE_FILL, 1};
+    mapped->begin[++mapped->n] = used;
+}
+
+static void merge_mapped(const struct model *model, const struct mapped *mapped, const struct sources *from, const struct tok_plan *plan, size_t D,
+                         float *out)
+{
+    struct merge merge = {.n = mapped->n, .D = D, .begin = mapped->begin, .taps = mapped->taps, .source = from->store, .dtype = from->dtype,
+                          .fill = model->newline, .round_each = plan->round_each, .out = out};
+    if (mapped->n)
+        model->kernels->merge(&merge);
+}
+
+/* Sums of vision features are projected together, and then go where their tokens are. */
+static void project_sums(const struct features *features, struct vision_space *space, const struct sources *from, const struct tok_plan *plan,
+                         const struct out_tok *tok, size_t n, const struct mapped *sums, float *rows)
+{
+    const struct model *model = features->model;
+    size_t d = (size_t)model->shape.language.width, sum = 0, run;
+    merge_mapped(model, sums, from, plan, from->width, features->X);
+    if (sums->n)
+        vision_project(model, space, features->X, sums->n, features->P);
+    for (size_t i = 0; i < n; i += run) {
+        bool visual = tok[i].kind == TOK_VISUAL;
+        run = 1;
+        while (visual && i + run < n && tok[i + run].kind == TOK_VISUAL)
+            run++;
+        if (visual)
+            model->kernels->memory->move(rows + i * d, features->P + sum * d, run * d * sizeof *rows);
+        else if (tok[i].kind != TOK_DENSE)
+            model->kernels->memory->move(rows + i * d, model->newline, d * sizeof *rows);
+        sum += visual ? run : 0;
+    }
+}
+
+/* At most `patches` tokens. */
+static int apply_some(const struct features *features, struct vision_space *space, const struct sources *from, const size_t *slots,
+                      const struct tok_plan *plan, const struct out_tok *tok, size_t n, float *rows, struct err *err)
+{
+    const struct model *model = features->model;
+    size_t d = (size_t)model->shape.language.width;
+    bool project = plan->dom == DOM_X_RAW;
+    struct mapped mapped;
+    if (!mapped_new(&mapped, tok, n)) {
+        mapped_free(&mapped);
+        return err_no_memory(err, "the rows of a prompt");
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!project || tok[i].kind == TOK_VISUAL)
+            map_token(&mapped, from, slots, plan, &tok[i]);
+    if (project)
+        project_sums(features, space, from, plan, tok, n, &mapped, rows);
+    else
+        merge_mapped(model, &mapped, from, plan, d, rows);
+    for (size_t i = 0; i < n; i++)
+        if (tok[i].kind == TOK_DENSE)
+            model->kernels->memory->put(rows + i * d, plan->dense + (size_t)tok[i].row0 * d, d * sizeof *rows);
+    mapped_free(&mapped);
+    return 0;
+}
+
+int features_apply(const struct features *features, struct vision_space *space, size_t grid, const size_t *slots,
+                   const struct tok_plan *plan, size_t first, size_t n, float *rows, struct err *err)
 {
     struct sources from = sources_of(features, &features->grids[grid], plan->dom);
     size_t most = patches(&features->model->shape), d = (size_t)features->model->shape.language.width;
-    for (size_t done = 0; done < n; done += most)
-        apply_some(features, space, &from, slots, plan, plan->tok + first + done, n - done < most ? n - done : most, rows + done * d);
+    int rc = 0;
+    for (size_t done = 0; done < n && !rc; done += most)
+        rc = apply_some(features, space, &from, slots, plan, plan->tok + first + done, n - done < most ? n - done : most, rows + done * d, err);
+    return rc;
 }

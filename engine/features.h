@@ -1,4 +1,5 @@
-/* Features: what the tower and the projector made of one video's frames, kept as long as the video is worked on.
+/* Features: what the tower and the projector made of one video's frames, kept as tensors as long as the video is worked on; compressors see
+ * copies of what they ask for on the host.
  *
  * Each distinct frame is encoded once, for all grids that the video's cells ask for. One worker's. */
 #ifndef TOKSWEEP_ENGINE_FEATURES_H
@@ -27,8 +28,8 @@ int features_new(struct features **out, const struct model *model, size_t n_fram
                  struct err *err);
 void features_free(struct features *features); /* NULL is fine */
 
-/* Encodes one frame into its slot (0..n_frames-1); rgb as for vision_encode. */
-void features_encode(struct features *features, struct vision_space *space, size_t slot, const uint8_t *rgb, int image_side);
+/* Encodes one frame into its slot (0..n_frames-1); rgb as for vision_encode. Fails where a device does (struct memory's settle). */
+int features_encode(struct features *features, struct vision_space *space, size_t slot, const uint8_t *rgb, int image_side, struct err *err);
 
 /* Bytes of the view below. */
 size_t features_view_bytes(const struct model_shape *shape, const struct feature_grid *grid, unsigned needs, int T);
@@ -38,8 +39,8 @@ size_t features_view_bytes(const struct model_shape *shape, const struct feature
 int features_view(const struct features *features, size_t grid, const size_t *slots, int T, unsigned needs, struct arena *arena,
                   struct vid_view *out, struct err *err);
 
-/* Embedded rows [n][d] of tokens first..first+n-1 of a laid-out plan over the same slots. Sums in f32 in tap order. */
-void features_apply(const struct features *features, struct vision_space *space, size_t grid, const size_t *slots,
-                    const struct tok_plan *plan, size_t first, size_t n, float *rows);
+/* Embedded rows [n][d], a tensor, of tokens first..first+n-1 of a laid-out plan over the same slots. Sums in f32 in tap order. ERR_MEMORY. */
+int features_apply(const struct features *features, struct vision_space *space, size_t grid, const size_t *slots,
+                   const struct tok_plan *plan, size_t first, size_t n, float *rows, struct err *err);
 
 #endif

@@ -42,50 +42,65 @@ static int32_t best(const float *logits, size_t n, double *margin)
     return (int32_t)top;
 }
 
-int generate(struct reply *out, const struct model *model, struct language_state *state, const int32_t *prompt, size_t n,
-             uint32_t first_position, const struct generate_options *options, struct arena *arena, struct err *err)
+/* A prompt's rows, and behind them one hidden state. */
+static float *take_rows(const struct model *model, size_t n)
 {
-    size_t d = (size_t)model->shape.language.width, most = (size_t)options->max_new_tokens, n_logits = model->head.n_out;
-    float *rows = arena_alloc(arena, n * d, sizeof *rows), *hidden = arena_alloc(arena, d, sizeof *hidden);
-    float *logits = arena_alloc(arena, n_logits, sizeof *logits);
-    int32_t *ids = arena_alloc(arena, most, sizeof *ids);
-    if (!rows || !hidden || !logits || !ids)
-        return err_no_memory(err, "a reply");
-    *out = (struct reply){.ids = ids};
-    double start = now_ms();
-    for (size_t i = 0; i < n; i++)
-        language_embed(model, prompt[i], rows + i * d);
-    int rc = 0;
-    if (options->hooks)
-        rc = hooks_ask(options->hooks, rows, n, options->budget, hidden, err);
-    else
-        language_prefill(model, state, rows, n, NULL, first_position, hidden, NULL, NULL);
-    if (rc)
-        return rc;
-    out->prefill_ms = now_ms() - start;
-    start = now_ms();
-    uint32_t position = first_position + (uint32_t)n;
+    return model->kernels->memory->take((n + 1) * (size_t)model->shape.language.width * sizeof(float));
+}
+
+/* From the hidden state of the prompt's last row to the end. `rows` is room for one. */
+static void say(struct reply *out, const struct model *model, struct language_state *state, uint32_t position, const struct generate_options *options,
+                float *rows, float *hidden, float *logits)
+{
     for (;;) {
         double margin;
         language_logits(model, state, hidden, logits);
-        penalise(logits, ids, out->n_ids, (float)options->repetition_penalty);
-        int32_t id = best(logits, n_logits, &margin);
+        penalise(logits, out->ids, out->n_ids, (float)options->repetition_penalty);
+        int32_t id = best(logits, model->head.n_out, &margin);
         if (out->n_steps++ == 0)
             out->margin = margin;
         if (is_stop(model, id))
             break;
-        ids[out->n_ids++] = id;
-        if (out->n_ids == most)
+        out->ids[out->n_ids++] = id;
+        if (out->n_ids == (size_t)options->max_new_tokens)
             break;
-        language_embed(model, id, rows);
+        language_embed(model, &id, 1, rows);
         if (options->hooks)
             hooks_step(options->hooks, rows, hidden);
         else
             language_prefill(model, state, rows, 1, NULL, position++, hidden, NULL, NULL);
     }
+}
+
+int generate(struct reply *out, const struct model *model, struct language_state *state, const int32_t *prompt, size_t n,
+             uint32_t first_position, const struct generate_options *options, struct arena *arena, struct err *err)
+{
+    const struct memory *memory = model->kernels->memory;
+    float *logits = arena_alloc(arena, model->head.n_out, sizeof *logits);
+    int32_t *ids = arena_alloc(arena, (size_t)options->max_new_tokens, sizeof *ids);
+    float *rows = take_rows(model, n), *hidden = rows ? rows + n * (size_t)model->shape.language.width : NULL;
+    int rc = rows && logits && ids ? 0 : err_no_memory(err, "a reply");
+    if (rc)
+        goto done;
+    *out = (struct reply){.ids = ids};
+    double start = now_ms();
+    language_embed(model, prompt, n, rows);
+    if (options->hooks)
+        rc = hooks_ask(options->hooks, rows, n, options->budget, hidden, err);
+    else
+        language_prefill(model, state, rows, n, NULL, first_position, hidden, NULL, NULL);
+    if (rc || (rc = memory->settle(err)))
+        goto done;
+    out->prefill_ms = now_ms() - start;
+    start = now_ms();
+    say(out, model, state, first_position + (uint32_t)n, options, rows, hidden, logits);
     out->generate_ms = now_ms() - start;
-    if (!model->tokenizer) /* a random model for benchmarks has no text */
-        return 0;
-    out->text = tokenizer_decode(model->tokenizer, ids, out->n_ids, arena);
-    return out->text ? 0 : err_no_memory(err, "a reply");
+    rc = memory->settle(err);
+    if (!rc && model->tokenizer) { /* a random model for benchmarks has no text */
+        out->text = tokenizer_decode(model->tokenizer, ids, out->n_ids, arena);
+        rc = out->text ? 0 : err_no_memory(err, "a reply");
+    }
+done:
+    memory->release(rows);
+    return rc;
 }

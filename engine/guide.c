@@ -20,10 +20,10 @@ static size_t q_width(const struct language_shape *l)
     return (size_t)(l->heads * l->head_dim);
 }
 
-size_t guide_bytes(const struct model_shape *shape, enum dtype dtype, size_t rows, int threads)
+size_t guide_bytes(const struct model_shape *shape, const struct kernels *kernels, enum dtype dtype, size_t rows, int threads)
 {
     const struct language_shape *l = &shape->language;
-    return language_state_bytes(shape, dtype, rows, rows, threads) + (rows * (size_t)(l->width + l->heads + 1) + q_width(l)) * sizeof(float);
+    return language_state_bytes(shape, kernels, dtype, rows, rows, threads) + (rows * (size_t)(l->width + l->heads + 1) + q_width(l)) * sizeof(float);
 }
 
 /* All rows through a layer; the last layer only takes their keys. */

@@ -23,7 +23,6 @@ struct flow {
     size_t n_suffix;
     bool prefix;         /* text and visual tokens are among them */
     struct arena *arena; /* for what lives as long as they do */
-    float *spare;        /* [n_entered][d] in it, or NULL */
 };
 
 struct hooks {
@@ -37,7 +36,9 @@ struct hooks {
     size_t n_before, n_entered, n_content, n_suffix, n_steps;
     struct era *eras;        /* [2 * n_layers + 1] */
     int n_eras, n_prefix_eras;
-    float *hidden;           /* the prefix's rows as they enter layer `shared` */
+    float *hidden;           /* the prefix's rows as they enter layer `shared`: a tensor, as are joined and spare */
+    float *joined;           /* the question's rows behind a copy of them; NULL: they have not met yet */
+    float *spare;            /* [max(n_entered, n_suffix)][d] while rows change; NULL: they have not yet */
     float *entered, *asked;  /* [n_entered][d], [n_suffix][d] visual rows and the question's as they came; NULL: nobody wants them */
     const struct budget *budget;
     float *bias, *step_bias; /* [n_layers][capacity]: of a question, and of a step of generation */
@@ -70,6 +71,11 @@ static size_t key_width(const struct hooks *hooks)
 static size_t row_width(const struct hooks *hooks)
 {
     return (size_t)hooks->model->shape.language.width;
+}
+
+static const struct memory *memory_of(const struct hooks *hooks)
+{
+    return hooks->model->kernels->memory;
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------- */
@@ -181,6 +187,8 @@ void hooks_free(struct hooks *hooks)
 {
     if (!hooks)
         return;
+    memory_of(hooks)->release(hooks->joined);
+    memory_of(hooks)->release(hooks->spare);
     arena_free(&hooks->prefix_arena);
     arena_free(&hooks->arena);
     free(hooks);
@@ -391,19 +399,39 @@ static int view_projections(struct hooks *hooks, int layer, const struct layer_w
     return 0;
 }
 
+/* Rows as a hook can read them: themselves, or a copy on the host. */
+static int show_rows(const struct hooks *hooks, const float *rows, size_t n, struct arena *arena, const float **out, struct err *err)
+{
+    size_t floats = n * row_width(hooks);
+    if (memory_of(hooks)->host) {
+        *out = rows;
+        return 0;
+    }
+    float *copy = arena_alloc(arena, floats, sizeof *copy);
+    if (!copy)
+        return err_no_memory(err, "what a hook asks for");
+    memory_of(hooks)->get(copy, rows, floats * sizeof *copy);
+    *out = copy;
+    return 0;
+}
+
 static int make_view(struct hooks *hooks, int layer, enum layer_point point, const struct layer_want *want, const struct flow *flow,
                      struct layer_view *view, struct err *err)
 {
     const struct tok_plan *plan = hooks->plan;
     const struct era *now = era_now(hooks);
     size_t d = row_width(hooks), heads = want->heads == HEADS_EACH ? (size_t)hooks->model->shape.language.heads : 1;
-    const float *visual = flow->rows + hooks->n_before * d;
+    int rc = 0;
     *view = (struct layer_view){.layer = layer, .n_layers = hooks->n_layers, .T = plan->T, .h = plan->h, .w = plan->w, .n = now->n,
                                 .n_entered = hooks->n_entered, .n_content = hooks->n_content, .tok = now->tok, .d = (int)d, .key_dim = (int)key_width(hooks),
                                 .heads = (int)heads, .memory = hooks->memory, .budget = hooks->layer_spends ? hooks->budget : NULL};
     view->n_rows = want->rows == ROWS_NONE ? 0 : want->rows == ROWS_QUESTION ? (int)flow->n_suffix : 1;
-    view->hidden = want->hidden && flow->prefix ? visual : NULL;
-    view->question = want->question ? flow->rows + (flow_rows(hooks, flow) - flow->n_suffix) * d : NULL;
+    if (want->hidden && flow->prefix)
+        rc = show_rows(hooks, flow->rows + hooks->n_before * d, now->n, flow->arena, &view->hidden, err);
+    if (!rc && want->question)
+        rc = show_rows(hooks, flow->rows + (flow_rows(hooks, flow) - flow->n_suffix) * d, flow->n_suffix, flow->arena, &view->question, err);
+    if (rc)
+        return rc;
     view->n_question = want->question ? flow->n_suffix : 0;
     view->entered = want->entered ? hooks->entered : NULL;
     view->asked = want->entered ? hooks->asked : NULL;
@@ -452,47 +480,33 @@ static void veil(struct hooks *hooks, const struct tok_plan *plan, int first, in
             hooks->veiled[(size_t)layer * hooks->n_entered + now->origin[i]] = 1;
 }
 
-/* Whether the plan only leaves rows out. */
-static bool only_drops(const struct tok_plan *plan)
-{
-    for (size_t i = 0; i < plan->n_tok; i++) {
-        const struct tap *tap = &plan->taps[plan->tok[i].row0];
-        if (plan->tok[i].row1 - plan->tok[i].row0 != 1 || tap->w != 1 || tap->src < i || (i && tap->src <= plan->taps[plan->tok[i - 1].row0].src))
-            return false;
-    }
-    return true;
-}
-
-static void sum_rows(const struct tok_plan *plan, const struct out_tok *tok, size_t d, const float *rows, float *out)
-{
-    memset(out, 0, d * sizeof *out);
-    for (uint32_t i = tok->row0; i < tok->row1; i++) {
-        const float *row = rows + (size_t)plan->taps[i].src * d;
-        for (size_t k = 0; k < d; k++)
-            out[k] += plan->taps[i].w * row[k];
-    }
-}
-
-/* The visual rows of the flow become those of the plan; what stands behind them moves up. */
+/* The visual rows of the flow become those of the plan; what stands behind them moves up. All goes through spare rows, since tensors
+ * that overlap cannot be moved. */
 static int change_rows(struct hooks *hooks, const struct tok_plan *plan, struct flow *flow, struct err *err)
 {
-    size_t d = row_width(hooks), n = era_now(hooks)->n;
-    float *visual = flow->rows + hooks->n_before * d, *to = visual;
-    bool in_place = only_drops(plan);
-    if (!in_place && !flow->spare && !(flow->spare = arena_alloc(flow->arena, hooks->n_entered * d, sizeof *flow->spare)))
+    const struct memory *memory = memory_of(hooks);
+    size_t d = row_width(hooks), n = era_now(hooks)->n, most = hooks->n_entered > flow->n_suffix ? hooks->n_entered : flow->n_suffix;
+    float *visual = flow->rows + hooks->n_before * d;
+    size_t n_taps = 0;
+    for (size_t i = 0; i < plan->n_tok; i++)
+        n_taps += plan->tok[i].row1 - plan->tok[i].row0;
+    uint32_t *begin = arena_alloc(flow->arena, plan->n_tok + 1, sizeof *begin);
+    struct tap *taps = arena_alloc(flow->arena, n_taps + 1, sizeof *taps);
+    if (!hooks->spare)
+        hooks->spare = memory->take(most * d * sizeof *hooks->spare);
+    if (!begin || !taps || !hooks->spare)
         return err_no_memory(err, "merged rows");
-    to = in_place ? visual : flow->spare;
+    uint32_t used = begin[0] = 0;
     for (size_t i = 0; i < plan->n_tok; i++) {
-        const struct out_tok *tok = &plan->tok[i];
-        const struct tap *tap = &plan->taps[tok->row0];
-        if (tok->row1 - tok->row0 == 1 && tap->w == 1) /* not a sum: every bit stays */
-            memmove(to + i * d, visual + (size_t)tap->src * d, d * sizeof *to);
-        else
-            sum_rows(plan, tok, d, visual, to + i * d);
+        for (uint32_t k = plan->tok[i].row0; k < plan->tok[i].row1; k++)
+            taps[used++] = plan->taps[k];
+        begin[i + 1] = used;
     }
-    if (!in_place)
-        memcpy(visual, to, plan->n_tok * d * sizeof *to);
-    memmove(visual + plan->n_tok * d, visual + n * d, flow->n_suffix * d * sizeof *visual);
+    struct merge merge = {.n = plan->n_tok, .D = d, .begin = begin, .taps = taps, .source = visual, .dtype = DTYPE_F32, .out = hooks->spare};
+    hooks->model->kernels->merge(&merge);
+    memory->move(visual, hooks->spare, plan->n_tok * d * sizeof *visual);
+    memory->move(hooks->spare, visual + n * d, flow->n_suffix * d * sizeof *visual);
+    memory->move(visual + plan->n_tok * d, hooks->spare, flow->n_suffix * d * sizeof *visual);
     return 0;
 }
 
@@ -579,13 +593,13 @@ static bool wants_entered(const struct hooks *hooks)
     return any;
 }
 
-/* A copy of rows before layers change them. */
-static int keep_rows(struct arena *arena, const float *rows, size_t floats, float **out, struct err *err)
+/* A copy on the host of rows before layers change them. */
+static int keep_rows(const struct memory *memory, struct arena *arena, const float *rows, size_t floats, float **out, struct err *err)
 {
     *out = arena_alloc(arena, floats, sizeof **out);
     if (!*out)
         return err_no_memory(err, "the rows of a prompt");
-    memcpy(*out, rows, floats * sizeof **out);
+    memory->get(*out, rows, floats * sizeof **out);
     return 0;
 }
 
@@ -596,7 +610,7 @@ int hooks_prefix(struct hooks *hooks, float *rows, struct err *err)
     int rc = 0;
     hooks->hidden = rows;
     if (wants_entered(hooks))
-        rc = keep_rows(flow.arena, rows + hooks->n_before * d, hooks->n_entered * d, &hooks->entered, err);
+        rc = keep_rows(memory_of(hooks), flow.arena, rows + hooks->n_before * d, hooks->n_entered * d, &hooks->entered, err);
     for (; hooks->shared < hooks->n_layers && !rc && !parts_here(hooks, hooks->shared, POINT_PRE); hooks->shared++) {
         rc = call_hook(hooks, hooks->shared, POINT_PRE, &flow, err);
         hooks->shared_pre = parts_here(hooks, hooks->shared, POINT_MID);
@@ -614,6 +628,9 @@ int hooks_prefix(struct hooks *hooks, float *rows, struct err *err)
 static int forget_question(struct hooks *hooks, size_t n_suffix, struct err *err)
 {
     arena_reset(&hooks->arena);
+    memory_of(hooks)->release(hooks->joined);
+    memory_of(hooks)->release(hooks->spare); /* its size depends on the question */
+    hooks->joined = hooks->spare = NULL;
     hooks->n_suffix = n_suffix;
     hooks->n_steps = 0;
     hooks->n_eras = hooks->n_prefix_eras;
@@ -629,12 +646,13 @@ static int forget_question(struct hooks *hooks, size_t n_suffix, struct err *err
 /* The question's rows behind a copy of the prefix's. */
 static int join_prefix(struct hooks *hooks, struct flow *flow, struct err *err)
 {
+    const struct memory *memory = memory_of(hooks);
     size_t d = row_width(hooks), n = hooks->n_before + era_now(hooks)->n;
-    float *rows = arena_alloc(&hooks->arena, (n + flow->n_suffix) * d, sizeof *rows);
+    float *rows = hooks->joined = memory->take((n + flow->n_suffix) * d * sizeof *rows);
     if (!rows)
         return err_no_memory(err, "the rows of a prompt");
-    memcpy(rows, hooks->hidden, n * d * sizeof *rows);
-    memcpy(rows + n * d, flow->rows, flow->n_suffix * d * sizeof *rows);
+    memory->move(rows, hooks->hidden, n * d * sizeof *rows);
+    memory->move(rows + n * d, flow->rows, flow->n_suffix * d * sizeof *rows);
     flow->rows = rows;
     flow->prefix = true;
     return 0;
@@ -646,7 +664,7 @@ int hooks_ask(struct hooks *hooks, float *rows, size_t n, const struct budget *b
     int rc = forget_question(hooks, n, err);
     hooks->budget = budget;
     if (!rc && hooks->entered)
-        rc = keep_rows(&hooks->arena, rows, n * row_width(hooks), &hooks->asked, err);
+        rc = keep_rows(memory_of(hooks), &hooks->arena, rows, n * row_width(hooks), &hooks->asked, err);
     for (int i = 0; i < hooks->n_layers && !rc; i++) {
         if (i == hooks->shared)
             rc = join_prefix(hooks, &flow, err);
@@ -706,7 +724,8 @@ void hooks_step(struct hooks *hooks, float *row, float *last)
     for (int i = 0; i < hooks->n_layers; i++) {
         if (i == decode_layer)
             masked = ask_decode(hooks, i);
-        struct pass pass = {.rows = row, .n = 1, .queries = hooks->queries, .n_queries = 1,
+        bool read = i + 1 == decode_layer; /* by the hook */
+        struct pass pass = {.rows = row, .n = 1, .queries = read ? hooks->queries : NULL, .n_queries = read,
                             .first_position = era_of(hooks, i)->next_position + (uint32_t)(hooks->n_suffix + hooks->n_steps),
                             .bias = masked ? fill_step_bias(hooks, i) : bias_of(hooks, i)};
         visible += count_visible(hooks, i, pass.bias);

@@ -11,7 +11,7 @@
 #include "compressors/compressor.h"
 #include "engine/language.h"
 
-struct hooks; /* one prefix, and the question that was put last; one worker's */
+struct hooks; /* one prefix, and the question that was put last; one worker's. Rows [n][d] are tensors (struct memory) */
 
 /* Whether cells with these methods need hooks at all: for layers, for decoding, or since attention is to count sizes. */
 bool hooks_needed(const struct method *methods, int n_methods, const struct tok_plan *plan);
@@ -26,7 +26,7 @@ int hooks_new(struct hooks **out, const struct model *model, struct language_sta
               const struct tok_plan *plan, size_t n_before, struct err *err);
 void hooks_free(struct hooks *hooks); /* NULL is fine */
 
-/* Runs the prefix: rows [n_before + plan->n_tok][d], which are the hooks' until they are freed. ERR_MEMORY, or what a method says. */
+/* Runs the prefix: rows [n_before + plan->n_tok][d], a tensor, which are the hooks' until they are freed. ERR_MEMORY, or what a method says. */
 int hooks_prefix(struct hooks *hooks, float *rows, struct err *err);
 
 /* Runs a question's n rows [n][d] (overwritten) behind the prefix; `last` receives the final-norm'ed hidden state of the last row.

@@ -9,21 +9,27 @@
 enum { CHUNK = 768 };
 
 struct language_state {
+    const struct memory *owner;
     int threads, layers;
     size_t capacity, positions;
     struct kv *kv;       /* [layers] */
     size_t *length;      /* [layers] rows cached */
     float *cosines, *sines; /* [positions][head_dim/2] */
+    float *angles;       /* both on the host, where tensors are elsewhere; NULL where they are not */
     void *h;             /* act [CHUNK][d] */
     float *qkv;          /* [CHUNK][q + 2 kv] */
     void *q, *o;         /* act [CHUNK][q] */
     void *wide;          /* act [CHUNK][ff rounded] */
     void *scratch;
     void *narrow;        /* rows of h, o or wide in int8; of no size where weights are not */
+    void *products;      /* gemm's scratch */
+    float *bias;         /* [capacity] a pass's bias, where tensors are elsewhere */
+    float *logits;       /* [vocab], likewise: what the host reads comes from there */
+    float *weights;      /* [heads][capacity], likewise */
     void *memory;
 };
 
-struct layout { size_t cosines, sines, h, qkv, q, o, wide, scratch, narrow, kv, kv_keys, kv_layer, total; };
+struct offsets { size_t cosines, sines, h, qkv, q, o, wide, scratch, narrow, products, bias, logits, weights, kv, kv_keys, kv_layer, total; };
 
 static size_t take(size_t *used, size_t bytes)
 {
@@ -47,91 +53,122 @@ static size_t wide_width(const struct language_shape *l)
     return (size_t)(l->ff + 31) / 32 * 32;
 }
 
-static struct kv layer_kv(const struct language_shape *l, enum dtype dtype, size_t capacity)
+static struct kv layer_kv(const struct language_shape *l, const struct kernels *kernels, enum dtype dtype, size_t capacity)
 {
-    return (struct kv){.dtype = dtype, .kv_heads = l->kv_heads, .head_dim = l->head_dim, .capacity = (capacity + 63) / 64 * 64};
+    return (struct kv){.dtype = dtype, .kv_heads = l->kv_heads, .head_dim = l->head_dim, .capacity = (capacity + 63) / 64 * 64,
+                       .layout = kernels->layout};
 }
 
-static struct layout state_layout(const struct model_shape *shape, enum dtype dtype, size_t capacity, size_t positions, int threads)
+static struct offsets state_offsets(const struct model_shape *shape, const struct kernels *kernels, enum dtype dtype, size_t capacity,
+                                    size_t positions, int threads)
 {
     const struct language_shape *l = &shape->language;
-    size_t act = dtype_size(dtype_act(dtype)), half = (size_t)l->head_dim / 2, q = q_width(l);
-    size_t widest = wide_width(l) > q ? wide_width(l) : q;
-    struct kv kv = layer_kv(l, dtype_act(dtype), capacity);
-    struct layout at = {0};
+    size_t act = dtype_size(dtype_act(dtype)), half = (size_t)l->head_dim / 2, q = q_width(l), apart = !kernels->memory->host;
+    size_t qkv = q + 2 * kv_width(l), wide = wide_width(l) > q ? wide_width(l) : q;
+    struct kv kv = layer_kv(l, kernels, dtype_act(dtype), capacity);
+    struct offsets at = {0};
     at.cosines = take(&at.total, positions * half * sizeof(float));
     at.sines = take(&at.total, positions * half * sizeof(float));
     at.h = take(&at.total, CHUNK * (size_t)l->width * act);
-    at.qkv = take(&at.total, CHUNK * (q + 2 * kv_width(l)) * sizeof(float));
+    at.qkv = take(&at.total, CHUNK * qkv * sizeof(float));
     at.q = take(&at.total, CHUNK * q * act);
     at.o = take(&at.total, CHUNK * q * act);
     at.wide = take(&at.total, CHUNK * wide_width(l) * act);
     at.scratch = take(&at.total, attention_scratch_bytes(l->head_dim, threads));
-    at.narrow = take(&at.total, dtype == DTYPE_I8 ? narrow_bytes(CHUNK, widest > (size_t)l->width ? widest : (size_t)l->width) : 0);
+    at.narrow = take(&at.total, dtype == DTYPE_I8 ? narrow_bytes(CHUNK, wide > (size_t)l->width ? wide : (size_t)l->width) : 0);
+    at.products = take(&at.total, gemm_scratch_bytes(kernels, CHUNK, 2 * wide_width(l)));
+    at.bias = take(&at.total, apart * kv.capacity * sizeof(float));
+    at.logits = take(&at.total, apart * (size_t)l->vocab * sizeof(float));
+    at.weights = take(&at.total, apart * (size_t)l->heads * kv.capacity * sizeof(float));
     at.kv_keys = (kv_key_bytes(&kv) + 63) / 64 * 64;
     at.kv_layer = at.kv_keys + (kv_value_bytes(&kv) + 63) / 64 * 64;
     at.kv = take(&at.total, at.kv_layer * (size_t)l->layers);
     return at;
 }
 
-size_t language_state_bytes(const struct model_shape *shape, enum dtype dtype, size_t capacity, size_t positions, int threads)
+size_t language_state_bytes(const struct model_shape *shape, const struct kernels *kernels, enum dtype dtype, size_t capacity,
+                            size_t positions, int threads)
 {
-    return state_layout(shape, dtype, capacity, positions, threads).total;
+    return state_offsets(shape, kernels, dtype, capacity, positions, threads).total;
 }
 
 /* Angles in f32 as the reference has them (models.md 3.4); their cosines from double, rounded once. */
-static void fill_rope(struct language_state *state, const struct language_shape *l)
+static void fill_rope(const struct language_shape *l, size_t positions, float *cosines, float *sines)
 {
     size_t half = (size_t)l->head_dim / 2;
     for (size_t i = 0; i < half; i++) {
         float exponent = (float)(2 * i) / (float)l->head_dim;
         float frequency = 1.0f / (float)pow(l->rope_theta, (double)exponent);
-        for (size_t p = 0; p < state->positions; p++) {
+        for (size_t p = 0; p < positions; p++) {
             float angle = (float)p * frequency;
-            state->cosines[p * half + i] = (float)cos((double)angle);
-            state->sines[p * half + i] = (float)sin((double)angle);
+            cosines[p * half + i] = (float)cos((double)angle);
+            sines[p * half + i] = (float)sin((double)angle);
         }
+    }
+}
+
+/* Where tensors are elsewhere the host keeps the angles as well: hooks read them. */
+static bool make_rope(struct language_state *state, const struct language_shape *l)
+{
+    size_t n = state->positions * (size_t)l->head_dim / 2;
+    if (state->owner->host) {
+        fill_rope(l, state->positions, state->cosines, state->sines);
+        return true;
+    }
+    state->angles = malloc(2 * n * sizeof *state->angles);
+    if (!state->angles)
+        return false;
+    fill_rope(l, state->positions, state->angles, state->angles + n);
+    state->owner->put(state->cosines, state->angles, n * sizeof *state->angles);
+    state->owner->put(state->sines, state->angles + n, n * sizeof *state->angles);
+    return true;
+}
+
+/* Deals out the state's memory. */
+static void place_parts(struct language_state *state, const struct model *model, const struct offsets *at)
+{
+    char *memory = state->memory;
+    state->cosines = (float *)(void *)(memory + at->cosines);
+    state->sines = (float *)(void *)(memory + at->sines);
+    state->h = memory + at->h;
+    state->qkv = (float *)(void *)(memory + at->qkv);
+    state->q = memory + at->q;
+    state->o = memory + at->o;
+    state->wide = memory + at->wide;
+    state->scratch = memory + at->scratch;
+    state->narrow = memory + at->narrow;
+    state->products = memory + at->products;
+    state->bias = (float *)(void *)(memory + at->bias);
+    state->logits = (float *)(void *)(memory + at->logits);
+    state->weights = (float *)(void *)(memory + at->weights);
+    for (int i = 0; i < state->layers; i++) {
+        state->kv[i] = layer_kv(&model->shape.language, model->kernels, model->act, state->capacity);
+        state->kv[i].keys = memory + at->kv + (size_t)i * at->kv_layer;
+        state->kv[i].values = memory + at->kv + (size_t)i * at->kv_layer + at->kv_keys;
     }
 }
 
 int language_state_new(struct language_state **out, const struct model *model, size_t capacity, size_t positions, int threads, struct err *err)
 {
     const struct language_shape *l = &model->shape.language;
-    struct layout at = state_layout(&model->shape, model->dtype, capacity, positions, threads);
+    const struct memory *owner = model->kernels->memory;
+    struct offsets at = state_offsets(&model->shape, model->kernels, model->dtype, capacity, positions, threads);
     struct language_state *state = calloc(1, sizeof *state);
-    char *memory = state ? aligned_alloc(64, at.total) : NULL;
-    struct kv *kv = memory ? calloc((size_t)l->layers, sizeof *kv) : NULL;
-    size_t *length = kv ? calloc((size_t)l->layers, sizeof *length) : NULL;
     *out = NULL;
-    if (!length) {
-        free(kv);
-        free(memory);
-        free(state);
+    if (!state)
+        return err_no_memory(err, "a cache");
+    *state = (struct language_state){.owner = owner, .threads = threads, .layers = l->layers, .capacity = capacity, .positions = positions,
+                                     .kv = calloc((size_t)l->layers, sizeof *state->kv), .length = calloc((size_t)l->layers, sizeof *state->length),
+                                     .memory = owner->take(at.total)};
+    bool made = state->kv && state->length && state->memory;
+    if (made) {
+        place_parts(state, model, &at);
+        made = make_rope(state, l);
+    }
+    if (!made) {
+        language_state_free(state);
         return err_set(err, ERR_MEMORY, "out of memory for a cache of %zu positions (%zu MiB)", capacity, at.total >> 20);
     }
-    memset(memory, 0, at.total);
-    *state = (struct language_state){.threads = threads,
-                                     .layers = l->layers,
-                                     .capacity = capacity,
-                                     .positions = positions,
-                                     .kv = kv,
-                                     .length = length,
-                                     .cosines = (float *)(void *)(memory + at.cosines),
-                                     .sines = (float *)(void *)(memory + at.sines),
-                                     .h = memory + at.h,
-                                     .qkv = (float *)(void *)(memory + at.qkv),
-                                     .q = memory + at.q,
-                                     .o = memory + at.o,
-                                     .wide = memory + at.wide,
-                                     .scratch = memory + at.scratch,
-                                     .narrow = memory + at.narrow,
-                                     .memory = memory};
-    for (int i = 0; i < l->layers; i++) {
-        kv[i] = layer_kv(l, model->act, capacity);
-        kv[i].keys = memory + at.kv + (size_t)i * at.kv_layer;
-        kv[i].values = memory + at.kv + (size_t)i * at.kv_layer + at.kv_keys;
-    }
-    fill_rope(state, l);
     *out = state;
     return 0;
 }
@@ -142,7 +179,8 @@ void language_state_free(struct language_state *state)
         return;
     free(state->kv);
     free(state->length);
-    free(state->memory);
+    free(state->angles);
+    state->owner->release(state->memory);
     free(state);
 }
 
@@ -175,20 +213,31 @@ void language_cut(struct language_state *state, size_t length)
 void language_rope(const struct language_state *state, uint32_t position, const float **cosines, const float **sines)
 {
     size_t half = (size_t)state->kv[0].head_dim / 2;
-    *cosines = state->cosines + position * half;
-    *sines = state->sines + position * half;
+    *cosines = (state->angles ? state->angles : state->cosines) + position * half;
+    *sines = (state->angles ? state->angles + state->positions * half : state->sines) + position * half;
 }
 
-void language_embed(const struct model *model, int32_t id, float *out)
+void language_embed(const struct model *model, const int32_t *ids, size_t n, float *out)
 {
-    matrix_row(&model->embed, (size_t)id, out);
+    if (n)
+        model->kernels->embed(&model->embed, n, ids, out);
 }
 
 static void linear(const struct model *model, const struct language_state *state, size_t n, const void *x, size_t ldx, const struct matrix *w,
                    enum epilogue epilogue, void *y, size_t ldy, enum dtype out_dtype)
 {
-    struct gemm g = {.n = n, .x = x, .ldx = ldx, .w = w, .epilogue = epilogue, .y = y, .ldy = ldy, .out_dtype = out_dtype};
+    struct gemm g = {.n = n, .x = x, .ldx = ldx, .w = w, .epilogue = epilogue, .y = y, .ldy = ldy, .out_dtype = out_dtype,
+                     .scratch = state->products};
     kernels_linear(model->kernels, g, state->narrow, state->threads);
+}
+
+/* A bias of n keys where the kernels read it. */
+static const float *bring_bias(const struct language_state *state, const float *bias, size_t n)
+{
+    if (!bias || state->owner->host)
+        return bias;
+    state->owner->put(state->bias, bias, n * sizeof *bias);
+    return state->bias;
 }
 
 struct chunk { /* rows first..first+n-1 of a pass */
@@ -199,10 +248,10 @@ struct chunk { /* rows first..first+n-1 of a pass */
     const float *bias;
 };
 
-static struct chunk chunk_of(const struct pass *pass, size_t d, size_t length, size_t first)
+static struct chunk chunk_of(const struct pass *pass, size_t d, size_t length, size_t first, const float *bias)
 {
     return (struct chunk){pass->rows + first * d, pass->n - first < CHUNK ? pass->n - first : CHUNK, length + first,
-                          pass->position ? pass->position + first : NULL, pass->first_position + (uint32_t)first, pass->bias};
+                          pass->position ? pass->position + first : NULL, pass->first_position + (uint32_t)first, bias};
 }
 
 /* Rotates queries and keys, run by run of consecutive positions. */
@@ -245,8 +294,7 @@ static void attend_chunk(const struct model *model, struct language_state *state
 {
     const struct language_shape *l = &model->shape.language;
     size_t d = (size_t)l->width, q = q_width(l), ld = q + 2 * kv_width(l), skip = chunk->n - m;
-    for (size_t r = 0; r < m; r++)
-        model->kernels->convert(q, state->qkv + (skip + r) * ld, (char *)state->q + r * q * dtype_size(model->act), model->act, 1);
+    model->kernels->convert(m, q, state->qkv + skip * ld, ld, state->q, q, model->act, state->threads);
     struct attention a = {.n = m, .first = chunk->at + skip, .n_keys = chunk->at + chunk->n, .causal = true, .heads = l->heads,
                           .scale = 1 / sqrtf((float)l->head_dim), .kv = &state->kv[i], .q = state->q, .ldq = q, .out = state->o, .ldo = q,
                           .scratch = state->scratch, .bias = chunk->bias};
@@ -274,7 +322,7 @@ void language_prefill(const struct model *model, struct language_state *state, f
     for (int i = 0; i < l->layers; i++) {
         bool whole = i + 1 < l->layers || probe;
         for (size_t first = 0; first < n; first += CHUNK) {
-            struct chunk chunk = chunk_of(&pass, d, state->length[i], first);
+            struct chunk chunk = chunk_of(&pass, d, state->length[i], first, NULL);
             bool ends = first + chunk.n == n;
             size_t m = whole ? chunk.n : last && ends ? 1 : 0;
             project_chunk(model, state, i, &chunk);
@@ -301,21 +349,23 @@ void language_finish(const struct model *model, const float *row, float *last)
 
 /* ---- layer by layer ------------------------------------------------------------------------------------------------------ */
 
-/* Copies columns [column, column + width) of the chunk's rows that are among the last n_kept of the pass. */
+/* Copies columns [column, column + width) of the chunk's rows that are among the last n_kept of the pass to the host. */
 static void keep_columns(const struct language_state *state, const struct language_shape *l, const struct pass *pass, size_t first, size_t n,
                          size_t column, size_t width, float *out, size_t n_kept)
 {
-    size_t ld = q_width(l) + 2 * kv_width(l), from = pass->n - n_kept;
-    for (size_t r = first > from ? first : from; r < first + n; r++)
-        memcpy(out + (r - from) * width, state->qkv + (r - first) * ld + column, width * sizeof *out);
+    size_t ld = q_width(l) + 2 * kv_width(l), from = pass->n - n_kept, r = first > from ? first : from;
+    if (r < first + n)
+        state->owner->get_rows(out + (r - from) * width, state->qkv + (r - first) * ld + column, ld * sizeof *out, width * sizeof *out,
+                               first + n - r);
 }
 
 void language_attend(const struct model *model, struct language_state *state, int layer, const struct pass *pass, size_t n_out)
 {
     const struct language_shape *l = &model->shape.language;
     size_t d = (size_t)l->width, silent = pass->n - n_out; /* rows that attend to nothing */
+    const float *bias = bring_bias(state, pass->bias, state->length[layer] + pass->n);
     for (size_t first = 0; first < pass->n; first += CHUNK) {
-        struct chunk chunk = chunk_of(pass, d, state->length[layer], first);
+        struct chunk chunk = chunk_of(pass, d, state->length[layer], first, bias);
         size_t end = first + chunk.n, m = end <= silent ? 0 : first >= silent ? chunk.n : end - silent;
         project_chunk(model, state, layer, &chunk);
         cache_chunk(model, state, layer, &chunk);
@@ -340,7 +390,7 @@ void language_project(const struct model *model, struct language_state *state, i
     const struct language_shape *l = &model->shape.language;
     size_t d = (size_t)l->width, q = q_width(l), kv = kv_width(l);
     for (size_t first = 0; first < pass->n; first += CHUNK) {
-        struct chunk chunk = chunk_of(pass, d, state->length[layer], first);
+        struct chunk chunk = chunk_of(pass, d, state->length[layer], first, NULL);
         project_chunk(model, state, layer, &chunk);
         if (keys_before)
             keep_columns(state, l, pass, first, chunk.n, q, kv, keys_before, pass->n);
@@ -356,24 +406,40 @@ void language_project(const struct model *model, struct language_state *state, i
 
 void language_lay_keys(const struct model *model, struct language_state *state, int layer, const float *keys, size_t n)
 {
-    size_t kv = kv_width(&model->shape.language);
-    model->kernels->kv_write(&state->kv[layer], state->length[layer], n, keys, keys, kv, state->threads); /* values are not looked at */
+    size_t kv = kv_width(&model->shape.language), length = state->length[layer];
+    if (state->owner->host) {
+        model->kernels->kv_write(&state->kv[layer], length, n, keys, keys, kv, state->threads); /* values are not looked at */
+        return;
+    }
+    for (size_t first = 0, m; first < n; first += m) {
+        m = n - first < CHUNK ? n - first : CHUNK;
+        state->owner->put(state->qkv, keys + first * kv, m * kv * sizeof *keys);
+        model->kernels->kv_write(&state->kv[layer], length + first, m, state->qkv, state->qkv, kv, state->threads);
+    }
 }
 
 void language_weigh(const struct model *model, struct language_state *state, int layer, const float *query, size_t n_keys, const float *bias,
                     float *weights)
 {
     const struct language_shape *l = &model->shape.language;
+    const struct memory *owner = state->owner;
     size_t q = q_width(l);
-    model->kernels->convert(q, query, state->q, model->act, 1);
+    if (!owner->host)
+        owner->put(state->qkv, query, q * sizeof *query);
+    model->kernels->convert(1, q, owner->host ? query : state->qkv, q, state->q, q, model->act, 1);
     struct attention a = {.n = 1, .n_keys = n_keys, .heads = l->heads, .scale = 1 / sqrtf((float)l->head_dim), .kv = &state->kv[layer],
-                          .q = state->q, .ldq = q, .scratch = state->scratch, .bias = bias};
-    model->kernels->attention_weights(&a, weights, state->threads);
+                          .q = state->q, .ldq = q, .scratch = state->scratch, .bias = bring_bias(state, bias, n_keys)};
+    model->kernels->attention_weights(&a, owner->host ? weights : state->weights, state->threads);
+    if (!owner->host)
+        owner->get(weights, state->weights, (size_t)l->heads * n_keys * sizeof *weights);
 }
 
 void language_logits(const struct model *model, struct language_state *state, const float *hidden, float *logits)
 {
-    size_t d = (size_t)model->shape.language.width;
-    model->kernels->convert(d, hidden, state->h, model->act, 1);
-    linear(model, state, 1, state->h, d, &model->head, EPILOGUE_NONE, logits, model->head.n_out, DTYPE_F32);
+    const struct memory *owner = state->owner;
+    size_t d = (size_t)model->shape.language.width, n = model->head.n_out;
+    model->kernels->convert(1, d, hidden, d, state->h, d, model->act, 1);
+    linear(model, state, 1, state->h, d, &model->head, EPILOGUE_NONE, owner->host ? logits : state->logits, n, DTYPE_F32);
+    if (!owner->host)
+        owner->get(logits, state->logits, n * sizeof *logits);
 }

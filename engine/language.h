@@ -1,4 +1,5 @@
-/* Language model: prefill with a KV cache that can be cut back, and the logits of one position (models.md 3). */
+/* Language model: prefill with a KV cache that can be cut back, and the logits of one position (models.md 3). Rows [n][d] and hidden states
+ * [d] are tensors (struct memory), all other arrays the host's. */
 #ifndef TOKSWEEP_ENGINE_LANGUAGE_H
 #define TOKSWEEP_ENGINE_LANGUAGE_H
 
@@ -8,7 +9,8 @@ struct language_state; /* cache and buffers for one sequence; one worker's */
 
 /* `capacity`: most positions the cache will hold; `positions`: largest position id + 1 (larger than capacity when kept positions
  * leave gaps). */
-size_t language_state_bytes(const struct model_shape *shape, enum dtype dtype, size_t capacity, size_t positions, int threads);
+size_t language_state_bytes(const struct model_shape *shape, const struct kernels *kernels, enum dtype dtype, size_t capacity,
+                            size_t positions, int threads);
 int language_state_new(struct language_state **out, const struct model *model, size_t capacity, size_t positions, int threads,
                        struct err *err);
 void language_state_free(struct language_state *state); /* NULL is fine */
@@ -30,8 +32,8 @@ void language_prefill(const struct model *model, struct language_state *state, f
 /* logits[head.n_out] of a hidden state that language_prefill gave. */
 void language_logits(const struct model *model, struct language_state *state, const float *hidden, float *logits);
 
-/* Embedding row of a text id, f32 [d]. */
-void language_embed(const struct model *model, int32_t id, float *out);
+/* Embedding rows of n text ids, f32 [n][d]. */
+void language_embed(const struct model *model, const int32_t *ids, size_t n, float *out);
 
 /* cos and sin of position p: [hd/2] each. */
 void language_rope(const struct language_state *state, uint32_t position, const float **cosines, const float **sines);

@@ -16,23 +16,40 @@ enum { PIECE_BYTES = 4 << 20, NAME_BYTES = 192, PART_BYTES = NAME_BYTES + 8 /* a
 
 struct model_blocks {
     struct model_blocks *next;
+    void (*release)(void *bytes);
     void *bytes;
 };
 
-static void *model_alloc(struct model *model, size_t bytes)
+static void *model_keep(struct model *model, void *(*take)(size_t bytes), void (*release)(void *bytes), size_t bytes)
 {
     struct model_blocks *block = malloc(sizeof *block);
     size_t rounded = (bytes + 63) / 64 * 64;
-    void *memory = block ? aligned_alloc(64, rounded ? rounded : 64) : NULL;
+    void *memory = block ? take(rounded ? rounded : 64) : NULL;
     if (!memory) {
         free(block);
         return NULL;
     }
-    memset(memory, 0, rounded);
-    *block = (struct model_blocks){model->blocks, memory};
+    *block = (struct model_blocks){model->blocks, release, memory};
     model->blocks = block;
     model->weight_bytes += rounded;
     return memory;
+}
+
+/* Tensor memory. */
+static void *model_tensor(struct model *model, size_t bytes)
+{
+    return model_keep(model, model->kernels->memory->take, model->kernels->memory->release, bytes);
+}
+
+static void *host_take(size_t bytes)
+{
+    return calloc(1, bytes);
+}
+
+/* Memory of the host, for what compressors read. */
+static void *model_alloc(struct model *model, size_t bytes)
+{
+    return model_keep(model, host_take, free, bytes);
 }
 
 void model_close(struct model *model)
@@ -42,7 +59,7 @@ void model_close(struct model *model)
     tokenizer_close(model->tokenizer);
     for (struct model_blocks *block = model->blocks; block;) {
         struct model_blocks *next = block->next;
-        free(block->bytes);
+        block->release(block->bytes);
         free(block);
         block = next;
     }
@@ -57,17 +74,18 @@ static size_t rounded_ff(const struct language_shape *l)
     return (size_t)(l->ff + 31) / 32 * 32;
 }
 
-size_t model_bytes(const struct model_shape *shape, enum dtype dtype)
+size_t model_bytes(const struct model_shape *shape, const struct kernels *kernels, enum dtype dtype)
 {
     const struct vision_shape *v = &shape->vision;
     const struct language_shape *l = &shape->language;
+    enum layout at = kernels->layout;
     size_t dx = (size_t)v->width, d = (size_t)l->width, q = (size_t)(l->heads * l->head_dim), kv = (size_t)(l->kv_heads * l->head_dim);
     enum dtype act = dtype_act(dtype);
-    size_t vision = 4 * matrix_bytes(dx, dx, dtype) + 2 * matrix_bytes((size_t)v->ff, dx, dtype);
-    size_t layer = matrix_bytes(q + 2 * kv, d, dtype) + matrix_bytes(d, q, dtype) + matrix_bytes(2 * rounded_ff(l), d, dtype) +
-                   matrix_bytes(d, (size_t)l->ff, dtype);
-    size_t ends = matrix_bytes(dx, (size_t)(3 * v->patch * v->patch), act) + matrix_bytes(d, dx, act) + matrix_bytes(d, d, act) +
-                  (l->tied ? 1 : 2) * matrix_bytes((size_t)l->vocab, d, act);
+    size_t vision = 4 * matrix_bytes(dx, dx, dtype, at) + matrix_bytes((size_t)v->ff, dx, dtype, at) + matrix_bytes(dx, (size_t)v->ff, dtype, at);
+    size_t layer = matrix_bytes(q + 2 * kv, d, dtype, at) + matrix_bytes(d, q, dtype, at) + matrix_bytes(2 * rounded_ff(l), d, dtype, at) +
+                   matrix_bytes(d, (size_t)l->ff, dtype, at);
+    size_t ends = matrix_bytes(dx, (size_t)(3 * v->patch * v->patch), act, at) + matrix_bytes(d, dx, act, at) + matrix_bytes(d, d, act, at) +
+                  (l->tied ? 1 : 2) * matrix_bytes((size_t)l->vocab, d, act, at);
     return vision * (size_t)v->layers + layer * (size_t)l->layers + ends + (size_t)(v->side * v->side) * dx * sizeof(float);
 }
 
@@ -191,18 +209,18 @@ static void random_values(const struct source *source, const char *name, uint64_
 /* Where row i of a tensor goes in the packed matrix. */
 enum row_place { PLACE_AT, PLACE_GATE, PLACE_UP };
 
-static void pack_piece(struct matrix *matrix, enum row_place place, size_t at, size_t first, size_t n, const void *rows, size_t row_bytes,
-                       enum dtype dtype)
+static bool pack_piece(const struct kernels *k, struct matrix *matrix, enum row_place place, size_t at, size_t first, size_t n,
+                       const void *rows, size_t row_bytes, enum dtype dtype)
 {
-    if (place == PLACE_AT) {
-        matrix_pack_rows(matrix, at + first, n, rows, dtype);
-        return;
-    }
-    for (size_t i = 0; i < n;) { /* runs of up to 32 rows stay together */
+    if (place == PLACE_AT)
+        return k->pack(matrix, at + first, n, rows, dtype);
+    bool packed = true;
+    for (size_t i = 0; i < n && packed;) { /* runs of up to 32 rows stay together */
         size_t row = first + i, run = 32 - row % 32 < n - i ? 32 - row % 32 : n - i;
-        matrix_pack_rows(matrix, swiglu_gate_row(row) + (place == PLACE_UP ? 32 : 0), run, (const char *)rows + i * row_bytes, dtype);
+        packed = k->pack(matrix, swiglu_gate_row(row) + (place == PLACE_UP ? 32 : 0), run, (const char *)rows + i * row_bytes, dtype);
         i += run;
     }
+    return packed;
 }
 
 /* Rows first..first+n-1 of a tensor of `of` rows, and where they go. */
@@ -227,7 +245,8 @@ static int read_slice(struct source *source, struct matrix *matrix, const char *
             random_values(source, name, from, n * n_in, sqrt(3 / (double)n_in), source->piece);
         if (rc)
             return rc;
-        pack_piece(matrix, slice.place, slice.at, done, n, source->piece, row_bytes, dtype);
+        if (!pack_piece(source->model->kernels, matrix, slice.place, slice.at, done, n, source->piece, row_bytes, dtype))
+            return err_no_memory(source->err, "the model's weights");
     }
     return 0;
 }
@@ -238,7 +257,7 @@ static int read_rows(struct source *source, struct matrix *matrix, const char *n
     return read_slice(source, matrix, name, (struct slice){place, at, 0, rows, rows});
 }
 
-/* Reads a [rows, columns] tensor as f32 into `out`. */
+/* Reads a [rows, columns] tensor as f32 into `out`, on the host. */
 static int read_values(struct source *source, const char *name, size_t rows, size_t columns, double random_scale, float *out)
 {
     size_t n = rows * columns;
@@ -260,15 +279,29 @@ static int read_values(struct source *source, const char *name, size_t rows, siz
     return 0;
 }
 
+/* The same into tensor memory. */
+static int read_tensor(struct source *source, const char *name, size_t rows, size_t columns, double random_scale, float *out)
+{
+    const struct memory *memory = source->model->kernels->memory;
+    if (memory->host)
+        return read_values(source, name, rows, columns, random_scale, out);
+    float *values = malloc(rows * columns * sizeof *values);
+    int rc = values ? read_values(source, name, rows, columns, random_scale, values) : err_no_memory(source->err, "the model's weights");
+    if (!rc)
+        memory->put(out, values, rows * columns * sizeof *values);
+    free(values);
+    return rc;
+}
+
 static int new_matrix(struct source *source, struct matrix *matrix, enum dtype dtype, size_t n_out, size_t n_in, bool bias)
 {
     struct model *model = source->model;
     if (dtype == DTYPE_I8 && n_in > INT8_INPUTS)
         return err_set(source->err, ERR_CONFIG, "int8 sums at most %d inputs, a layer of this model has %zu; use --dtype bf16", INT8_INPUTS, n_in);
-    *matrix = (struct matrix){.dtype = dtype, .n_out = n_out, .n_in = n_in};
-    matrix->panels = model_alloc(model, matrix_bytes(n_out, n_in, dtype));
+    *matrix = (struct matrix){.dtype = dtype, .n_out = n_out, .n_in = n_in, .layout = model->kernels->layout};
+    matrix->panels = model_tensor(model, matrix_bytes(n_out, n_in, dtype, matrix->layout));
     if (bias)
-        matrix->bias = model_alloc(model, (n_out + PANEL - 1) / PANEL * PANEL * sizeof(float));
+        matrix->bias = model_tensor(model, (n_out + PANEL - 1) / PANEL * PANEL * sizeof(float));
     return matrix->panels && (matrix->bias || !bias) ? 0 : err_no_memory(source->err, "the model's weights; --dtype bf16 halves them");
 }
 
@@ -281,7 +314,7 @@ static int read_part(struct source *source, struct matrix *matrix, const char *n
     if (rc || !matrix->bias)
         return rc;
     snprintf(full, sizeof full, "%s.bias", name);
-    return read_values(source, full, rows, 1, 0.02, (float *)(uintptr_t)matrix->bias + at);
+    return read_tensor(source, full, rows, 1, 0.02, (float *)(uintptr_t)matrix->bias + at);
 }
 
 static int read_linear(struct source *source, struct matrix *matrix, enum dtype dtype, const char *name, size_t n_out, size_t n_in, bool bias)
@@ -292,9 +325,9 @@ static int read_linear(struct source *source, struct matrix *matrix, enum dtype 
 
 static int read_table(struct source *source, const float **out, const char *name, size_t rows, size_t columns, double random_scale)
 {
-    float *values = model_alloc(source->model, rows * columns * sizeof *values);
+    float *values = model_tensor(source->model, rows * columns * sizeof *values);
     *out = values;
-    return values ? read_values(source, name, rows, columns, random_scale, values) : err_no_memory(source->err, "the model's weights");
+    return values ? read_tensor(source, name, rows, columns, random_scale, values) : err_no_memory(source->err, "the model's weights");
 }
 
 /* ---- the parts ----------------------------------------------------------------------------------------------------------- */
@@ -347,7 +380,7 @@ static int read_projection(struct source *source, struct matrix *matrix, const c
     if (!rc)
         rc = read_table(source, &bias, NAMED("%.150sattention.in_proj_bias", prefix), 3 * dx, 1, 0.02);
     if (!rc)
-        memcpy((float *)(uintptr_t)matrix->bias, bias + first, n * sizeof *bias);
+        source->model->kernels->memory->move((float *)(uintptr_t)matrix->bias, bias + first, n * sizeof *bias);
     return rc;
 }
 
@@ -485,7 +518,9 @@ static int read_method_tensors(struct source *source)
             return err_no_memory(source->err, "the model's weights");
         *out = (struct named_tensor){.name = memcpy(name, tensor->name, length), .rows = (size_t)tensor->shape[0],
                                      .columns = tensor->n_dims == 2 ? (size_t)tensor->shape[1] : 1};
-        rc = read_table(source, &out->values, out->name, out->rows, out->columns, 1);
+        float *values = model_alloc(model, out->rows * out->columns * sizeof *values);
+        rc = values ? read_values(source, out->name, out->rows, out->columns, 1, values) : err_no_memory(source->err, "the model's weights");
+        out->values = values;
     }
     model->method_tensors = kept;
     model->n_method_tensors = found;
@@ -525,13 +560,6 @@ static int refuse_leftovers(struct source *source)
 }
 
 /* ---- opening ------------------------------------------------------------------------------------------------------------- */
-
-static int refuse_int8(const struct kernels *kernels, enum dtype dtype, struct err *err)
-{
-    if (dtype == DTYPE_I8 && !kernels->quantise)
-        return err_set(err, ERR_CONFIG, "kernel table '%s' has no int8; use --dtype bf16, or --device cpu", kernels->name);
-    return 0;
-}
 
 static struct model *model_new(const struct model_shape *shape, const struct kernels *kernels, enum dtype dtype)
 {
@@ -582,7 +610,7 @@ int model_open(struct model **out, const char *folder, const struct kernels *ker
     struct model *model = NULL;
     struct source source = {.err = err};
     *out = NULL;
-    int rc = refuse_int8(kernels, dtype, err);
+    int rc = kernels_check(kernels, dtype, err);
     if (rc || (rc = model_shape_load(&shape, folder, err)))
         return rc;
     if (!(model = model_new(&shape, kernels, dtype)) || !(source.piece = malloc(PIECE_BYTES))) {
@@ -599,7 +627,7 @@ int model_open(struct model **out, const char *folder, const struct kernels *ker
         goto done;
     }
     if ((rc = find_layout(&source)) || (rc = read_vision(&source)) || (rc = read_language(&source)) || (rc = read_method_tensors(&source)) ||
-        (rc = refuse_leftovers(&source)) || (rc = model_identify(model, source.files, err)))
+        (rc = refuse_leftovers(&source)) || (rc = model_identify(model, source.files, err)) || (rc = kernels->memory->settle(err)))
         goto done;
     int32_t ids = tokenizer_size(model->tokenizer);
     if (ids > shape.language.vocab) {
@@ -632,6 +660,8 @@ int model_random(struct model **out, const struct model_shape *shape, const stru
         rc = read_vision(&source);
     if (!rc)
         rc = read_language(&source);
+    if (!rc)
+        rc = kernels->memory->settle(err);
     free(source.piece);
     if (rc)
         model_close(model);

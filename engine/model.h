@@ -1,4 +1,5 @@
-/* Model: a checkpoint's weights, packed for the kernels, read-only once open and shared by all workers. */
+/* Model: a checkpoint's weights, packed for the kernels, read-only once open and shared by all workers. Matrices and their biases, norms,
+ * position, probe and newline are tensors (struct memory); what compressors read is the host's. */
 #ifndef TOKSWEEP_ENGINE_MODEL_H
 #define TOKSWEEP_ENGINE_MODEL_H
 
@@ -30,7 +31,7 @@ struct language_layer {
 struct model {
     struct model_shape shape;
     const struct kernels *kernels;
-    enum dtype dtype;            /* F32, BF16, or I8: linear layers of tower and language model in int8, all else in bf16 */
+    enum dtype dtype;            /* one that the table has (kernels_computes); I8: linear layers of tower and language model, all else is in bf16 */
     enum dtype act;              /* dtype_act(dtype) */
     struct tokenizer *tokenizer;
     char digest[DIGEST_HEX];     /* of config, generation config, tokenizer and tensors */
@@ -66,6 +67,6 @@ int model_random(struct model **out, const struct model_shape *shape, const stru
 void model_close(struct model *model); /* NULL is fine */
 
 /* What model_open will allocate for weights of this shape and dtype, in bytes; a pooling head and method tensors not counted. */
-size_t model_bytes(const struct model_shape *shape, enum dtype dtype);
+size_t model_bytes(const struct model_shape *shape, const struct kernels *kernels, enum dtype dtype);
 
 #endif

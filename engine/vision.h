@@ -1,4 +1,4 @@
-/* Vision tower and projector: one frame's pixels to features (models.md 1.5, 1.6, 1.8, 2). */
+/* Vision tower and projector: one frame's pixels to features (models.md 1.5, 1.6, 1.8, 2). All but pixels are tensors (struct memory). */
 #ifndef TOKSWEEP_ENGINE_VISION_H
 #define TOKSWEEP_ENGINE_VISION_H
 
@@ -6,7 +6,7 @@
 
 struct vision_space; /* buffers for one frame at a time; one worker's */
 
-size_t vision_space_bytes(const struct model_shape *shape, enum dtype dtype, int threads);
+size_t vision_space_bytes(const struct model_shape *shape, const struct kernels *kernels, enum dtype dtype, int threads);
 int vision_space_new(struct vision_space **out, const struct model *model, int threads, struct err *err);
 void vision_space_free(struct vision_space *space); /* NULL is fine */
 
@@ -20,8 +20,8 @@ struct vision_side {
     float *frame; /* [width] and what the pooling head makes of the frame; for this too */
 };
 
-/* X[side*side][width]: output of the last layer that runs, before any final norm. rgb is a square of image_side pixels, RGB24;
- * patch * side <= image_side. `side` may be NULL. With `each_layer` not NULL, it is called with the hidden rows after the embeddings
+/* X[side*side][width]: output of the last layer that runs, before any final norm. rgb, the host's, is a square of image_side pixels,
+ * RGB24; patch * side <= image_side, which on a card is at most the shape's image_size. `side` may be NULL. With `each_layer` not NULL, it is called with the hidden rows after the embeddings
  * (-1) and after every layer, for tests. */
 typedef void vision_probe(void *context, int layer, const float *rows);
 void vision_encode(const struct model *model, struct vision_space *space, const uint8_t *rgb, int image_side, float *X,
@@ -32,9 +32,5 @@ void vision_project(const struct model *model, struct vision_space *space, const
 
 /* X after the tower's final norm, which the language model never sees; model->post_norm_w must be there. */
 void vision_post_norm(const struct model *model, struct vision_space *space, const float *X, float *out);
-
-/* out[side'][side'][width] from in[side][side][width], side' = pool_side(mode, side, stride). Bilinear: four taps per output with
- * f32 weights, as the reference; average: f32 sum over the window divided by its size; max. */
-void grid_pool(enum pool_mode mode, int stride, int side, int width, const float *in, float *out);
 
 #endif

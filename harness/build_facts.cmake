@@ -3,7 +3,7 @@
 #   cmake -DSOURCE=... -DOUT=... -DVERSION=... -DCOMPILER=... -DLIBRARIES=... -P build_facts.cmake
 set(parts "${COMPILER}")
 foreach(folder core datasets compressors engine runners metrics)
-  file(GLOB_RECURSE sources RELATIVE ${SOURCE} ${SOURCE}/${folder}/*.c ${SOURCE}/${folder}/*.h ${SOURCE}/${folder}/*.cu ${SOURCE}/${folder}/CMakeLists.txt)
+  file(GLOB_RECURSE sources RELATIVE ${SOURCE} ${SOURCE}/${folder}/*.c ${SOURCE}/${folder}/*.h ${SOURCE}/${folder}/*.cu ${SOURCE}/${folder}/*.cuh ${SOURCE}/${folder}/CMakeLists.txt)
   list(SORT sources)
   foreach(source ${sources})
     file(SHA256 ${SOURCE}/${source} digest)

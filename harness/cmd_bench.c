@@ -22,7 +22,8 @@ static const struct cli_option options[] = {
     {"rows", "N", "2048", "rows of the prefill", false},
     {"repeats", "N", "5", "of each figure; the median is printed", false},
     {"threads", "N", NULL, "threads (all processors)", false},
-    {"dtype", "NAME", "bf16", "f32, bf16 or int8", false},
+    {"device", "NAME", "cpu", "cpu, cuda, cuda:N or auto", false},
+    {"dtype", "NAME", "bf16", "f32, bf16, int8 (on the processor) or f16 (on a card)", false},
     {"isa", "NAME", "auto", "kernel table", false},
     {"video", "FILE", NULL, "also measures how fast 64 evenly spread frames of this video are read", false},
     {"methods", NULL, NULL, "measures compressors instead, on made-up features, against encoding the frames", false},
@@ -75,9 +76,9 @@ static int time_vision(struct bench *bench, double *seconds, struct err *err)
     int rc = vision_space_new(&space, bench->model, bench->threads, err);
     if (rc)
         return rc;
+    const struct memory *memory = bench->model->kernels->memory;
     uint8_t *rgb = arena_alloc(&bench->arena, side * side, 3);
-    float *X = arena_alloc(&bench->arena, n * (size_t)shape->vision.width, sizeof *X);
-    float *P = arena_alloc(&bench->arena, n * (size_t)shape->language.width, sizeof *P);
+    float *X = memory->take(n * (size_t)shape->vision.width * sizeof *X), *P = memory->take(n * (size_t)shape->language.width * sizeof *P);
     if (!rgb || !X || !P)
         rc = err_no_memory(err, "a benchmark");
     for (size_t i = 0; i < side * side * 3 && !rc; i++)
@@ -86,8 +87,11 @@ static int time_vision(struct bench *bench, double *seconds, struct err *err)
         double start = now_s();
         vision_encode(bench->model, space, rgb, (int)side, X, NULL, NULL, NULL);
         vision_project(bench->model, space, X, n, P);
+        rc = memory->settle(err);
         seconds[r < 0 ? 0 : r] = now_s() - start;
     }
+    memory->release(X);
+    memory->release(P);
     vision_space_free(space);
     return rc;
 }
@@ -141,17 +145,23 @@ static int bench_language(struct bench *bench, size_t n, struct err *err)
     int rc = language_state_new(&state, bench->model, n + 1 + GENERATED, n + 1 + GENERATED, bench->threads, err);
     if (rc)
         return rc;
-    float *rows = arena_alloc(&bench->arena, n * d, sizeof *rows), *last = arena_alloc(&bench->arena, d, sizeof *last);
-    if (!rows || !last)
+    const struct memory *memory = bench->model->kernels->memory;
+    float *values = arena_alloc(&bench->arena, n * d, sizeof *values), *rows = memory->take(n * d * sizeof *rows), *last = memory->take(d * sizeof *last);
+    if (!values || !rows || !last)
         rc = err_no_memory(err, "a benchmark");
     for (int r = -1; r < bench->repeats && !rc; r++) {
         struct reply reply;
         struct generate_options how = {.max_new_tokens = GENERATED, .repetition_penalty = 1};
         for (size_t i = 0; i < n * d; i++)
-            rows[i] = (float)((int)(i * 2654435761u >> 20) - 2048) / 2048;
+            values[i] = (float)((int)(i * 2654435761u >> 20) - 2048) / 2048;
+        memory->put(rows, values, n * d * sizeof *rows);
         language_cut(state, 0);
+        if ((rc = memory->settle(err)))
+            break;
         double start = now_s();
         language_prefill(bench->model, state, rows, n, NULL, 0, last, NULL, NULL);
+        if ((rc = memory->settle(err)))
+            break;
         prefill[r < 0 ? 0 : r] = now_s() - start;
         rc = generate(&reply, bench->model, state, prompt, 1, (uint32_t)n, &how, &bench->arena, err);
         generated[r < 0 ? 0 : r] = rc ? 0 : reply.generate_ms * 1e-3 / (double)reply.n_steps;
@@ -162,6 +172,8 @@ static int bench_language(struct bench *bench, size_t n, struct err *err)
         add_figure(bench, name, "tokens/s", (double)n, prefill_flops(shape, (double)n) - 2.0 * shape->language.vocab * (double)d, prefill);
         add_figure(bench, "generation", "text ids/s", 1, 0, generated);
     }
+    memory->release(rows);
+    memory->release(last);
     language_state_free(state);
     return rc;
 }
@@ -194,6 +206,29 @@ static int bench_video(struct bench *bench, const char *path, struct err *err)
     return rc;
 }
 
+/* The other ceiling of a card: bytes read and written by a copy there. */
+static int bench_copy(struct bench *bench, struct err *err)
+{
+    enum { COPIES = 10 };
+    const struct memory *memory = bench->model->kernels->memory;
+    size_t bytes = memory->left() / 8 < (size_t)1 << 30 ? memory->left() / 8 : (size_t)1 << 30;
+    char *from = memory->take(bytes), *to = memory->take(bytes);
+    double seconds[MOST_REPEATS];
+    int rc = from && to ? 0 : err_no_memory(err, "a benchmark");
+    for (int r = -1; r < bench->repeats && !rc; r++) {
+        double start = now_s();
+        for (int i = 0; i < COPIES; i++)
+            memory->move(to, from, bytes);
+        rc = memory->settle(err);
+        seconds[r < 0 ? 0 : r] = now_s() - start;
+    }
+    if (!rc)
+        add_figure(bench, "copies on the card, read and written", "GB/s", 2e-9 * COPIES * (double)bytes, 0, seconds);
+    memory->release(from);
+    memory->release(to);
+    return rc;
+}
+
 static int bench_all(struct bench *bench, const struct cli_args *args, size_t rows, struct err *err)
 {
     static const char *const columns[] = {"stage", "rate", "unit", "seconds", "least", "most", "GFLOP/s", "% of peak"};
@@ -202,6 +237,8 @@ static int bench_all(struct bench *bench, const struct cli_args *args, size_t ro
     int rc = bench_vision(bench, err);
     if (!rc)
         rc = bench_language(bench, rows, err);
+    if (!rc && !bench->model->kernels->memory->host)
+        rc = bench_copy(bench, err);
     if (!rc && cli_text(args, "video"))
         rc = bench_video(bench, cli_text(args, "video"), err);
     return rc;
@@ -229,10 +266,12 @@ static int bench_command(const struct cli_args *args, struct err *err)
     if (format < 0 || format == TABLE_LATEX)
         return err_set(err, ERR_CONFIG, "--format should be terminal, md, csv or json, it is '%s'", cli_text(args, "format"));
     if (!dtype_parse(cli_text(args, "dtype"), &dtype))
-        return err_set(err, ERR_CONFIG, "--dtype should be f32, bf16 or int8, it is '%s'", cli_text(args, "dtype"));
+        return err_set(err, ERR_CONFIG, "--dtype should be f32, bf16, f16 or int8, it is '%s'", cli_text(args, "dtype"));
     if ((rc = find_shape(&shape, cli_text(args, "model"), err)) || (rc = cli_integer(args, "rows", 1, 32768, &rows, err)) ||
         (rc = cli_integer(args, "repeats", 1, MOST_REPEATS, &repeats, err)) || (rc = cli_integer(args, "threads", 1, 1024, &threads, err)) ||
-        (rc = kernels_open(&kernels, cli_text(args, "isa"), err)))
+        (rc = kernels_open_device(&kernels, cli_text(args, "device"), cli_text(args, "isa"), err)))
+        return rc;
+    if ((rc = kernels_check(kernels, dtype, err)))
         return rc;
     bench.threads = (int)threads;
     bench.repeats = (int)repeats;

@@ -98,8 +98,8 @@ static void list_cards(void)
     else if (!n)
         printf("cuda    no card\n");
     for (int i = 0; i < n && i < MOST; i++)
-        printf("cuda:%d  %s, compute %d.%d, %.0f GiB; seen, but the engine computes on the CPU\n", i, cards[i].name, cards[i].major,
-               cards[i].minor, (double)cards[i].memory_bytes / 0x1p30);
+        printf("cuda:%d  %s, compute %d.%d, %.0f GiB\n", i, cards[i].name, cards[i].major, cards[i].minor,
+               (double)cards[i].memory_bytes / 0x1p30);
 }
 
 static void list_devices_and_cards(void)

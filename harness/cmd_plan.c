@@ -350,14 +350,14 @@ static void print_cells(struct estimate *estimate)
     text_free(&out);
 }
 
-static void print_memory(const struct estimate *estimate, enum dtype dtype, int threads)
+static void print_memory(const struct estimate *estimate, const struct kernels *kernels, enum dtype dtype, int threads)
 {
     const struct model_shape *shape = &estimate->shape;
     struct feature_grid grid = {.mode = shape->pool_mode, .stride = shape->pool_stride, .keep = NEED_X_POOLED};
-    double assistant = estimate->assistant.language.layers ? (double)model_bytes(&estimate->assistant, dtype) : 0;
-    double weights = (double)model_bytes(shape, dtype) + assistant;
-    double features = (double)(features_bytes(shape, dtype, estimate->most_frames, &grid, 1) + vision_space_bytes(shape, dtype, threads));
-    double state = (double)(language_state_bytes(shape, dtype, estimate->most_rows, estimate->most_rows, threads) +
+    double assistant = estimate->assistant.language.layers ? (double)model_bytes(&estimate->assistant, kernels, dtype) : 0;
+    double weights = (double)model_bytes(shape, kernels, dtype) + assistant;
+    double features = (double)(features_bytes(shape, dtype, estimate->most_frames, &grid, 1) + vision_space_bytes(shape, kernels, dtype, threads));
+    double state = (double)(language_state_bytes(shape, kernels, dtype, estimate->most_rows, estimate->most_rows, threads) +
                             estimate->most_rows * (size_t)shape->language.width * sizeof(float));
     double frames = (double)estimate->most_frames * shape->vision.image_size * shape->vision.image_size * 3;
     printf("\nmemory, %s: %.0f MiB of weights; per video in work %.0f MiB of features, %.0f MiB of cache and buffers, %.0f MiB of frames\n",
@@ -380,7 +380,7 @@ static int print_work(struct estimate *estimate, int threads, struct err *err)
     print_cells(estimate);
     double gflops = kernels_peak_gflops(kernels, act, threads);
     print_totals(estimate, 1e3 / (0.7 * gflops));
-    print_memory(estimate, dtype, threads);
+    print_memory(estimate, kernels, dtype, threads);
     printf("time: 70 %% of this machine's measured %.0f GFLOP/s (%s, %s, %d threads); decoding of videos comes on top and overlaps\n"
            "assumed: %d text rows a question, videos long enough that different frame counts hardly share frames\n",
            gflops, kernels->name, dtype_name(act), threads, TEXT_ROWS);

@@ -55,24 +55,32 @@ static int read_plan_options(struct run *run, struct err *err)
     return rc;
 }
 
+/* On a card what is left there is planned with, but for a tenth: what is allocated in pieces leaves gaps. */
+static size_t plannable(const struct run *run, size_t memory)
+{
+    size_t left = run->facts.device_bytes / 10 * 9, beside_weights = memory - run->facts.fixed_bytes;
+    return run->facts.device_bytes && (!cli_text(run->args, "memory") || left < beside_weights) ? left : beside_weights;
+}
+
 /* Small models: a worker on every processor, where one thread is busy all the time. Large ones: one worker, whose matrices are
- * large enough for all threads, and only one video's memory. */
+ * large enough for all threads, and only one video's memory. On a card two, so that it computes while one of them waits for the host. */
 static int read_schedule_options(struct run *run, size_t memory, struct err *err)
 {
     enum { SMALL_MODEL_BYTES = 64 << 20 };
     int64_t processors = sysconf(_SC_NPROCESSORS_ONLN), jobs, threads;
-    jobs = run->facts.fixed_bytes < SMALL_MODEL_BYTES ? processors : 1;
+    jobs = run->facts.device_bytes ? 2 : run->facts.fixed_bytes < SMALL_MODEL_BYTES ? processors : 1;
     int rc = cli_integer(run->args, "jobs", 1, 1024, &jobs, err);
     threads = processors / jobs > 1 ? processors / jobs : 1;
     if (!rc)
         rc = cli_integer(run->args, "threads", 1, 1024, &threads, err);
-    if (!rc && memory <= run->facts.fixed_bytes)
+    bool planned = cli_text(run->args, "memory") || !run->facts.device_bytes; /* weights on a card are there already */
+    if (!rc && planned && memory <= run->facts.fixed_bytes)
         rc = err_set(err, ERR_MEMORY, "the weights of '%s' take %.1f MiB, --memory allows %.1f MiB; allow more%s", run->sweep.model,
                      (double)run->facts.fixed_bytes / 0x1p20, (double)memory / 0x1p20,
                      strcmp(run->sweep.dtype, "f32") ? "" : ", or take half with --dtype bf16");
     run->schedule.jobs = (int)jobs;
     run->schedule.threads = (int)threads;
-    run->schedule.memory_bytes = memory - run->facts.fixed_bytes;
+    run->schedule.memory_bytes = plannable(run, memory);
     run->schedule.retry_failed = cli_flag(run->args, "retry-failed");
     run->schedule.keep_groups = cli_flag(run->args, "keep-groups");
     run->schedule.stop = &cli_stopped;

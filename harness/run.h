@@ -24,8 +24,8 @@
     {"keep-groups", NULL, NULL, "stores which tokens became one, for 'report --html --frames'", false}, \
     {"no-share", NULL, NULL, "computes every answer by itself; the answers are the same", false}, \
     {"reuse-build", "DIGEST", NULL, "continues the cells of an older build in this store on purpose; the beginning of its digest is enough", false}, \
-    {"device", "NAME", NULL, "overrides runner.device", false}, \
-    {"dtype", "NAME", NULL, "overrides runner.dtype: f32, bf16 or int8", false}, \
+    {"device", "NAME", NULL, "cpu, cuda, cuda:N or auto; overrides runner.device", false}, \
+    {"dtype", "NAME", NULL, "overrides runner.dtype: f32, bf16, f16 or int8", false}, \
     {"isa", "NAME", NULL, "overrides runner.isa: a kernel table of 'toksweep list devices'", false}
 
 struct run { /* zero-initialise, but for args and found_only */

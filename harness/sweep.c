@@ -3,6 +3,7 @@
 
 #include "build_facts.h"
 #include "compressors/plugin.h"
+#include "core/dtype.h"
 #include "core/hub.h"
 #include "core/text.h"
 #include "engine/kernels/kernels.h"
@@ -153,8 +154,8 @@ static int check_runner_keys(const struct sweep *sweep, const struct json *objec
 /* A runner is a name or {name, options}. */
 static int read_runner(struct sweep *sweep, const struct json *root, const struct sweep_overrides *overrides, struct err *err)
 {
-    enum dtype dtype;
     const struct json *object = json_get(root, "runner");
+    enum dtype dtype;
     const char *name, *const *runners = names(runner_name_at, &sweep->arena);
     int rc;
     if (!runners)
@@ -178,7 +179,7 @@ static int read_runner(struct sweep *sweep, const struct json *root, const struc
     sweep->runner = runner_find(name);
     sweep->runner_config = object;
     if (overrides->dtype && !dtype_parse(overrides->dtype, &dtype))
-        return err_set(err, ERR_CONFIG, "--dtype should be f32, bf16 or int8, it is '%s'", overrides->dtype);
+        return err_set(err, ERR_CONFIG, "--dtype should be f32, bf16, f16 or int8, it is '%s'", overrides->dtype);
     sweep->dtype = overrides->dtype ? overrides->dtype : sweep->dtype;
     sweep->isa = overrides->isa ? overrides->isa : sweep->isa;
     sweep->device = overrides->device ? overrides->device : sweep->device;

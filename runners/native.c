@@ -18,6 +18,14 @@ bool native_must_stop(struct work *work)
     return work->stopped;
 }
 
+int native_take_rows(struct work *work, const struct model *model, size_t n, struct err *err)
+{
+    const struct memory *memory = model->kernels->memory;
+    memory->release(work->rows);
+    work->rows = memory->take(n * (size_t)model->shape.language.width * sizeof *work->rows);
+    return work->rows ? 0 : err_no_memory(err, "the rows of a prompt");
+}
+
 /* ---- opening ------------------------------------------------------------------------------------------------------------- */
 
 static void name_processor(char *out, size_t size, const char *isa)
@@ -34,6 +42,13 @@ static void name_processor(char *out, size_t size, const char *isa)
             break;
         }
     fclose(file);
+}
+
+static void name_device(struct native *native, const struct kernels *kernels)
+{
+    kernels_describe(kernels, native->isa, sizeof native->isa, native->device, sizeof native->device);
+    if (!*native->device)
+        name_processor(native->device, sizeof native->device, native->isa);
 }
 
 static const char *checkpoint_pooling(const struct model_shape *shape)
@@ -54,13 +69,11 @@ static void native_close(void *self)
 static int native_open(void **self, const struct runner_options *options, struct runner_facts *facts, struct err *err)
 {
     const struct kernels *kernels;
-    *self = NULL;
-    if (strcmp(options->device, "cpu"))
-        return err_set(err, ERR_DEVICE, "no device '%s': this engine computes on the CPU; use --device cpu", options->device);
     enum dtype dtype;
+    *self = NULL;
     if (!dtype_parse(options->dtype, &dtype))
-        return err_set(err, ERR_CONFIG, "no dtype '%s' on the CPU; use f32, bf16 or int8", options->dtype);
-    int rc = kernels_open(&kernels, options->isa, err);
+        return err_set(err, ERR_CONFIG, "no dtype '%s'; use f32, bf16, f16 or int8", options->dtype);
+    int rc = kernels_open_device(&kernels, options->device, options->isa, err);
     if (rc)
         return rc;
     struct native *native = calloc(1, sizeof *native);
@@ -74,12 +87,13 @@ static int native_open(void **self, const struct runner_options *options, struct
         return rc;
     }
     const struct model_shape *shape = &native->model->shape;
-    name_processor(native->device, sizeof native->device, kernels->name);
-    *facts = (struct runner_facts){.model_digest = native->model->digest, .isa = kernels->name, .device = native->device,
+    name_device(native, kernels);
+    *facts = (struct runner_facts){.model_digest = native->model->digest, .isa = native->isa, .device = native->device,
                                    .frame_side = shape->vision.image_size, .repetition_penalty = shape->repetition_penalty,
                                    .pooling = checkpoint_pooling(shape), .newline = newline_name(shape->newline),
                                    .assistant_digest = native->assistant ? native->assistant->digest : NULL,
-                                   .fixed_bytes = native->model->weight_bytes + (native->assistant ? native->assistant->weight_bytes : 0)};
+                                   .fixed_bytes = native->model->weight_bytes + (native->assistant ? native->assistant->weight_bytes : 0),
+                                   .device_bytes = kernels->memory->left()};
     *self = native;
     return 0;
 }
@@ -161,7 +175,8 @@ static int native_bytes(void *self, const struct job_cell *cells, size_t n_cells
         *bytes = features_bytes(shape, model->dtype, n_frames, set.grids, set.n) + most_view + most_hooks +
                  native_guide_bytes(self, cells, n_cells, n_frames, threads) +
                  most_rows * (size_t)shape->language.width * sizeof(float) +
-                 language_state_bytes(shape, model->dtype, most_rows, most_rows, threads) + vision_space_bytes(shape, model->dtype, threads);
+                 language_state_bytes(shape, model->kernels, model->dtype, most_rows, most_rows, threads) +
+                 vision_space_bytes(shape, model->kernels, model->dtype, threads);
     arena_free(&arena);
     return rc;
 }
@@ -251,6 +266,7 @@ static int native_run(void *self, void *worker, const struct job *job, answer_si
 done:
     features_free(work.features);
     features_free(work.assistant_features);
+    model->kernels->memory->release(work.rows);
     arena_free(&work.arena);
     arena_free(&work.scratch);
     return rc;

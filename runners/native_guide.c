@@ -90,7 +90,9 @@ static int encode_frames(struct work *work, size_t c, double *alone_ms, double *
         size_t slot = work->cells[c].slots[i];
         if (work->assistant_ms[slot] == 0) {
             double start = now_ms();
-            features_encode(work->assistant_features, work->worker->assistant_space, slot, job->frames.rgb + slot * frame_bytes, job->frames.width);
+            if ((rc = features_encode(work->assistant_features, work->worker->assistant_space, slot, job->frames.rgb + slot * frame_bytes,
+                                      job->frames.width, err)))
+                break;
             work->assistant_ms[slot] = now_ms() - start;
             *paid_ms += work->assistant_ms[slot];
         }
@@ -132,23 +134,12 @@ static int make_prompts(struct work *work, const struct guide_pass *pass, const 
     return rc;
 }
 
-static float *embed_ids(struct work *work, const struct model *model, const int32_t *ids, size_t n, size_t room)
-{
-    size_t d = (size_t)model->shape.language.width;
-    float *rows = arena_alloc(&work->scratch, (n + room) * d, sizeof *rows);
-    for (size_t i = 0; rows && i < n; i++)
-        language_embed(model, ids[i], rows + i * d);
-    return rows;
-}
-
 static void ask(struct work *work, struct guide_pass *pass, struct guide_state *guide, const struct prompt *prompt, size_t s, float *rows,
                 size_t n_prefix)
 {
-    const struct model *model = guide_model(work, pass->kind);
-    size_t d = (size_t)model->shape.language.width, layers = (size_t)(pass->last - pass->first + 1);
+    size_t layers = (size_t)(pass->last - pass->first + 1);
     double start = now_ms();
-    for (size_t i = 0; i < prompt->n_after; i++)
-        language_embed(model, prompt->after[i], rows + i * d);
+    language_embed(guide_model(work, pass->kind), prompt->after, prompt->n_after, rows);
     guide_ask(guide, rows, prompt->n_after, pass->first, pass->share + s * layers * work->job->cells[pass->lead].n);
     pass->question_ms[s] = now_ms() - start;
     pass->rows[s] = n_prefix + prompt->n_after;
@@ -163,14 +154,16 @@ static int run_prefix(struct work *work, struct guide_pass *pass, const struct t
     size_t d = (size_t)model->shape.language.width, n_prefix = prompts[s].n_before + plan->n_tok;
     struct guide_state *guide = NULL;
     double start = now_ms();
-    float *rows = embed_ids(work, model, prompts[s].before, prompts[s].n_before, plan->n_tok);
-    float *behind = arena_alloc(&work->scratch, most * d, sizeof *behind);
-    if (!rows || !behind)
-        return err_no_memory(err, "the rows of a prompt");
-    features_apply(self ? work->features : work->assistant_features, self ? work->worker->space : work->worker->assistant_space,
-                   self ? work->grids.of_cell[pass->lead] : 0, work->cells[pass->lead].slots, plan, 0, plan->n_tok,
-                   rows + prompts[s].n_before * d);
-    int rc = guide_new(&guide, model, plan, rows, prompts[s].n_before, most, pass->last, work->worker->threads, err);
+    int rc = native_take_rows(work, model, n_prefix + most, err); /* the prefix, and room for a question */
+    if (rc)
+        return rc;
+    float *rows = work->rows, *behind = rows + n_prefix * d;
+    language_embed(model, prompts[s].before, prompts[s].n_before, rows);
+    rc = features_apply(self ? work->features : work->assistant_features, self ? work->worker->space : work->worker->assistant_space,
+                        self ? work->grids.of_cell[pass->lead] : 0, work->cells[pass->lead].slots, plan, 0, plan->n_tok,
+                        rows + prompts[s].n_before * d, err);
+    if (!rc)
+        rc = guide_new(&guide, model, plan, rows, prompts[s].n_before, most, pass->last, work->worker->threads, err);
     pass->prefix_ms += now_ms() - start;
     for (size_t other = s; other < work->job->n_samples && !rc && !native_must_stop(work); other++) {
         bool same = left[other] && prompts[other].n_before == prompts[s].n_before &&
@@ -342,10 +335,11 @@ size_t native_guide_bytes(const struct native *native, const struct job_cell *ce
         size_t side = (size_t)model->shape.vision.side, rows = cells[c].n * (side * side + side) + TEXT_ALLOWANCE;
         const struct feature_grid grid = {.mode = model->shape.pool_mode, .stride = model->shape.pool_stride > 1 ? model->shape.pool_stride : 2};
         rows = rows < (size_t)model->shape.context ? rows : (size_t)model->shape.context;
-        size_t bytes = guide_bytes(&model->shape, model->dtype, rows, threads);
+        size_t bytes = guide_bytes(&model->shape, model->kernels, model->dtype, rows, threads);
         most = bytes > most ? bytes : most;
         if (!self)
-            features = features_bytes(&model->shape, model->dtype, n_frames, &grid, 1) + vision_space_bytes(&model->shape, model->dtype, threads);
+            features = features_bytes(&model->shape, model->dtype, n_frames, &grid, 1) + 
+                       vision_space_bytes(&model->shape, model->kernels, model->dtype, threads);
     }
     return most + features;
 }

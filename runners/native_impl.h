@@ -13,6 +13,7 @@ enum { TEXT_ALLOWANCE = 2048 }; /* rows planned for a question before it is toke
 
 struct native {
     struct model *model, *assistant; /* assistant: NULL unless the sweep names one */
+    char isa[16];                    /* table, and on a card what it computes with */
     char device[160];
 };
 
@@ -73,12 +74,16 @@ struct work {
     double *frame_ms;        /* [n_frames] encode time, 0: not yet encoded */
     struct arena arena;      /* the job's */
     struct arena scratch;    /* reset per cell and per group */
+    float *rows;             /* the tensor that the prefix of the group, or of the guide, goes through */
     size_t planned_bytes;
     bool fetched_paid;       /* open, decode and resize have been paid by an answer */
     bool stopped;
 };
 
 bool native_must_stop(struct work *work);
+
+/* Room for n rows of a model's width in work->rows, which what was there before makes place for. ERR_MEMORY. */
+int native_take_rows(struct work *work, const struct model *model, size_t n, struct err *err);
 
 /* ---- native_guide.c ------------------------------------------------------------------------------------------------------------ */
 

@@ -158,23 +158,21 @@ static int make_prompts(struct work *work, const struct group *group, struct pro
 
 /* ---- prefixes ------------------------------------------------------------------------------------------------------------ */
 
-/* Rows of what all questions share: the text before the video, and the visual tokens. In the scratch arena; NULL when memory is out. */
-static float *embed_prefix(struct work *work, const struct group *group, const struct prompt *prompt)
+/* Rows of what all questions share, in work->rows: the text before the video, and the visual tokens. */
+static int embed_prefix(struct work *work, const struct group *group, const struct prompt *prompt, struct err *err)
 {
     const struct model *model = work->native->model;
     const struct ask *lead = group->asks;
     const struct tok_plan *plan = &native_tokens(work, lead->c, lead->s)->plan;
-    size_t d = (size_t)model->shape.language.width;
-    float *rows = arena_alloc(&work->scratch, (prompt->n_before + plan->n_tok) * d, sizeof *rows);
-    for (size_t i = 0; rows && i < prompt->n_before; i++)
-        language_embed(model, prompt->before[i], rows + i * d);
-    if (rows)
-        features_apply(work->features, work->worker->space, work->grids.of_cell[lead->c], work->cells[lead->c].slots, plan, 0, plan->n_tok,
-                       rows + prompt->n_before * d);
-    return rows;
+    int rc = native_take_rows(work, model, prompt->n_before + plan->n_tok, err);
+    if (rc)
+        return rc;
+    language_embed(model, prompt->before, prompt->n_before, work->rows);
+    return features_apply(work->features, work->worker->space, work->grids.of_cell[lead->c], work->cells[lead->c].slots, plan, 0, plan->n_tok,
+                          work->rows + prompt->n_before * (size_t)model->shape.language.width, err);
 }
 
-static int run_prefix(struct work *work, struct group *group, const struct prompt *prompt, float *rows, struct err *err)
+static int run_prefix(struct work *work, struct group *group, const struct prompt *prompt, struct err *err)
 {
     const struct model *model = work->native->model;
     const struct ask *lead = group->asks;
@@ -182,15 +180,15 @@ static int run_prefix(struct work *work, struct group *group, const struct promp
     const struct tok_plan *plan = &native_tokens(work, lead->c, lead->s)->plan;
     if (hooks_needed(run->methods, run->n_methods, plan)) {
         int rc = hooks_new(&group->hooks, model, group->state, run->methods, run->n_methods, plan, prompt->n_before, err);
-        return rc ? rc : hooks_prefix(group->hooks, rows, err);
+        return rc ? rc : hooks_prefix(group->hooks, work->rows, err);
     }
     uint32_t *position = plan->position ? arena_alloc(&work->scratch, group->prefix_rows, sizeof *position) : NULL;
     if (plan->position && !position)
         return err_no_memory(err, "the rows of a prompt");
     for (size_t i = 0; i < group->prefix_rows && position; i++)
         position[i] = (uint32_t)(i < prompt->n_before ? i : prompt->n_before + plan->position[i - prompt->n_before]);
-    language_prefill(model, group->state, rows, group->prefix_rows, position, 0, NULL, NULL, NULL);
-    return 0;
+    language_prefill(model, group->state, work->rows, group->prefix_rows, position, 0, NULL, NULL, NULL);
+    return model->kernels->memory->settle(err);
 }
 
 static int prefill_prefix(struct work *work, struct group *group, const struct prompt *prompt, size_t rows_behind, struct err *err)
@@ -202,11 +200,10 @@ static int prefill_prefix(struct work *work, struct group *group, const struct p
     group->next_position = (uint32_t)prompt->n_before + plan->end_position;
     int rc = language_state_new(&group->state, work->native->model, group->prefix_rows + rows_behind, group->next_position + rows_behind,
                                 work->worker->threads, err);
-    float *rows = rc ? NULL : embed_prefix(work, group, prompt);
-    if (!rc && !rows)
-        rc = err_no_memory(err, "the rows of a prompt");
     if (!rc)
-        rc = run_prefix(work, group, prompt, rows, err);
+        rc = embed_prefix(work, group, prompt, err);
+    if (!rc)
+        rc = run_prefix(work, group, prompt, err);
     group->prefix_ms = now_ms() - start;
     return rc;
 }

@@ -93,7 +93,9 @@ static int encode_cell(struct work *work, size_t c, struct err *err)
         size_t slot = cell->slots[i] = slot_of(&job->frames, job->cells[c].index[i]);
         if (work->frame_ms[slot] == 0) {
             double start = now_ms();
-            features_encode(work->features, work->worker->space, slot, job->frames.rgb + slot * frame_bytes, job->frames.width);
+            int rc = features_encode(work->features, work->worker->space, slot, job->frames.rgb + slot * frame_bytes, job->frames.width, err);
+            if (rc)
+                return rc;
             work->frame_ms[slot] = now_ms() - start;
             cell->owed_vision_ms += work->frame_ms[slot];
             cell->owed_frames++;

@@ -86,9 +86,9 @@ typedef int answer_sink(void *context, size_t cell, size_t sample, const struct 
 struct runner_options {
     const char *model;        /* folder of the checkpoint, or what the runner calls a model */
     const char *assistant;    /* the same of the checkpoint that guides allocators; NULL: none */
-    const char *dtype;        /* "f32", "bf16", "int8" */
+    const char *dtype;        /* "f32", "bf16", "f16", "int8" */
     const char *isa;          /* kernel table, "auto" */
-    const char *device;       /* "cpu" */
+    const char *device;       /* "cpu", "cuda:0", "auto" */
     const struct json *extra; /* runner's own keys of the sweep file, or NULL */
 };
 
@@ -105,6 +105,7 @@ struct runner_facts {
     double repetition_penalty;   /* the checkpoint's own */
     const char *pooling, *newline; /* the checkpoint's own */
     size_t fixed_bytes;          /* weights */
+    size_t device_bytes;         /* left beside them on a card, which memory is then planned with; 0: this machine's is */
 };
 
 struct runner {

@@ -1,16 +1,19 @@
 /* Kernels: the engine's arithmetic, as one table of slots.
  *
- * ref/ defines every slot in plain loops and double sums. cpu/ fills the same slots for AVX2, AVX-512F and AVX-512 BF16; the table
- * is picked once, at run time (kernels_open). Every filled slot is tested against ref/.
+ * ref/ defines every slot in plain loops and double sums. cpu/ fills the same slots for AVX2, AVX-512F and AVX-512 BF16, cuda/ for NVIDIA
+ * cards; the table is picked once, at run time (kernels_open, kernels_open_device). Every filled slot is tested against ref/.
+ *
+ * A table says where its tensors live (struct memory) and how it lays them out (enum layout). Tensors are weights, rows on their way,
+ * caches and features: every pointer that a slot takes refers to tensor memory, but for those whose comment says "host".
  *
  * Determinism. For one table, each output element is computed by one thread with one fixed order of operations, which depends on
  * k, on the head size and on absolute key positions, never on the number of rows in the call, on how rows are split over calls or
  * on `threads`. So batching, chunking, sharing a prefix and threading leave every bit alone. Different tables may differ in the
  * last bits; a cell's identity holds the table's name.
  *
- * Compute dtype ("dtype" below): DTYPE_F32, or DTYPE_BF16, where matrix inputs are bf16, products accumulate in f32 and everything
- * else (residual stream, norms, softmax) is f32. Pointers called `act` are in the compute dtype. Nothing here allocates but
- * where it says so. Legend: n rows, D width, hd head size, L keys.
+ * Compute dtype ("dtype" below): DTYPE_F32, or DTYPE_BF16 or DTYPE_F16, where matrix inputs are of that kind, products accumulate in f32
+ * and everything else (residual stream, norms, softmax) is f32; kernels_computes says which a table has. Pointers called `act` are in the
+ * compute dtype. Nothing here allocates but where it says so. Legend: n rows, D width, hd head size, L keys.
  *
  * int8 is for weights: a matrix of it takes rows of int8 (quantise), multiplies whole numbers exactly, and scales the sums to f32; all
  * else beside it is as with bf16. */
@@ -19,36 +22,67 @@
 
 #include "core/dtype.h"
 #include "core/err.h"
+#include "core/tokens.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+/* ---- memory -------------------------------------------------------------------------------------------------------------- */
+
+/* Where the tensors of a table live. On a device, calls of one thread happen in their order, without waiting for each other; another
+ * thread sees what they did after `settle`. */
+struct memory {
+    bool host; /* tensors lie in this process's memory: pointers to it are pointers to tensors, and nothing is waited for */
+    void *(*take)(size_t bytes); /* zeroed, 64-byte aligned; NULL when there is no more */
+    void (*release)(void *tensor); /* NULL is fine */
+    void (*put)(void *tensor, const void *host, size_t bytes); /* the host's bytes may change as soon as it returns */
+    void (*get)(void *host, const void *tensor, size_t bytes); /* waits for what the thread asked for before */
+    void (*move)(void *to, const void *from, size_t bytes); /* between tensors that do not overlap */
+    /* n pieces of `bytes` bytes, from_stride apart, to the host, side by side. */
+    void (*get_rows)(void *host, const void *tensor, size_t from_stride, size_t bytes, size_t n);
+    /* Waits for what the thread asked for. ERR_DEVICE, or ERR_MEMORY, with what went wrong since the process began; the results of
+     * everything after that are worthless. */
+    int (*settle)(struct err *err);
+    size_t (*left)(void); /* bytes that can still be taken; 0 on the host, where the system is asked instead */
+};
+
 /* ---- weights ------------------------------------------------------------------------------------------------------------- */
 
 enum { PANEL = 64 }; /* output columns per panel */
 
-/* W[n_out, n_in] of a linear layer, packed once into panels of PANEL outputs. Panel p holds outputs 64p..64p+63, padded with
- * zeros, as 32-bit groups interleaved over the panel: f32: [n_in][64]; bf16: [ceil(n_in/2)][64][2], the pair along n_in, padded
- * with zero; int8: [ceil(n_in/4)][64][4] bytes, the weight divided by its output's scale, rounded to nearest even, plus 128. Panels
- * follow one another; behind those of int8 lie the scales, f32 [n_out rounded up to PANEL]: the largest size of the output's weights
- * over 127. The layout is the same for every table. */
+/* How matrices and caches lie in memory. */
+enum layout {
+    LAYOUT_PANELS, /* 32-bit groups interleaved over 64 columns: what the processors' tables read */
+    LAYOUT_ROWS,   /* row by row, each padded with zeros to a multiple of 8 values: what cards read */
+};
+
+/* W[n_out, n_in] of a linear layer, packed once. LAYOUT_PANELS: panel p holds outputs 64p..64p+63, padded with zeros, as 32-bit groups
+ * interleaved over the panel: f32: [n_in][64]; 16 bit: [ceil(n_in/2)][64][2], the pair along n_in, padded with zero; int8:
+ * [ceil(n_in/4)][64][4] bytes, the weight divided by its output's scale, rounded to nearest even, plus 128. Panels follow one another;
+ * behind those of int8 lie the scales, f32 [n_out rounded up to PANEL]: the largest size of the output's weights over 127. LAYOUT_ROWS:
+ * [n_out][n_in rounded up to 8], not of int8. */
 struct matrix {
-    enum dtype dtype;   /* F32, BF16 or I8; I8: n_in <= INT8_INPUTS */
+    enum dtype dtype;   /* I8: n_in <= INT8_INPUTS */
     size_t n_out, n_in;
     void *panels;       /* matrix_bytes(), 64-byte aligned; owned by whoever allocated it */
     const float *bias;  /* [n_out rounded up to PANEL, tail zero] or NULL */
+    enum layout layout;
 };
 
 enum { INT8_INPUTS = 65536 }; /* 255 * 127 times as many fit an int32 */
 
 size_t matrix_panel_bytes(size_t n_in, enum dtype dtype);
-size_t matrix_bytes(size_t n_out, size_t n_in, enum dtype dtype);
+size_t matrix_bytes(size_t n_out, size_t n_in, enum dtype dtype, enum layout layout);
 
-/* Writes source rows (each n_in values of `from`) to outputs first..first+n-1. Rows may come in any order and size of piece. */
+/* Values from one row of a matrix of LAYOUT_ROWS to the next. */
+size_t matrix_stride(size_t n_in);
+
+/* Writes source rows (each n_in values of `from`) to outputs first..first+n-1 of a matrix in the host's memory. Rows may come in any order
+ * and size of piece. */
 void matrix_pack_rows(struct matrix *matrix, size_t first, size_t n, const void *rows, enum dtype from);
 
-/* Reads output row `row` back as f32: how a tied embedding is looked up. */
+/* Reads output row `row` of a matrix in the host's memory back as f32. */
 void matrix_row(const struct matrix *matrix, size_t row, float *out);
 
 /* The scales of an int8 matrix. */
@@ -89,17 +123,20 @@ struct gemm {
     size_t ldy;
     enum dtype out_dtype;
     const struct row_scale *scales; /* [n]; NULL unless x is int8 */
+    void *scratch;      /* gemm_scratch_bytes(); not read where that is 0 */
 };
 
-/* Keys and values of one layer, packed for attention as they are written, in blocks of 64 positions per kv head:
- *   keys   [kv_head][block] : f32 [hd][64]   bf16 [hd/2][64][2] (pairs along hd)
- *   values [kv_head][block] : f32 [64][hp]   bf16 [32][hp][2]   (pairs along positions), hp = hd rounded up to 16, pad zero
- * Positions past the written ones hold zeros or old finite values; attention masks them. */
+/* Keys and values of one layer, packed for attention as they are written. LAYOUT_PANELS: in blocks of 64 positions per kv head:
+ *   keys   [kv_head][block] : f32 [hd][64]   16 bit [hd/2][64][2] (pairs along hd)
+ *   values [kv_head][block] : f32 [64][hp]   16 bit [32][hp][2]   (pairs along positions), hp = hd rounded up to 16, pad zero
+ * LAYOUT_ROWS: keys and values [kv_head][capacity][hp]. Positions past the written ones hold zeros or old finite values; attention masks
+ * them. */
 struct kv {
     enum dtype dtype;
     int kv_heads, head_dim;  /* head_dim even, 2..256 */
     size_t capacity;         /* positions, a multiple of 64 */
     void *keys, *values;     /* 64-byte aligned, kv_bytes() together, zeroed once by the owner */
+    enum layout layout;
 };
 
 size_t kv_key_bytes(const struct kv *kv);   /* of all keys */
@@ -126,9 +163,28 @@ struct attention {
 
 size_t attention_scratch_bytes(int head_dim, int threads);
 
+/* n rows out[i][D] f32: sums of taps from begin[i] to begin[i + 1], in f32, in order, from zero; a row of one tap of weight 1 is a copy. A
+ * tap's src is a row of `source`, or MERGE_FILL: the row `fill`. begin and taps are the host's. Source rows and out do not overlap. */
+enum { MERGE_FILL = UINT32_MAX };
+struct merge {
+    size_t n, D;
+    const uint32_t *begin;   /* [n + 1] */
+    const struct tap *taps;
+    const void *source;      /* [rows][D] */
+    enum dtype dtype;        /* of source */
+    const float *fill;       /* [D] */
+    bool round_each;         /* sums are rounded to bf16 after each tap */
+    float *out;
+};
+
 /* The table. Every call takes the number of threads it may use (>= 1); the row-wise slots split rows. */
 struct kernels {
-    const char *name; /* "ref", "avx2", "avx512", "avx512-bf16" */
+    const char *name; /* "ref", "avx2", "avx512", "avx512-bf16", "cuda" */
+    const struct memory *memory;
+    enum layout layout;
+
+    /* Writes rows of the host to a matrix: matrix_pack_rows for a matrix in tensor memory. false when memory is out. */
+    bool (*pack)(struct matrix *matrix, size_t first, size_t n, const void *rows, enum dtype from);
 
     void (*gemm)(const struct gemm *g, int threads);
     void (*attention)(const struct attention *a, int threads);
@@ -158,9 +214,34 @@ struct kernels {
     void (*quantise)(size_t n, size_t D, const void *x, size_t ldx, enum dtype act, int8_t *y, size_t ldy, struct row_scale *scales,
                      int threads);
 
-    /* y[i] = x[i] rounded to `out`. */
-    void (*convert)(size_t n, const float *x, void *y, enum dtype out, int threads);
+    /* y[i][d] = x[i][d] rounded to `out`, d < D. */
+    void (*convert)(size_t n, size_t D, const float *x, size_t ldx, void *y, size_t ldy, enum dtype out, int threads);
+
+    /* ---- the rest gives the same bits in every table ---- */
+
+    /* A square of side * patch pixels of rgb (RGB24, rows of image_side pixels) as side * side rows in the order (channel, ky, kx), each value
+     * (u / 255 - 1/2) / (1/2) rounded to `out`; models.md 2.5. */
+    void (*patches)(const uint8_t *rgb, int image_side, int patch, int side, void *out, enum dtype dtype);
+
+    /* out[side'][side'][width] from in[side][side][width], side' = pool_side(mode, side, stride). Bilinear: four taps per output with f32
+     * weights, as the reference; average: f32 sum over the window divided by its size; max. */
+    void (*pool)(enum pool_mode mode, int stride, int side, int width, const float *in, float *out);
+
+    void (*merge)(const struct merge *merge);
+
+    /* y[g][d] = (y[g][d] or, unless `add`, 0, plus x[g * group + i * ldx + d] for i = 0..n-1 in order) / divisor; d < D. */
+    void (*sum_rows)(size_t groups, size_t n, size_t D, const float *x, size_t group, size_t ldx, float *y, bool add, float divisor);
+
+    /* out[i][n_in] = row ids[i] of a matrix as f32; ids are the host's. How a text id is embedded. */
+    void (*embed)(const struct matrix *matrix, size_t n, const int32_t *ids, float *out);
 };
+
+/* Whether a table has this compute dtype: F32 and BF16 all, F16 ref and cuda, I8 those that quantise. */
+bool kernels_computes(const struct kernels *k, enum dtype dtype);
+int kernels_check(const struct kernels *k, enum dtype dtype, struct err *err); /* ERR_CONFIG where it does not */
+
+/* Bytes of struct gemm's scratch for n rows and n_out outputs. */
+size_t gemm_scratch_bytes(const struct kernels *k, size_t n, size_t n_out);
 
 /* The gemm; where the weights are int8, of x quantised in `narrow`, narrow_bytes(n, n_in), 64-byte aligned. */
 void kernels_linear(const struct kernels *k, struct gemm g, void *narrow, int threads);
@@ -169,6 +250,14 @@ size_t narrow_bytes(size_t n, size_t n_in);
 /* The best table this processor runs, or the one called `name` (NULL or "auto": best). ERR_CONFIG for an unknown name, ERR_DEVICE
  * for one this processor cannot run. The tables are static. */
 int kernels_open(const struct kernels **out, const char *name, struct err *err);
+
+/* The table of a device: "cpu" (kernels_open by `name`), "cuda" or "cuda:N" (card N, 0 without), or "auto": the first card if there is one.
+ * A process computes on one card. ERR_CONFIG for a device that is none of these, ERR_DEVICE with what is missing. */
+int kernels_open_device(const struct kernels **out, const char *device, const char *name, struct err *err);
+
+/* What an open table computes with, part of a cell's identity: its name, and of a card's the generation, as bits are its own ("avx2",
+ * "cuda-sm90"); and the card, "cuda:0 NVIDIA H200", or "" on the processor. */
+void kernels_describe(const struct kernels *k, char *isa, size_t isa_size, char *card, size_t card_size);
 
 /* Names of all tables in this build, best first, NULL-terminated; and whether this processor runs one. */
 const char *const *kernels_names(void);

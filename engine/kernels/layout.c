@@ -1,18 +1,25 @@
-/* Packing of weights, and the sizes of everything packed. Plain C for every machine: the layout is the same for all tables, so a
- * matrix packed once serves any of them. */
+/* Packing of weights, the sizes of everything packed, and the host's memory. Plain C for every machine. */
 #include "engine/kernels/layout.h"
 
 #include <assert.h>
 #include <math.h>
+#include <stdlib.h>
 
 size_t matrix_panel_bytes(size_t n_in, enum dtype dtype)
 {
     return groups_for(n_in, dtype) * PANEL * GROUP_BYTES;
 }
 
-size_t matrix_bytes(size_t n_out, size_t n_in, enum dtype dtype)
+size_t matrix_stride(size_t n_in)
+{
+    return size_round_up(n_in, 8);
+}
+
+size_t matrix_bytes(size_t n_out, size_t n_in, enum dtype dtype, enum layout layout)
 {
     size_t columns = size_round_up(n_out, PANEL);
+    if (layout == LAYOUT_ROWS)
+        return n_out * matrix_stride(n_in) * dtype_size(dtype);
     return columns / PANEL * matrix_panel_bytes(n_in, dtype) + (dtype == DTYPE_I8 ? columns * sizeof(float) : 0);
 }
 
@@ -78,8 +85,12 @@ static void strip_pack(struct matrix *matrix, size_t first, size_t rows, const c
 
 void matrix_pack_rows(struct matrix *matrix, size_t first, size_t n, const void *rows, enum dtype from)
 {
-    assert(matrix->dtype != DTYPE_F16 && first + n <= matrix->n_out);
+    assert(first + n <= matrix->n_out);
     const char *source = rows;
+    for (size_t i = 0; matrix->layout == LAYOUT_ROWS && i < n; i++)
+        dtype_convert(matrix_at(matrix, first + i, 0), matrix->dtype, source + i * matrix->n_in * dtype_size(from), from, matrix->n_in);
+    if (matrix->layout == LAYOUT_ROWS)
+        return;
     for (size_t end = first + n; first < end;) {
         size_t strip = size_min(end - first, STRIP_ROWS - first % STRIP_ROWS);
         strip_pack(matrix, first, strip, source, from);
@@ -96,7 +107,8 @@ void matrix_row(const struct matrix *matrix, size_t row, float *out)
 
 size_t kv_key_bytes(const struct kv *kv)
 {
-    return (size_t)kv->kv_heads * matrix_bytes(kv->capacity, (size_t)kv->head_dim, kv->dtype);
+    size_t width = kv->layout == LAYOUT_ROWS ? kv_padded(kv) : (size_t)kv->head_dim;
+    return (size_t)kv->kv_heads * matrix_bytes(kv->capacity, width, kv->dtype, kv->layout);
 }
 
 size_t kv_value_bytes(const struct kv *kv)
@@ -128,4 +140,58 @@ struct attention_scratch attention_scratch_at(void *base, int head_dim, int work
     char *scores = out + scratch_rows_bytes(ATTENTION_ROWS, head_dim), *keys = scores + SCORES_BYTES;
     char *values = keys + scratch_rows_bytes(ATTENTION_KEYS, head_dim);
     return (struct attention_scratch){q, (float *)(void *)out, (float *)(void *)scores, (float *)(void *)keys, (float *)(void *)values};
+}
+
+size_t gemm_scratch_bytes(const struct kernels *k, size_t n, size_t n_out)
+{
+    return k->memory->host ? 0 : n * n_out * sizeof(float);
+}
+
+/* ---- the host's memory --------------------------------------------------------------------------------------------------- */
+
+static void *host_take(size_t bytes)
+{
+    size_t whole = bytes ? size_round_up(bytes, 64) : 64;
+    void *memory = aligned_alloc(64, whole);
+    return memory ? memset(memory, 0, whole) : NULL;
+}
+
+static void host_copy(void *to, const void *from, size_t bytes)
+{
+    memcpy(to, from, bytes);
+}
+
+static void host_get_rows(void *to, const void *from, size_t from_stride, size_t bytes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        memcpy((char *)to + i * bytes, (const char *)from + i * from_stride, bytes);
+}
+
+static int host_settle(struct err *err)
+{
+    (void)err;
+    return 0;
+}
+
+static size_t host_left(void)
+{
+    return 0;
+}
+
+const struct memory memory_host = {
+    .host = true,
+    .take = host_take,
+    .release = free,
+    .put = host_copy,
+    .get = host_copy,
+    .move = host_copy,
+    .get_rows = host_get_rows,
+    .settle = host_settle,
+    .left = host_left,
+};
+
+bool host_pack(struct matrix *matrix, size_t first, size_t n, const void *rows, enum dtype from)
+{
+    matrix_pack_rows(matrix, first, n, rows, from);
+    return true;
 }

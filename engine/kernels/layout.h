@@ -51,7 +51,7 @@ static inline float value_load(const void *at, enum dtype dtype)
     }
     uint16_t bits;
     memcpy(&bits, at, sizeof bits);
-    return f32_from_bf16(bits);
+    return dtype == DTYPE_BF16 ? f32_from_bf16(bits) : f32_from_f16(bits);
 }
 
 static inline void value_store(void *at, float value, enum dtype dtype)
@@ -59,7 +59,7 @@ static inline void value_store(void *at, float value, enum dtype dtype)
     if (dtype == DTYPE_F32) {
         memcpy(at, &value, sizeof value);
     } else {
-        uint16_t bits = bf16_from_f32(value);
+        uint16_t bits = dtype == DTYPE_BF16 ? bf16_from_f32(value) : f16_from_f32(value);
         memcpy(at, &bits, sizeof bits);
     }
 }
@@ -67,6 +67,8 @@ static inline void value_store(void *at, float value, enum dtype dtype)
 /* Value k of output `row`. */
 static inline void *matrix_at(const struct matrix *matrix, size_t row, size_t k)
 {
+    if (matrix->layout == LAYOUT_ROWS)
+        return (char *)matrix->panels + (row * matrix_stride(matrix->n_in) + k) * dtype_size(matrix->dtype);
     char *panel = (char *)matrix->panels + row / PANEL * matrix_panel_bytes(matrix->n_in, matrix->dtype);
     return panel + group_offset(k, row % PANEL, PANEL, matrix->dtype);
 }
@@ -87,6 +89,8 @@ static inline size_t kv_padded(const struct kv *kv)
 /* Value d of the key, and of the value, at `position` in kv head `head`. */
 static inline void *kv_key_at(const struct kv *kv, size_t head, size_t position, size_t d)
 {
+    if (kv->layout == LAYOUT_ROWS)
+        return (char *)kv->keys + ((head * kv->capacity + position) * kv_padded(kv) + d) * dtype_size(kv->dtype);
     size_t block = head * (kv->capacity / KV_BLOCK) + position / KV_BLOCK;
     char *panel = (char *)kv->keys + block * matrix_panel_bytes((size_t)kv->head_dim, kv->dtype);
     return panel + group_offset(d, position % KV_BLOCK, PANEL, kv->dtype);
@@ -94,6 +98,8 @@ static inline void *kv_key_at(const struct kv *kv, size_t head, size_t position,
 
 static inline void *kv_value_at(const struct kv *kv, size_t head, size_t position, size_t d)
 {
+    if (kv->layout == LAYOUT_ROWS)
+        return (char *)kv->values + ((head * kv->capacity + position) * kv_padded(kv) + d) * dtype_size(kv->dtype);
     char *values = (char *)kv->values + head * kv->capacity * kv_padded(kv) * dtype_size(kv->dtype);
     return values + group_offset(position, d, kv_padded(kv), kv->dtype);
 }

@@ -263,13 +263,20 @@ refuses 2 "--set axes.frams: unknown key 'frams' in axes; did you mean 'frames'?
 
 refuses 2 "--limit should be a whole number from 1 to" sweep.yaml --limit 0
 refuses 2 "--shard should be K/N with 1 <= K <= N, it is '3/2'" sweep.yaml --shard 3/2
-refuses 2 "--dtype should be f32, bf16 or int8, it is 'f16'" sweep.yaml --dtype f16
+refuses 2 "--dtype should be f32, bf16, f16 or int8, it is 'f8'" sweep.yaml --dtype f8
+refuses 2 "has no f16; use --dtype bf16, or a card (--device cuda)" sweep.yaml --dtype f16 --set axes.frames=2
 refuses 2 "there is no kernel table 'sse': choose one of" sweep.yaml --isa sse
 refuses 2 "no manifest of the sweep has a sample 'nothing'; the first of 'manifest.json' is 'demo-1-1'" sweep.yaml --samples nothing
 refuses 2 "'run' has no option --treads; did you mean --threads?|'toksweep help run'" sweep.yaml --treads 1
 refuses 2 "'0123' is the beginning of no build's digest in store 'kept'; the builds of its cells are" sweep.yaml --reuse-build 0123
 refuses 3 "the weights of '$model' take|--memory allows 1.0 MiB; allow more, or take half with --dtype bf16" sweep.yaml --memory 1M
-refuses 3 "no device 'tpu'|use --device cpu" sweep.yaml --device tpu --set axes.frames=2
+refuses 2 "there is no device 'tpu': choose cpu, cuda, cuda:N or auto" sweep.yaml --device tpu --set axes.frames=2
+refuses 2 "there is no device 'cuda:x': choose cpu, cuda, cuda:N or auto" sweep.yaml --device cuda:x --set axes.frames=2
+if "$toksweep" list devices | grep -q '^cuda:'; then
+    refuses 3 "there is no cuda:99: this machine has|counted from cuda:0" sweep.yaml --device cuda:99 --set axes.frames=2
+else
+    refuses 3 "CUDA|use --device cpu" sweep.yaml --device cuda --set axes.frames=2
+fi
 TOKSWEEP_LIMIT=none refuses 2 "--limit should be a whole number from 1 to 2147483647, it is 'none'" sweep.yaml
 
 # ---- stores -----------------------------------------------------------------------------------------------------------------

@@ -26,7 +26,8 @@ declare -A opened_in=( # a library's headers, and the files that may name them
     [pcre2.h]='^engine/tokenizer'
     [utf8proc.h]='^engine/tokenizer|^metrics/extract\.c$' # the tokenizer's normal form; the replies' case and blanks
     [omp.h]='^engine/kernels/'
-    [cuda_runtime_api.h]='^engine/kernels/cuda/'
+    [cuda_runtime_api.h]='^engine/kernels/cuda/' [cuda_runtime.h]='^engine/kernels/cuda/' [cuda_fp16.h]='^engine/kernels/cuda/'
+    [cublasLt.h]='^engine/kernels/cuda/lt\.c$'
     [immintrin.h]='^engine/kernels/cpu/'
     [sqlite3.h]='^results/'
     [microhttpd.h]='^harness/serve\.c$'
@@ -63,7 +64,7 @@ wrong_includes() # FOLDER...
             *\<*\>*) may_open "$file" "$header" || echo "$file:$line: $header is not opened here" ;;
             *) echo "$file:$line: an #include that names no header: $text" ;;
             esac
-        done < <(grep -rnE '^[[:space:]]*#[[:space:]]*include' --include='*.[ch]' --include='*.cu' --include='*.inc' $folder)
+        done < <(grep -rnE '^[[:space:]]*#[[:space:]]*include' --include='*.[ch]' --include='*.cu' --include='*.cuh' --include='*.inc' $folder)
     done
 }
 

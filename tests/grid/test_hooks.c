@@ -119,8 +119,7 @@ static void set_question(struct talk *talk, const char *question)
 static float *embed(struct talk *talk, const int32_t *ids, size_t n)
 {
     float *rows = arena_alloc(&talk->arena, n * D, sizeof *rows);
-    for (size_t i = 0; i < n; i++)
-        language_embed(model, ids[i], rows + i * D);
+    language_embed(model, ids, n, rows);
     return rows;
 }
 
@@ -138,9 +137,8 @@ static void talk_open(struct talk *talk, const char *methods, const char *questi
     set_question(talk, question);
     size_t before = talk->prompt.n_before, n = before + talk->plan.n_tok;
     talk->prefix = arena_alloc(&talk->arena, n * D, sizeof *talk->prefix);
-    for (size_t i = 0; i < before; i++)
-        language_embed(model, talk->prompt.before[i], talk->prefix + i * D);
-    features_apply(features, space, 0, slots, &talk->plan, 0, talk->plan.n_tok, talk->prefix + before * D);
+    language_embed(model, talk->prompt.before, before, talk->prefix);
+    micro_check(features_apply(features, space, 0, slots, &talk->plan, 0, talk->plan.n_tok, talk->prefix + before * D, &err), &err);
     if (form == TALK_ROWS)
         return;
     micro_check(language_state_new(&talk->state, model, n + MOST_BEHIND, n + MOST_BEHIND, threads, &err), &err);
@@ -429,7 +427,7 @@ static int open_all(void **state)
     micro_check(features_new(&features, model, T, &grid, 1, &err), &err);
     micro_frames(T, resized[0]);
     for (size_t t = 0; t < T; t++)
-        features_encode(features, space, t, resized[t], MICRO_SIZE);
+        micro_check(features_encode(features, space, t, resized[t], MICRO_SIZE, &err), &err);
     return 0;
 }
 

@@ -139,8 +139,8 @@ static void test_memory(void **state)
     assert_int_equal(model->vision_layers[0].q.dtype, DTYPE_I8);
     assert_int_equal(model->embed.dtype, DTYPE_BF16);
     assert_int_equal(model->projector1.dtype, DTYPE_BF16);
-    size_t announced = model_bytes(&model->shape, DTYPE_I8);
-    assert_true(announced < model_bytes(&model->shape, DTYPE_BF16));
+    size_t announced = model_bytes(&model->shape, kernels, DTYPE_I8);
+    assert_true(announced < model_bytes(&model->shape, kernels, DTYPE_BF16));
     assert_true(model->weight_bytes >= announced && model->weight_bytes < announced + announced / 5);
     model_close(model);
 }

@@ -131,7 +131,7 @@ static void test_methods_get_what_they_were_trained_with(void **state)
     micro_check(features_new(&features, model, T, &grid, 1, &err), &err);
     micro_frames(T, rgb);
     for (size_t t = 0; t < T; t++)
-        features_encode(features, space, t, rgb + t * MICRO_SIZE * MICRO_SIZE * 3, MICRO_SIZE);
+        micro_check(features_encode(features, space, t, rgb + t * MICRO_SIZE * MICRO_SIZE * 3, MICRO_SIZE, &err), &err);
     for (size_t c = 0; c < 2; c++) {
         const struct compressor *method = compressor_find(cases[c].method);
         struct arena arena = {0};
@@ -157,7 +157,7 @@ static void test_methods_get_what_they_were_trained_with(void **state)
         tok_plan_count(&plan, &content, &markers);
         assert_int_equal(content, cases[c].content);
         float *rows = arena_alloc(&arena, plan.n_tok * D, sizeof *rows);
-        features_apply(features, space, 0, slots, &plan, 0, plan.n_tok, rows);
+        micro_check(features_apply(features, space, 0, slots, &plan, 0, plan.n_tok, rows, &err), &err);
         for (size_t i = 0; i < plan.n_tok; i++)
             if (plan.tok[i].kind == TOK_DENSE)
                 assert_memory_equal(rows + i * D, plan.dense + plan.tok[i].row0 * D, D * sizeof *rows);

@@ -155,7 +155,7 @@ static struct features *encode(struct tower *tower, const struct feature_grid *g
     struct features *features;
     micro_check(features_new(&features, tower->model, T, grids, n_grids, &err), &err);
     for (size_t t = 0; t < T; t++)
-        features_encode(features, tower->space, t, resized[t], MICRO_SIZE);
+        micro_check(features_encode(features, tower->space, t, resized[t], MICRO_SIZE, &err), &err);
     return features;
 }
 
@@ -249,6 +249,7 @@ static void test_what_a_checkpoint_lacks_is_named(void **state)
 static void test_tokens_of_x_are_projected(void **state)
 {
     (void)state;
+    struct err err = {0};
     static const size_t slots[T] = {0, 1};
     enum { N = 800 }; /* more than the tower has patches, markers among them */
     struct feature_grid grid = {.mode = POOL_BILINEAR, .stride = 2, .keep = NEED_X_RAW};
@@ -267,9 +268,9 @@ static void test_tokens_of_x_are_projected(void **state)
     }
     assert_true(tok_plan_layout(&plan, NEWLINE_FRAME, &arena));
     float *all = arena_alloc(&arena, plan.n_tok * D, sizeof *all), one[D];
-    features_apply(features, tower->space, 0, slots, &plan, 0, plan.n_tok, all);
+    micro_check(features_apply(features, tower->space, 0, slots, &plan, 0, plan.n_tok, all, &err), &err);
     for (size_t i = 0; i < plan.n_tok; i++) {
-        features_apply(features, tower->space, 0, slots, &plan, i, 1, one);
+        micro_check(features_apply(features, tower->space, 0, slots, &plan, i, 1, one, &err), &err);
         assert_same("a token of X", one, all + i * D, D);
     }
     struct vid_view view = view_of(features, 0, NEED_X_RAW, &arena);

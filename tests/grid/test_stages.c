@@ -136,14 +136,14 @@ static void test_pooling(void **state)
             float *theirs = load(modes[m].name, &count);
             int side = pool_side(modes[m].mode, 27, 2), rows = (side + modes[m].step - 1) / modes[m].step;
             size_t row = (size_t)side * D;
-            grid_pool(modes[m].mode, 2, 27, D, P, out);
+            kernels->pool(modes[m].mode, 2, 27, D, P, out);
             assert_int_equal(count, T * (size_t)rows * row);
             for (int y = 0; y < rows; y++) /* every fourth row is recorded of the last two */
                 assert_close(modes[m].name, out + (size_t)(y * modes[m].step) * row, theirs + (size_t)(t * rows + y) * row, row);
             free(theirs);
         }
         float *theirs = load("pool.X_bilinear", &count);
-        grid_pool(POOL_BILINEAR, 2, 27, DX, X, out);
+        kernels->pool(POOL_BILINEAR, 2, 27, DX, X, out);
         assert_close("pool.X_bilinear", out, theirs + (size_t)t * GRID * GRID * DX, GRID * GRID * DX);
         free(theirs);
     }
@@ -217,7 +217,7 @@ static void talk_open(struct talk *talk, const struct model *of)
     micro_check(vision_space_new(&talk->space, of, 1, &err), &err);
     micro_check(features_new(&talk->features, of, T, &grid, 1, &err), &err);
     for (size_t t = 0; t < T; t++)
-        features_encode(talk->features, talk->space, t, resized[t], SIZE);
+        micro_check(features_encode(talk->features, talk->space, t, resized[t], SIZE, &err), &err);
 }
 
 static void talk_close(struct talk *talk)
@@ -255,9 +255,8 @@ static struct prompt put_prefix(struct talk *talk, struct language_state **langu
     size_t n = prompt.n_before + plan->n_tok, all = n + prompt.n_after + 64;
     float *rows = arena_alloc(&talk->arena, n * D, sizeof *rows);
     micro_check(language_state_new(language, talk->of, all, all, 1, &err), &err);
-    for (size_t i = 0; i < prompt.n_before; i++)
-        language_embed(talk->of, prompt.before[i], rows + i * D);
-    features_apply(talk->features, talk->space, 0, slots, plan, 0, plan->n_tok, rows + prompt.n_before * D);
+    language_embed(talk->of, prompt.before, prompt.n_before, rows);
+    micro_check(features_apply(talk->features, talk->space, 0, slots, plan, 0, plan->n_tok, rows + prompt.n_before * D, &err), &err);
     language_prefill(talk->of, *language, rows, n, NULL, 0, NULL, NULL, NULL);
     return prompt;
 }
@@ -309,11 +308,9 @@ static void test_language_layers_and_logits(void **state)
     assert_int_equal(n, (size_t)json_number(json_get(recorded, "rows")));
     float *rows = arena_alloc(&talk.arena, n * D, sizeof *rows), *last = arena_alloc(&talk.arena, D, sizeof *last);
     float *logits = arena_alloc(&talk.arena, model->head.n_out, sizeof *logits);
-    for (size_t i = 0; i < prompt.n_before; i++)
-        language_embed(model, prompt.before[i], rows + i * D);
-    features_apply(talk.features, talk.space, 0, slots, &plan, 0, plan.n_tok, rows + prompt.n_before * D);
-    for (size_t i = 0; i < prompt.n_after; i++)
-        language_embed(model, prompt.after[i], rows + (prompt.n_before + plan.n_tok + i) * D);
+    language_embed(model, prompt.before, prompt.n_before, rows);
+    micro_check(features_apply(talk.features, talk.space, 0, slots, &plan, 0, plan.n_tok, rows + prompt.n_before * D, &err), &err);
+    language_embed(model, prompt.after, prompt.n_after, rows + (prompt.n_before + plan.n_tok) * D);
     micro_check(language_state_new(&language, model, n, n, 1, &err), &err);
     language_prefill(model, language, rows, n, NULL, 0, last, compare_layer, &layers);
     float *theirs = load("language.norm", &count);
@@ -385,6 +382,7 @@ static void compare_groups(const struct tok_plan *plan, const struct json *group
 static void test_dyntok_groups_rows_and_text(void **state)
 {
     (void)state;
+    struct err err = {0};
     static const size_t slots[T] = {0, 1};
     struct talk talk;
     int n = 0;
@@ -398,7 +396,7 @@ static void test_dyntok_groups_rows_and_text(void **state)
         compare_groups(&plan, json_get(at, "groups"));
         float *theirs = load(name, &count), *ours = malloc(plan.n_tok * D * sizeof *ours);
         assert_int_equal(count, plan.n_tok * D);
-        features_apply(talk.features, talk.space, 0, slots, &plan, 0, plan.n_tok, ours);
+        micro_check(features_apply(talk.features, talk.space, 0, slots, &plan, 0, plan.n_tok, ours, &err), &err);
         assert_close(name, ours, theirs, count);
         free(ours);
         free(theirs);

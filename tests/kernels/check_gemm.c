@@ -20,7 +20,7 @@ struct product {
 
 static struct matrix pack(const float *rows, size_t n_out, size_t n_in, enum dtype dtype, const float *bias)
 {
-    struct matrix w = {dtype, n_out, n_in, check_alloc(matrix_bytes(n_out, n_in, dtype)), bias};
+    struct matrix w = {dtype, n_out, n_in, check_alloc(matrix_bytes(n_out, n_in, dtype, LAYOUT_PANELS)), bias, LAYOUT_PANELS};
     matrix_pack_rows(&w, 0, n_out, rows, DTYPE_F32);
     return w;
 }
@@ -49,7 +49,7 @@ static void product_free(struct product *p)
 
 static struct gemm product_call(const struct product *p, enum epilogue epilogue, enum dtype out, void *y)
 {
-    return (struct gemm){p->shape.n, p->x, p->ldx, &p->w, epilogue, y, p->ldy, out, NULL};
+    return (struct gemm){p->shape.n, p->x, p->ldx, &p->w, epilogue, y, p->ldy, out, NULL, NULL};
 }
 
 /* ---- packing ------------------------------------------------------------------------------------------------------------- */
@@ -64,9 +64,9 @@ static void test_pack_places(void **state)
     for (int d = 0; d < 2; d++) {
         enum dtype dtype = check_dtypes[d];
         size_t pair = dtype == DTYPE_F32 ? 1 : 2, groups = (N_IN + pair - 1) / pair;
-        struct matrix w = {dtype, N_OUT, N_IN, check_alloc(matrix_bytes(N_OUT, N_IN, dtype)), NULL};
+        struct matrix w = {dtype, N_OUT, N_IN, check_alloc(matrix_bytes(N_OUT, N_IN, dtype, LAYOUT_PANELS)), NULL, LAYOUT_PANELS};
         assert_int_equal(matrix_panel_bytes(N_IN, dtype), groups * 64 * 4);
-        assert_int_equal(matrix_bytes(N_OUT, N_IN, dtype), 3 * groups * 64 * 4);
+        assert_int_equal(matrix_bytes(N_OUT, N_IN, dtype, LAYOUT_PANELS), 3 * groups * 64 * 4);
         for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
             matrix_pack_rows(&w, pieces[i][0], pieces[i][1], rows + pieces[i][0] * N_IN, DTYPE_F32);
         for (size_t row = 0; row < 192; row++)
@@ -90,7 +90,7 @@ static void test_pack_sources(void **state)
     static const float from_f16_rounded[4] = {1, -2, 0x1p-24f, 65536};
     float out[4];
     for (int d = 0; d < 2; d++) {
-        struct matrix w = {check_dtypes[d], 2, 4, check_alloc(matrix_bytes(2, 4, check_dtypes[d])), NULL};
+        struct matrix w = {check_dtypes[d], 2, 4, check_alloc(matrix_bytes(2, 4, check_dtypes[d], LAYOUT_PANELS)), NULL, LAYOUT_PANELS};
         matrix_pack_rows(&w, 1, 1, f16, DTYPE_F16);
         matrix_pack_rows(&w, 0, 1, bf16, DTYPE_BF16);
         matrix_row(&w, 1, out);
@@ -242,7 +242,7 @@ static void check_activations(const struct kernels *k)
         x[i] = (float)(i - N / 2) * 1e-3f;
     x[0] = -1e30f, x[1] = -300, x[N - 2] = 300, x[N - 1] = 1e30f;
     for (enum epilogue epilogue = EPILOGUE_GELU_TANH; epilogue <= EPILOGUE_GELU_ERF; epilogue++) {
-        struct gemm call = {N, x, 1, &w, epilogue, got, 1, DTYPE_F32, NULL}, reference = {N, x, 1, &w, epilogue, want, 1, DTYPE_F32, NULL};
+        struct gemm call = {N, x, 1, &w, epilogue, got, 1, DTYPE_F32, NULL, NULL}, reference = {N, x, 1, &w, epilogue, want, 1, DTYPE_F32, NULL, NULL};
         k->gemm(&call, 1);
         check_table("ref")->gemm(&reference, 1);
         for (size_t i = 0; i < N; i++)
@@ -344,7 +344,7 @@ static void narrow_run(const struct kernels *k, const struct narrow_product *p, 
 {
     void *narrow = check_alloc(narrow_bytes(n, p->shape.n_in));
     size_t ldy = p->shape.n_out;
-    struct gemm g = {n, p->x + first * p->shape.n_in, p->shape.n_in, &p->w, epilogue, y + first * ldy, ldy, DTYPE_F32, NULL};
+    struct gemm g = {n, p->x + first * p->shape.n_in, p->shape.n_in, &p->w, epilogue, y + first * ldy, ldy, DTYPE_F32, NULL, NULL};
     kernels_linear(k, g, narrow, threads);
     free(narrow);
 }
@@ -355,8 +355,8 @@ static void test_pack_int8(void **state)
     (void)state;
     enum { N_OUT = 70, N_IN = 131, GROUPS = 33 };
     float *rows = check_floats(N_OUT * N_IN, 5, "rows"), back[N_IN];
-    struct matrix w = {DTYPE_I8, N_OUT, N_IN, check_alloc(matrix_bytes(N_OUT, N_IN, DTYPE_I8)), NULL};
-    assert_int_equal(matrix_bytes(N_OUT, N_IN, DTYPE_I8), 2 * GROUPS * 64 * 4 + 128 * sizeof(float));
+    struct matrix w = {DTYPE_I8, N_OUT, N_IN, check_alloc(matrix_bytes(N_OUT, N_IN, DTYPE_I8, LAYOUT_PANELS)), NULL, LAYOUT_PANELS};
+    assert_int_equal(matrix_bytes(N_OUT, N_IN, DTYPE_I8, LAYOUT_PANELS), 2 * GROUPS * 64 * 4 + 128 * sizeof(float));
     matrix_pack_rows(&w, 66, 4, rows + 66 * N_IN, DTYPE_F32);
     matrix_pack_rows(&w, 0, 66, rows, DTYPE_F32);
     for (size_t row = 0; row < N_OUT; row++) {
@@ -425,18 +425,18 @@ static void timed_call(const void *context)
 static void bench_shape(const struct check_bench *bench, enum dtype dtype, struct shape s, enum epilogue epilogue, double peak)
 {
     float *row = check_floats(s.n_in, 1, "row"), *bias = check_alloc((s.n_out + PANEL) * sizeof *bias);
-    struct matrix w = {dtype, s.n_out, s.n_in, check_alloc(matrix_bytes(s.n_out, s.n_in, dtype)), bias};
+    struct matrix w = {dtype, s.n_out, s.n_in, check_alloc(matrix_bytes(s.n_out, s.n_in, dtype, LAYOUT_PANELS)), bias, LAYOUT_PANELS};
     char *x = check_alloc(s.n * s.n_in * dtype_size(dtype)), *y = check_alloc(s.n * s.n_out * sizeof(float));
     for (size_t i = 0; i < s.n_out; i++)
         matrix_pack_rows(&w, i, 1, row, DTYPE_F32);
     for (size_t i = 0; i < s.n; i++)
         dtype_convert(x + i * s.n_in * dtype_size(dtype), dtype, row, DTYPE_F32, s.n_in);
     enum dtype out = epilogue == EPILOGUE_ADD ? DTYPE_F32 : dtype;
-    struct timed timed = {bench, {s.n, x, s.n_in, &w, epilogue, y, s.n_out, out, NULL}};
+    struct timed timed = {bench, {s.n, x, s.n_in, &w, epilogue, y, s.n_out, out, NULL, NULL}};
     double took = check_time(bench, timed_call, &timed), gflops = 2e-9 * (double)(s.n * s.n_in * s.n_out) / took;
     printf("%s %s n %4zu, %5zu -> %6zu, epilogue %d: %8.3f ms %7.1f GFLOP/s %5.1f %% of peak, %5.1f GB/s of weights\n", bench->k->name,
            dtype_name(dtype), s.n, s.n_in, s.n_out, (int)epilogue, 1e3 * took, gflops, 100 * gflops / peak,
-           1e-9 * (double)matrix_bytes(s.n_out, s.n_in, dtype) / took);
+           1e-9 * (double)matrix_bytes(s.n_out, s.n_in, dtype, LAYOUT_PANELS) / took);
     free(row);
     free(bias);
     free(w.panels);

@@ -39,8 +39,7 @@ static void run_rope(const struct kernels *k, const struct call *c, size_t row, 
 
 static void run_convert(const struct kernels *k, const struct call *c, size_t row, size_t n, void *y, int threads)
 {
-    for (size_t i = row; i < row + n; i++)
-        k->convert(c->D, c->x + i * c->ldx, (char *)y + i * row_bytes(c), c->out, threads);
+    k->convert(n, c->D, c->x + row * c->ldx, c->ldx, (char *)y + row * row_bytes(c), c->ldy, c->out, threads);
 }
 
 /* Largest error allowed, for a value that ref gives as `want` and inputs that are a few units large. */
@@ -189,7 +188,7 @@ static void check_rounding(const struct kernels *k)
     float x[N];
     uint16_t got[N];
     memcpy(x, bits, sizeof x);
-    k->convert(N, x, got, DTYPE_BF16, 1);
+    k->convert(1, N, x, N, got, N, DTYPE_BF16, 1);
     for (size_t i = 0; i < N; i++)
         if (got[i] != bf16_from_f32(x[i]))
             fail_msg("%s: 0x%08x rounds to 0x%04x, not 0x%04x", k->name, bits[i], got[i], bf16_from_f32(x[i]));
@@ -208,7 +207,7 @@ static void check_long_convert(const struct kernels *k)
     float *x = check_floats(N, 9, "x");
     uint16_t *got = check_alloc((N + 1) * sizeof *got), *want = check_act(x, N + 1, DTYPE_BF16);
     got[N] = want[N] = 0x1234;
-    k->convert(N, x, got, DTYPE_BF16, 3);
+    k->convert(1, N, x, N, got, N, DTYPE_BF16, 3);
     check_equal(got, want, (N + 1) * sizeof *got, k->name);
     free(x);
     free(got);

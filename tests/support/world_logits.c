@@ -37,7 +37,7 @@ static int encode_frames(struct show *show, const struct world_scene *scene)
         rc = features_new(&show->features, show->model, (size_t)show->T, &grid, 1, &show->err);
     for (int t = 0; t < show->T && !rc; t++) {
         world_frame_render(scene, (int)index[t], rgb, NULL);
-        features_encode(show->features, show->space, (size_t)t, rgb, WORLD_SIDE);
+        rc = features_encode(show->features, show->space, (size_t)t, rgb, WORLD_SIDE, &show->err);
         show->slots[t] = (size_t)t;
     }
     return rc;
@@ -86,17 +86,15 @@ static int ask(struct show *show, const struct tok_plan *plan, const struct worl
         return rc;
     float *rows = arena_alloc(&show->arena, n * d, sizeof *rows), *last = arena_alloc(&show->arena, d, sizeof *last);
     float *logits = arena_alloc(&show->arena, show->model->head.n_out, sizeof *logits);
-    for (size_t i = 0; i < prompt.n_before; i++)
-        language_embed(show->model, prompt.before[i], rows + i * d);
-    features_apply(show->features, show->space, 0, show->slots, plan, 0, plan->n_tok, rows + prompt.n_before * d);
-    for (size_t i = 0; i < prompt.n_after; i++)
-        language_embed(show->model, prompt.after[i], rows + (prompt.n_before + plan->n_tok + i) * d);
+    language_embed(show->model, prompt.before, prompt.n_before, rows);
+    rc = features_apply(show->features, show->space, 0, show->slots, plan, 0, plan->n_tok, rows + prompt.n_before * d, &show->err);
+    language_embed(show->model, prompt.after, prompt.n_after, rows + (prompt.n_before + plan->n_tok) * d);
     language_prefill(show->model, language, rows, n, NULL, 0, last, NULL, NULL);
     language_logits(show->model, language, last, logits);
     for (size_t i = 0; i < show->model->head.n_out; i++)
         printf("%.9g%c", (double)logits[i], i + 1 < show->model->head.n_out ? ' ' : '\n');
     language_state_free(language);
-    return 0;
+    return rc;
 }
 
 int main(int argc, char **argv)

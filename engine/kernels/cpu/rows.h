@@ -188,27 +188,31 @@ static void quantise(size_t n, size_t D, const void *x, size_t ldx, enum dtype a
 }
 
 struct convert_call {
-    size_t n;
+    size_t n, D;
     const float *x;
+    size_t ldx;
     char *y;
+    size_t ldy;
     enum dtype out;
+    size_t pieces; /* of a row */
 };
 
+/* A piece of a row. */
 static void convert_unit(const void *call, size_t unit, int worker)
 {
     (void)worker;
     const struct convert_call *c = call;
-    size_t end = size_min((unit + 1) * CONVERT_UNIT, c->n);
-    for (size_t i = unit * CONVERT_UNIT; i < end; i += LANES) {
+    size_t row = unit / c->pieces, from = unit % c->pieces * CONVERT_UNIT, end = size_min(from + CONVERT_UNIT, c->D);
+    for (size_t i = from; i < end; i += LANES) {
         size_t n = size_min(end - i, LANES);
-        act_store(c->y + i * dtype_size(c->out), c->out, f32_load(c->x + i, n), n);
+        act_store(c->y + (row * c->ldy + i) * dtype_size(c->out), c->out, f32_load(c->x + row * c->ldx + i, n), n);
     }
 }
 
-static void convert(size_t n, const float *x, void *y, enum dtype out, int threads)
+static void convert(size_t n, size_t D, const float *x, size_t ldx, void *y, size_t ldy, enum dtype out, int threads)
 {
-    struct convert_call c = {n, x, y, out};
-    kernels_deal((n + CONVERT_UNIT - 1) / CONVERT_UNIT, threads, convert_unit, &c);
+    struct convert_call c = {n, D, x, ldx, y, ldy, out, (D + CONVERT_UNIT - 1) / CONVERT_UNIT};
+    kernels_deal(n * c.pieces, threads, convert_unit, &c);
 }
 
 #endif

@@ -13,11 +13,12 @@
 #include "engine/kernels/cpu/kv.h"
 #include "engine/kernels/cpu/rows.h"
 #include "engine/kernels/cpu/spin.h"
+#include "engine/kernels/ref/ref.h"
 
 #define KERNELS_TABLE(table_name)                                                                  \
     {                                                                                              \
-        .name = table_name, .gemm = gemm, .attention = attention, .kv_write = kv_write,            \
-        .attention_weights = attention_weights,                                                    \
+        .name = table_name, HOST_SLOTS, .gemm = gemm, .attention = attention,                      \
+        .kv_write = kv_write, .attention_weights = attention_weights,                              \
         .layernorm = layernorm, .rmsnorm = rmsnorm, .rope = rope, .convert = convert,              \
         .quantise = quantise,                                                                      \
     }

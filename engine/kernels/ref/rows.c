@@ -23,7 +23,9 @@ static void layernorm(size_t n, size_t D, const float *x, size_t ldx, const floa
 
 static float rounded(double value, enum dtype dtype)
 {
-    return dtype == DTYPE_F32 ? (float)value : f32_from_bf16(bf16_from_f32((float)value));
+    float stored;
+    value_store(&stored, (float)value, dtype);
+    return value_load(&stored, dtype);
 }
 
 static void rmsnorm(size_t n, size_t D, const float *x, size_t ldx, const float *w, float eps, void *y, size_t ldy, enum dtype out,
@@ -74,14 +76,16 @@ static void quantise(size_t n, size_t D, const void *x, size_t ldx, enum dtype a
     }
 }
 
-static void convert(size_t n, const float *x, void *y, enum dtype out, int threads)
+static void convert(size_t n, size_t D, const float *x, size_t ldx, void *y, size_t ldy, enum dtype out, int threads)
 {
     (void)threads;
-    dtype_convert(y, out, x, DTYPE_F32, n);
+    for (size_t i = 0; i < n; i++)
+        dtype_convert((char *)y + i * ldy * dtype_size(out), out, x + i * ldx, DTYPE_F32, D);
 }
 
 const struct kernels kernels_ref = {
     .name = "ref",
+    HOST_SLOTS,
     .gemm = ref_gemm,
     .attention = ref_attention,
     .attention_weights = ref_attention_weights,

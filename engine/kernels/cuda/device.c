@@ -1,0 +1,193 @@
+/* The card, its memory, and the table. Every thread has a stream of its own, so that videos in work do not wait for each other; memory comes
+ * from the runtime's pool in the order of the stream, which keeps what was released for the next video. */
+#include "engine/kernels/cuda/device.h"
+#include "engine/kernels/layout.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+static atomic_int chosen = -1;
+static atomic_int fault;               /* the first cudaError_t of any thread */
+static _Atomic(const char *) fault_of; /* and what it happened to */
+static _Thread_local int current = -1; /* the runtime's current device is per thread */
+static _Thread_local bool starved;     /* a small allocation of this thread failed since it last settled */
+
+void device_note(cudaError_t error, const char *what)
+{
+    int none = cudaSuccess;
+    if (error != cudaSuccess && atomic_compare_exchange_strong(&fault, &none, (int)error))
+        atomic_store(&fault_of, what);
+}
+
+int device_chosen(void)
+{
+    return atomic_load(&chosen);
+}
+
+/* What was released stays with the process. */
+static cudaError_t keep_pool(int card)
+{
+    cudaMemPool_t pool;
+    uint64_t all = UINT64_MAX;
+    cudaError_t error = cudaDeviceGetDefaultMemPool(&pool, card);
+    return error != cudaSuccess ? error : cudaMemPoolSetAttribute(pool, cudaMemPoolAttrReleaseThreshold, &all);
+}
+
+int device_choose(int card, struct err *err)
+{
+    int none = -1;
+    cudaError_t error = cudaSetDevice(card);
+    if (error == cudaSuccess)
+        error = keep_pool(card);
+    if (error != cudaSuccess)
+        return err_set(err, ERR_DEVICE, "cuda:%d does not start (%s); 'toksweep list devices' says what is there", card, cudaGetErrorString(error));
+    if (!atomic_compare_exchange_strong(&chosen, &none, card) && none != card)
+        return err_set(err, ERR_DEVICE, "this process computes on cuda:%d already; start another one for cuda:%d", none, card);
+    return 0;
+}
+
+cudaStream_t device_stream(void)
+{
+    int card = device_chosen();
+    if (current != card) {
+        device_note(cudaSetDevice(card), "choosing the card");
+        current = card;
+    }
+    return cudaStreamPerThread;
+}
+
+/* ---- memory -------------------------------------------------------------------------------------------------------------- */
+
+static void *take_bytes(size_t bytes)
+{
+    void *memory = NULL;
+    cudaError_t error = cudaMallocAsync(&memory, bytes ? bytes : 1, device_stream());
+    if (error == cudaSuccess)
+        return memory;
+    cudaGetLastError(); /* being out of memory is an answer, no fault */
+    device_note(error == cudaErrorMemoryAllocation ? cudaSuccess : error, "an allocation");
+    return NULL;
+}
+
+static void *take(size_t bytes)
+{
+    void *memory = take_bytes(bytes);
+    if (memory)
+        device_note(cudaMemsetAsync(memory, 0, bytes, device_stream()), "clearing memory");
+    return memory;
+}
+
+static void release(void *tensor)
+{
+    if (tensor)
+        device_note(cudaFreeAsync(tensor, device_stream()), "releasing memory");
+}
+
+static void put(void *tensor, const void *host, size_t bytes)
+{
+    device_note(cudaMemcpyAsync(tensor, host, bytes, cudaMemcpyHostToDevice, device_stream()), "a copy to the card");
+}
+
+static void get(void *host, const void *tensor, size_t bytes)
+{
+    cudaStream_t stream = device_stream();
+    device_note(cudaMemcpyAsync(host, tensor, bytes, cudaMemcpyDeviceToHost, stream), "a copy from the card");
+    device_note(cudaStreamSynchronize(stream), "waiting for the card");
+}
+
+static void move(void *to, const void *from, size_t bytes)
+{
+    device_note(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, device_stream()), "a copy on the card");
+}
+
+static void get_rows(void *host, const void *tensor, size_t from_stride, size_t bytes, size_t n)
+{
+    cudaStream_t stream = device_stream();
+    device_note(cudaMemcpy2DAsync(host, bytes, tensor, from_stride, bytes, n, cudaMemcpyDeviceToHost, stream), "a copy from the card");
+    device_note(cudaStreamSynchronize(stream), "waiting for the card");
+}
+
+static int settle(struct err *err)
+{
+    device_note(cudaStreamSynchronize(device_stream()), "waiting for the card");
+    cudaError_t error = (cudaError_t)atomic_load(&fault);
+    bool short_of = starved;
+    starved = false;
+    if (error != cudaSuccess)
+        return err_set(err, ERR_DEVICE, "cuda:%d failed at %s (%s); nothing more can be computed on it in this run, start again", device_chosen(),
+                       atomic_load(&fault_of), cudaGetErrorString(error));
+    return short_of ? err_set(err, ERR_MEMORY, "cuda:%d is out of memory; use fewer --jobs or fewer frames", device_chosen()) : 0;
+}
+
+static size_t left(void)
+{
+    size_t free_bytes = 0, all_bytes = 0;
+    device_stream();
+    device_note(cudaMemGetInfo(&free_bytes, &all_bytes), "asking for memory");
+    return free_bytes;
+}
+
+const struct memory memory_cuda = {
+    .host = false,
+    .take = take,
+    .release = release,
+    .put = put,
+    .get = get,
+    .move = move,
+    .get_rows = get_rows,
+    .settle = settle,
+    .left = left,
+};
+
+void *device_bring(const void *host, size_t bytes)
+{
+    void *memory = take_bytes(bytes);
+    if (memory)
+        put(memory, host, bytes);
+    else
+        starved = true;
+    return memory;
+}
+
+void device_drop(void *brought)
+{
+    release(brought);
+}
+
+/* ---- weights ------------------------------------------------------------------------------------------------------------- */
+
+/* Rows are rounded and padded on the host, and sent piece by piece. */
+static bool pack(struct matrix *matrix, size_t first, size_t n, const void *rows, enum dtype from)
+{
+    struct matrix piece = *matrix;
+    size_t row_bytes = matrix_stride(matrix->n_in) * dtype_size(matrix->dtype);
+    piece.n_out = n;
+    piece.panels = calloc(n, row_bytes);
+    if (!piece.panels)
+        return false;
+    matrix_pack_rows(&piece, 0, n, rows, from);
+    put(matrix_at(matrix, first, 0), piece.panels, n * row_bytes);
+    free(piece.panels);
+    return true;
+}
+
+const struct kernels kernels_cuda = {
+    .name = "cuda",
+    .memory = &memory_cuda,
+    .layout = LAYOUT_ROWS,
+    .pack = pack,
+    .gemm = cuda_gemm,
+    .attention = cuda_attention,
+    .attention_weights = cuda_attention_weights,
+    .kv_write = cuda_kv_write,
+    .layernorm = cuda_layernorm,
+    .rmsnorm = cuda_rmsnorm,
+    .rope = cuda_rope,
+    .convert = cuda_convert,
+    .patches = cuda_patches,
+    .pool = cuda_pool,
+    .merge = cuda_merge,
+    .sum_rows = cuda_sum_rows,
+    .embed = cuda_embed,
+};
