@@ -5,7 +5,7 @@ frame_counts='[3, 4]' distinct_frames=5 # spread over the whole video, both coun
 cells=10 videos=3 questions=3
 
 write_manifest manifest.json $questions demo-2 demo-3 demo-5
-for dtype in f32 bf16; do
+for dtype in f32 bf16 int8; do
     write_sweep $dtype.yaml "$frame_counts" $dtype <<<'
     - none
     - {name: dyntok, threshold: [0.4, 0.5, 0.6, 0.7]}'
@@ -38,8 +38,16 @@ for dtype in f32 bf16; do
     done
 done
 
+run_as int8 int8.shared --jobs 1 --threads 1
+assert_all_answered int8.shared
+run_as int8 int8.alone --jobs 2 --threads 2 --no-share
+assert_same_file "int8, alone" int8.shared.txt int8.alone.txt
+
 # The comparison can see: another dtype, and another threshold, are other cells with other margins.
 cmp -s f32.shared.txt bf16.shared.txt && fail "f32 and bf16 give the same bytes"
+assert_query int8.shared 0 "ATTACH 'bf16.shared' AS other; SELECT count(*) FROM cell WHERE digest IN (SELECT digest FROM other.cell)"
+assert_query int8.shared 0 "ATTACH 'bf16.shared' AS other;
+    SELECT count(*) FROM answer WHERE margin IN (SELECT margin FROM other.answer)"
 assert_query f32.shared $((cells * videos)) "SELECT count(DISTINCT tokens_digest) FROM answer"
 
 # A frame is encoded once per video, however many cells and questions show it; without sharing, as often as it is shown.
