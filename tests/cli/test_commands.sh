@@ -336,8 +336,25 @@ assert_status 0 bench --model "$model" --rows 16 --repeats 3 --threads 1 --video
 assert_contains err 'GFLOP/s measured'
 assert_json out
 assert_equal 'stages' 'vision tower and projector,prefill of 16 rows,generation,video: open, decode, resize' \
-    "$(json out "group_concat(json_extract(value, '$.stage'))")"
+    "$(json out "group_concat(json_extract(value, '$.figure'))")"
 assert_equal 'rates' 4 "$(json out "sum(json_extract(value, '$.rate') > 0 AND json_extract(value, '$.least') <= json_extract(value, '$.seconds')
     AND json_extract(value, '$.seconds') <= json_extract(value, '$.most'))")"
+assert_status 0 bench kernels sample --frames 2 --clock processor --model "$model" --rows 8 --repeats 5 --threads 1 --json before.json
+assert_status 0 bench kernels harness --model "$model" --rows 8 --repeats 1 --threads 1 --answers 60 --json after.json
+assert_contains out 'run of 60 mock answers' 'start: --version'
+assert_contains err 'most memory of a run'
+assert_equal 'record' 'text text array' "$(sqlite3 :memory: "SELECT json_type(r, '$.machine.cpu') || ' ' || json_type(r, '$.commit') || ' ' ||
+    json_type(r, '$.figures[0].seconds') FROM (SELECT CAST(readfile('before.json') AS TEXT) AS r)")"
+assert_status 0 bench compare before.json before.json --format json
+assert_equal 'same figures' 12 "$(json out "count(*)")"
+assert_status 0 bench compare before.json after.json
+assert_contains out 'too few repeats' 'B/A is the ratio of rates'
+assert_contains err 'only in A: sample, a question on 2 frames' "A and B differ in clock: 'processor' and 'wall'" 'only in B: harness, start: --version'
+assert_error 2 "bench has no part 'speed'|kernels, stages, sample, sweep and harness" bench speed
+assert_error 2 'bench compare takes two files' bench compare before.json
+assert_error 2 "--clock should be wall or processor, it is 'sun'" bench --clock sun
+assert_error 2 'which sweep? give its file with --sweep' bench sweep
+echo "{}" >other.json
+assert_error 3 "is no record of version 1|'toksweep bench --json'" bench compare other.json before.json
 assert_error 2 "no shape of model 'nothing'|give a Hub id" bench --model nothing
 assert_error 2 "has no f16; use --dtype bf16, or a card (--device cuda)" bench --dtype f16
