@@ -26,22 +26,24 @@ import torch.nn.functional as F
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 F32, BF16, INT8 = 0, 1, 3  # enum dtype
 NONE, GELU_TANH, ADD, SWIGLU = 0, 1, 3, 4  # enum epilogue
+PANELS = 0  # enum layout
 CHUNK = 768  # engine/language.c
 SIZE, POINTER = ctypes.c_size_t, ctypes.c_void_p
 
 
 class Matrix(ctypes.Structure):
-    _fields_ = [("dtype", ctypes.c_int), ("n_out", SIZE), ("n_in", SIZE), ("panels", POINTER), ("bias", POINTER)]
+    _fields_ = [("dtype", ctypes.c_int), ("n_out", SIZE), ("n_in", SIZE), ("panels", POINTER), ("bias", POINTER),
+                ("layout", ctypes.c_int)]
 
 
 class Gemm(ctypes.Structure):
     _fields_ = [("n", SIZE), ("x", POINTER), ("ldx", SIZE), ("w", ctypes.POINTER(Matrix)), ("epilogue", ctypes.c_int), ("y", POINTER),
-                ("ldy", SIZE), ("out_dtype", ctypes.c_int), ("scales", POINTER)]
+                ("ldy", SIZE), ("out_dtype", ctypes.c_int), ("scales", POINTER), ("scratch", POINTER)]
 
 
 class Kv(ctypes.Structure):
     _fields_ = [("dtype", ctypes.c_int), ("kv_heads", ctypes.c_int), ("head_dim", ctypes.c_int), ("capacity", SIZE), ("keys", POINTER),
-                ("values", POINTER)]
+                ("values", POINTER), ("layout", ctypes.c_int)]
 
 
 class Attention(ctypes.Structure):
@@ -50,8 +52,11 @@ class Attention(ctypes.Structure):
                 ("scratch", POINTER), ("bias", POINTER)]
 
 
-SLOTS = {  # of struct kernels, in its order
+SLOTS = {  # of struct kernels, in its order, as far as they are called here
     "name": None,
+    "memory": None,
+    "layout": None,
+    "pack": None,
     "gemm": [ctypes.POINTER(Gemm), ctypes.c_int],
     "attention": [ctypes.POINTER(Attention), ctypes.c_int],
     "attention_weights": None,
@@ -60,7 +65,7 @@ SLOTS = {  # of struct kernels, in its order
     "rmsnorm": [SIZE, SIZE, POINTER, SIZE, POINTER, ctypes.c_float, POINTER, SIZE, ctypes.c_int, ctypes.c_int],
     "rope": [SIZE, ctypes.c_int, ctypes.c_int, POINTER, SIZE, POINTER, POINTER, SIZE, ctypes.c_int],
     "quantise": [SIZE, SIZE, POINTER, SIZE, ctypes.c_int, POINTER, SIZE, POINTER, ctypes.c_int],
-    "convert": [SIZE, POINTER, POINTER, ctypes.c_int, ctypes.c_int],
+    "convert": [SIZE, SIZE, POINTER, SIZE, POINTER, SIZE, ctypes.c_int, ctypes.c_int],
 }
 
 
@@ -68,8 +73,10 @@ def build(folder):
     """The table "avx512" as a shared object."""
     kernels, out = ROOT / "engine/kernels", pathlib.Path(folder) / "kernels.so"
     flags = "-O3 -fPIC -shared -fopenmp -std=gnu17 -ffp-contract=off -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl".split()
-    sources = [kernels / "cpu/avx512.c", kernels / "cpu/parallel.c", kernels / "layout.c", ROOT / "core/dtype.c"]
-    subprocess.run(["cc", *flags, "-mprefer-vector-width=512", f"-I{ROOT}", *map(str, sources), "-o", str(out), "-lm"], check=True)
+    sources = [kernels / "cpu/avx512.c", kernels / "cpu/parallel.c", kernels / "layout.c", *kernels.glob("ref/*.c"),
+               *(ROOT / "core" / name for name in ("dtype.c", "tokens.c", "digest.c", "err.c", "arena.c"))]
+    subprocess.run(["cc", *flags, "-mprefer-vector-width=512", f"-I{ROOT}", *map(str, sources), "-o", str(out), "-lm", "-lcrypto"],
+                   check=True)
     return ctypes.CDLL(str(out))
 
 
@@ -84,7 +91,7 @@ class Kernels:
                 setattr(self, name, ctypes.CFUNCTYPE(None, *arguments)(address))
         for name in ("matrix_bytes", "kv_key_bytes", "kv_value_bytes"):
             getattr(library, name).restype = SIZE
-        library.matrix_bytes.argtypes = [SIZE, SIZE, ctypes.c_int]
+        library.matrix_bytes.argtypes = [SIZE, SIZE, ctypes.c_int, ctypes.c_int]
         library.matrix_pack_rows.argtypes = [ctypes.POINTER(Matrix), SIZE, SIZE, POINTER, ctypes.c_int]
         library.kernels_spin_avx512.restype, library.kernels_spin_avx512.argtypes = ctypes.c_double, [ctypes.c_int, SIZE]
         self.narrow, self.scales = self.room(CHUNK * 8192), self.room(CHUNK * 8)
@@ -100,14 +107,14 @@ class Kernels:
 
     def matrix(self, weight, bias, dtype):
         n_out, n_in = weight.shape
-        matrix = Matrix(dtype, n_out, n_in, self.room(self.library.matrix_bytes(n_out, n_in, dtype)), None)
+        matrix = Matrix(dtype, n_out, n_in, self.room(self.library.matrix_bytes(n_out, n_in, dtype, PANELS)), None, PANELS)
         self.library.matrix_pack_rows(ctypes.byref(matrix), 0, n_out, self.values(weight), F32)
         if bias is not None:
             matrix.bias = self.values(F.pad(bias, (0, -n_out % 64)))
         return matrix
 
     def cache(self, dtype, kv_heads, head_dim, n):
-        kv = Kv(dtype, kv_heads, head_dim, (n + 63) // 64 * 64, None, None)
+        kv = Kv(dtype, kv_heads, head_dim, (n + 63) // 64 * 64, None, None, PANELS)
         kv.keys = self.room(self.library.kv_key_bytes(ctypes.byref(kv)))
         kv.values = self.room(self.library.kv_value_bytes(ctypes.byref(kv)))
         return kv
@@ -119,7 +126,7 @@ class Kernels:
             self.quantise(n, matrix.n_in, x, matrix.n_in, BF16, self.narrow, ldx, scales, 1)
             x = self.narrow
         ldy = matrix.n_out // 2 if epilogue == SWIGLU else matrix.n_out
-        self.gemm(ctypes.byref(Gemm(n, x, ldx, ctypes.pointer(matrix), epilogue, y, ldy, out_dtype, scales)), 1)
+        self.gemm(ctypes.byref(Gemm(n, x, ldx, ctypes.pointer(matrix), epilogue, y, ldy, out_dtype, scales, None)), 1)
 
     def rows(self, x, n, d):
         return torch.from_numpy(np.ctypeslib.as_array((ctypes.c_float * (n * d)).from_address(x)).reshape(n, d).copy())
@@ -153,7 +160,7 @@ def language(k, weights, n, weight_dtype):
     """As language_prefill of engine/language.c."""
     d, ff, heads, kv_heads, hd = 896, 4864, 14, 2, 64
     q_width, kv_width, act = heads * hd, kv_heads * hd, BF16 if weight_dtype == INT8 else weight_dtype
-    ld, size = q_width + 2 * kv_width, 4 if act == F32 else 2
+    ld = q_width + 2 * kv_width
     w = {name: k.matrix(*pair, weight_dtype) for name, pair in {**weights, "gate_up": (swiglu_rows(weights["gate_up"][0]), None)}.items()}
     kv, one, scratch = k.cache(act, kv_heads, hd, n), k.values(torch.ones(d)), k.room(8 << 20)
     cosines, sines = k.values(angles(n).cos()), k.values(angles(n).sin())
@@ -168,8 +175,7 @@ def language(k, weights, n, weight_dtype):
             k.linear(m, h, w["qkv"], NONE, qkv, F32)
             k.rope(m, heads + kv_heads, hd, qkv, ld, cosines, sines, first, 1)
             k.kv_write(ctypes.byref(kv), first, m, qkv + 4 * q_width, qkv + 4 * (q_width + kv_width), ld, 1)
-            for row in range(m):
-                k.convert(q_width, qkv + row * ld * 4, q + row * q_width * size, act, 1)
+            k.convert(m, q_width, qkv, ld, q, q_width, act, 1)
             k.attention(ctypes.byref(Attention(m, first, first + m, True, heads, hd ** -0.5, ctypes.pointer(kv), q, q_width, o, q_width,
                                                scratch, None)), 1)
             k.linear(m, o, w["out"], ADD, at, F32)
