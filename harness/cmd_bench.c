@@ -244,7 +244,7 @@ static int measure_all(struct bench *bench, enum dtype dtype, enum table_format 
     else if (!(rc = measure(bench, err)))
         bench_record_table(&bench->record, &table);
     bench_record_end(&bench->record);
-    if (!rc && json)
+    if (!rc && json && !atomic_load(&cli_stopped))
         rc = bench_record_write(&bench->record, json, err);
     if (!rc)
         rc = print_table(&table, format, err);
