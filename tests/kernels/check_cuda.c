@@ -147,6 +147,21 @@ static void test_row_slots(void **state)
             }
 }
 
+/* By hand: 3 / sqrt(12.5) = 0.848528 is 0.84765625 in bf16, times 15 is 12.7148, which is 12.6875; rounded once, 12.7279 would be 12.75. */
+static void test_rmsnorm_by_hand(void **state)
+{
+    (void)state;
+    static const float x[2] = {3, 4}, w[2] = {15, 1};
+    uint16_t y[2];
+    float *from = up(x, sizeof x), *weights = up(w, sizeof w);
+    uint16_t *to = card->memory->take(sizeof y);
+    card->rmsnorm(1, 2, from, 2, weights, 0, to, 2, DTYPE_BF16, 1);
+    down(y, to, sizeof y);
+    check_near(f32_from_bf16(y[0]), 12.6875, 0, "rmsnorm", 0, 0);
+    check_near(f32_from_bf16(y[1]), 1.1328125, 0, "rmsnorm", 0, 1);
+    drop(from), drop(weights);
+}
+
 /* Ties, infinities, NaN, subnormals, the largest values. */
 static void test_rounding(void **state)
 {
@@ -590,6 +605,7 @@ int main(void)
     printf("on cuda:%d, %s\n", number, facts.name);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory), cmocka_unit_test(test_row_slots), cmocka_unit_test(test_rounding), cmocka_unit_test(test_rope),
+        cmocka_unit_test(test_rmsnorm_by_hand),
         cmocka_unit_test(test_patches), cmocka_unit_test(test_pool), cmocka_unit_test(test_merge), cmocka_unit_test(test_sum_rows),
         cmocka_unit_test(test_embed), cmocka_unit_test(test_gemm), cmocka_unit_test(test_gemm_library), cmocka_unit_test(test_attention),
     };
