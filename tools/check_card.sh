@@ -48,7 +48,8 @@ fi
 build/cuda/tests/render_clips build/cuda/tests/clips
 check 'sweeps: the card against the processor' bash tests/emulated/test_run.sh "$root/$toksweep" "$root" "$root/build/cuda/tests/clips"
 for model in lmms-lab/llava-onevision-qwen2-0.5b-ov lmms-lab/LLaVA-Video-7B-Qwen2; do
-    check "speed, $model, bf16" "$toksweep" bench --device cuda --dtype bf16 --model "$model" --rows 20160 --format md
+    check "speed, $model, bf16" "$toksweep" bench kernels stages sample --device cuda --dtype bf16 --model "$model" --rows 20160 --frames 96 \
+        --format md --json "${record%.md}-${model##*/}.json"
 done
 say '' "$([ $failed -eq 0 ] && echo 'All checks passed.' || echo 'Some checks failed.')"
 echo "recorded in $record"
