@@ -179,16 +179,15 @@ static void paint_sign(struct canvas *canvas, const struct world_scene *scene)
         {2, 6, 10, 18, 31, 2, 2},     {31, 16, 30, 1, 1, 17, 14},   {6, 8, 16, 30, 17, 17, 14},  {31, 1, 2, 4, 8, 8, 8},
         {14, 17, 17, 14, 17, 17, 14}, {14, 17, 17, 15, 1, 2, 12},
     };
-    int s = scene->sign.scale;
-    struct world_label label = {.shape = LABEL_SIGN};
-    fill(canvas, scene->sign.x, scene->sign.y, 15 * s, 11 * s, scene->sign.dark ? dark : light, scene->sign.contrast, label);
-    for (int d = 0; d < 2; d++)
-        for (int place = 0; place < 35; place++) {
-            int row = place / 5, column = place % 5, digit = scene->sign.digits[d], lit = glyphs[digit][row] >> (4 - column) & 1;
-            label.digit = (uint8_t)(1 + digit); /* of all of its cell */
-            fill(canvas, scene->sign.x + (2 + 6 * d + column) * s, scene->sign.y + (2 + row) * s, s, s,
-                 scene->sign.dark ? light : dark, lit ? scene->sign.contrast : 0, label);
-        }
+    const uint8_t *plate = scene->sign.dark ? dark : light, *ink = scene->sign.dark ? light : dark;
+    for (int d = 0; d < 2; d++) {
+        int x = scene->sign.x + d * WORLD_PATCH, y = scene->sign.y, digit = scene->sign.digits[d];
+        struct world_label label = {.shape = LABEL_SIGN, .digit = (uint8_t)(1 + digit)};
+        fill(canvas, x, y, WORLD_PATCH, WORLD_PATCH, plate, scene->sign.contrast, label);
+        for (int place = 0; place < 35; place++)
+            if (glyphs[digit][place / 5] >> (4 - place % 5) & 1)
+                fill(canvas, x + 1 + place % 5, y + place / 5, 1, 1, ink, scene->sign.contrast, label);
+    }
 }
 
 static bool is_on(const struct world_span *span, int i)
@@ -240,7 +239,7 @@ static bool is_marked(const struct world_label *marks)
     return any;
 }
 
-/* A digit goes before its plate; otherwise what has most pixels, if they are enough to be seen. */
+/* What has most pixels, if they are enough to be seen. */
 static struct world_label label_of(const struct canvas *canvas, int row, int column)
 {
     const struct world_label *marks = canvas->marks + (row * WORLD_SIDE + column) * WORLD_PATCH;
@@ -259,9 +258,8 @@ static struct world_label label_of(const struct canvas *canvas, int row, int col
             kinds[n++] = *mark;
     }
     for (int k = 0; k < n; k++) {
-        int weight = counts[k] >= LEAST_MARKED && kinds[k].digit ? counts[k] + WORLD_PATCH * WORLD_PATCH : counts[k];
-        if (kinds[k].shape && weight > most) {
-            most = weight;
+        if (kinds[k].shape && counts[k] > most) {
+            most = counts[k];
             best = kinds[k];
         }
     }

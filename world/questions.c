@@ -115,15 +115,12 @@ static void ask_sign(struct asking *asking)
     put_options(asking, texts);
 }
 
-static void ask_place(struct asking *asking)
+static void ask_corner(struct asking *asking)
 {
-    static const char *const names[] = {"left of it", "right of it", "above it", "below it"};
-    int first = below(asking, 2);
-    const struct world_sprite *a = &asking->scene->cast[first], *b = &asking->scene->cast[1 - first];
-    int dx = a->x - b->x, dy = a->y - b->y, across = dx * dx > dy * dy;
-    snprintf(asking->out->text, sizeof asking->out->text, "Where is the %s, seen from the %s?", world_shape_names[a->shape],
-             world_shape_names[b->shape]);
-    put_names(asking, names, WORLD_OPTIONS, across ? dx > 0 : 2 + (dy > 0));
+    static const char *const names[] = {"upper left", "upper right", "lower left", "lower right"};
+    const struct world_sprite *one = &asking->scene->cast[WORLD_CORNERED];
+    snprintf(asking->out->text, sizeof asking->out->text, "In which corner is the %s?", world_shape_names[one->shape]);
+    put_names(asking, names, WORLD_OPTIONS, 2 * (one->y > WORLD_SIDE / 2) + (one->x > WORLD_SIDE / 2));
 }
 
 static void ask_count(struct asking *asking)
@@ -140,20 +137,17 @@ static void ask_flash(struct asking *asking)
     put_names(asking, world_colour_names, N_COLOURS, asking->scene->border.colour);
 }
 
+/* Its three colours and one that it never has: to have seen all three is not enough. */
 static void ask_order(struct asking *asking)
 {
-    static const int orders[6][WORLD_EVENTS] = {{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}};
     const struct world_event *bar = asking->scene->bar;
-    int order[6];
-    char texts[WORLD_OPTIONS][32];
-    snprintf(asking->out->text, sizeof asking->out->text, "In which order did the bar light up?");
-    shuffle(asking, order, 6, 0);
-    for (int i = 0; i < WORLD_OPTIONS; i++) {
-        const int *events = orders[order[i]];
-        snprintf(texts[i], sizeof texts[i], "%s, %s, %s", world_colour_names[bar[events[0]].colour],
-                 world_colour_names[bar[events[1]].colour], world_colour_names[bar[events[2]].colour]);
-    }
-    put_options(asking, texts);
+    bool last = below(asking, 2);
+    int present[WORLD_OPTIONS] = {bar[0].colour, bar[1].colour, bar[2].colour};
+    do
+        present[WORLD_EVENTS] = below(asking, N_COLOURS);
+    while (present[3] == present[0] || present[3] == present[1] || present[3] == present[2]);
+    snprintf(asking->out->text, sizeof asking->out->text, "Which color lit the bar %s?", last ? "last" : "first");
+    put_present(asking, world_colour_names, present, last ? WORLD_EVENTS - 1 : 0);
 }
 
 static void ask_action(struct asking *asking)
@@ -177,7 +171,7 @@ static void ask_background(struct asking *asking)
 
 static void (*const types[N_TYPES])(struct asking *) = {
     [ATTRIBUTE_PERCEPTION] = ask_attribute, [OBJECT_RECOGNITION] = ask_object, [OCR_PROBLEMS] = ask_sign,
-    [SPATIAL_PERCEPTION] = ask_place,       [COUNTING_PROBLEM] = ask_count,    [TEMPORAL_PERCEPTION] = ask_flash,
+    [SPATIAL_PERCEPTION] = ask_corner,      [COUNTING_PROBLEM] = ask_count,    [TEMPORAL_PERCEPTION] = ask_flash,
     [TEMPORAL_REASONING] = ask_order,       [ACTION_RECOGNITION] = ask_action, [INFORMATION_SYNOPSIS] = ask_background,
 };
 

@@ -73,11 +73,17 @@ static bool is_free(const struct places *places, const struct box *box)
     return true;
 }
 
-/* Finds a free place for w x h pixels inside the edges that flash. */
-static bool place(struct places *places, struct draw *draw, int w, int h, struct box *out)
+/* A multiple of step that leaves room for `size` between the edges that flash. */
+static int draw_corner(struct draw *draw, int size, int step)
+{
+    return step * draw_between(draw, MARGIN / step, (WORLD_SIDE - MARGIN - size) / step);
+}
+
+/* Finds a free place for w x h pixels, on a grid of step pixels: things that lie in few ways across patches are sooner learnt. */
+static bool place(struct places *places, struct draw *draw, int w, int h, int step, struct box *out)
 {
     for (int i = 0; i < TRIES; i++) {
-        int x = draw_between(draw, MARGIN, WORLD_SIDE - MARGIN - w), y = draw_between(draw, MARGIN, WORLD_SIDE - MARGIN - h);
+        int x = draw_corner(draw, w, step), y = draw_corner(draw, h, step);
         *out = (struct box){x, y, x + w - 1, y + h - 1};
         if (is_free(places, out)) {
             places->boxes[places->n++] = *out;
@@ -91,18 +97,18 @@ static bool place_sprite(struct places *places, struct draw *draw, struct world_
 {
     struct box box;
     int side = 2 * sprite->radius + 1;
-    if (!place(places, draw, side, side, &box))
+    if (!place(places, draw, side, side, WORLD_PATCH / 2, &box))
         return false;
     sprite->x = box.x0 + sprite->radius;
     sprite->y = box.y0 + sprite->radius;
     return true;
 }
 
-/* One of the two is clearly beside the other, or clearly above it. */
-static bool is_beside(const struct world_sprite *a, const struct world_sprite *b)
+/* In one of the four corners as seen from the middle, by more than a patch both ways. */
+static bool is_cornered(const struct world_sprite *sprite)
 {
-    int dx = a->x > b->x ? a->x - b->x : b->x - a->x, dy = a->y > b->y ? a->y - b->y : b->y - a->y;
-    return dx >= 2 * dy || dy >= 2 * dx;
+    int dx = 2 * sprite->x - WORLD_SIDE, dy = 2 * sprite->y - WORLD_SIDE;
+    return dx * dx > 4 * WORLD_PATCH * WORLD_PATCH && dy * dy > 4 * WORLD_PATCH * WORLD_PATCH;
 }
 
 /* ---- who is there --------------------------------------------------------------------------------------------------------- */
@@ -110,29 +116,29 @@ static bool is_beside(const struct world_sprite *a, const struct world_sprite *b
 static bool draw_cast(struct world_scene *scene, struct draw *draw, struct places *places, const int *shapes, const int *colours)
 {
     for (int i = 0; i < WORLD_CAST; i++) {
-        scene->cast[i] = (struct world_sprite){.shape = shapes[i], .colour = colours[i], .radius = DRAW_OF(draw, 5, 6, 7, 8, 10, 12),
+        scene->cast[i] = (struct world_sprite){.shape = shapes[i], .colour = colours[i], .radius = DRAW_OF(draw, 6, 8, 10, 12),
                                                .contrast = draw_contrast(draw)};
         if (!place_sprite(places, draw, &scene->cast[i]))
             return false;
     }
-    return is_beside(&scene->cast[0], &scene->cast[1]);
+    return is_cornered(&scene->cast[WORLD_CORNERED]);
 }
 
+/* Each has a patch to itself, so that as many patches show them as there are. */
 static bool draw_crowd(struct world_scene *scene, struct draw *draw, struct places *places, int shape, int colour)
 {
-    struct world_sprite one = {.shape = shape, .colour = colour, .radius = draw_between(draw, 3, 4), .contrast = DRAW_OF(draw, 161, 203, 255)};
+    struct world_sprite one = {.shape = shape, .colour = colour, .radius = (WORLD_PATCH - 1) / 2, .contrast = DRAW_OF(draw, 161, 203, 255)};
     bool in_a_row = draw_below(draw, 2);
-    int pitch = 2 * one.radius + 2;
-    struct box box = {0}; /* of the row */
+    struct box box = {0};
     scene->n_crowd = draw_between(draw, 1, WORLD_MOST_CROWD);
-    if (in_a_row && !place(places, draw, scene->n_crowd * pitch - 1, pitch - 1, &box))
+    if (in_a_row && !place(places, draw, scene->n_crowd * WORLD_PATCH, WORLD_PATCH, WORLD_PATCH, &box))
         return false;
     for (int i = 0; i < scene->n_crowd; i++) {
-        scene->crowd[i] = one;
-        scene->crowd[i].x = box.x0 + one.radius + i * pitch;
-        scene->crowd[i].y = box.y0 + one.radius;
-        if (!in_a_row && !place_sprite(places, draw, &scene->crowd[i]))
+        if (!in_a_row && !place(places, draw, WORLD_PATCH, WORLD_PATCH, WORLD_PATCH, &box))
             return false;
+        scene->crowd[i] = one;
+        scene->crowd[i].x = box.x0 + one.radius + (in_a_row ? i * WORLD_PATCH : 0);
+        scene->crowd[i].y = box.y0 + one.radius;
     }
     return true;
 }
@@ -141,15 +147,15 @@ static bool draw_crowd(struct world_scene *scene, struct draw *draw, struct plac
 static bool draw_actor(struct world_scene *scene, struct draw *draw, struct places *places, int shape, int colour)
 {
     struct world_sprite *actor = &scene->actor;
-    int length = scene->n_frames / DRAW_OF(draw, 1, 2, 4), start = draw_between(draw, 0, scene->n_frames - length);
+    int length = scene->n_frames / DRAW_OF(draw, 1, 2), start = draw_between(draw, 0, scene->n_frames - length);
     struct box box;
     *actor = (struct world_sprite){.shape = shape, .colour = colour, .contrast = draw_contrast(draw)};
     scene->actor_span = (struct world_span){start, start + length};
     scene->action = draw_below(draw, N_ACTIONS);
     bool sizes = scene->action == GROWS || scene->action == SHRINKS, across = scene->action == MOVES_LEFT || scene->action == MOVES_RIGHT;
-    int widest = sizes ? draw_between(draw, 9, 12) : draw_between(draw, 5, 8), side = 2 * widest + 1;
-    scene->travel = sizes ? widest - 3 : draw_between(draw, 24, 48);
-    if (!place(places, draw, side + (across ? scene->travel : 0), side + (across || sizes ? 0 : scene->travel), &box))
+    int widest = sizes ? DRAW_OF(draw, 10, 12) : DRAW_OF(draw, 6, 8), side = 2 * widest + 1;
+    scene->travel = sizes ? widest - 3 : draw_between(draw, 32, 56);
+    if (!place(places, draw, side + (across ? scene->travel : 0), side + (across || sizes ? 0 : scene->travel), WORLD_PATCH / 2, &box))
         return false;
     actor->radius = scene->action == GROWS ? widest - scene->travel : widest;
     actor->x = scene->action == MOVES_LEFT ? box.x1 - widest : box.x0 + widest;
@@ -161,13 +167,12 @@ static bool draw_sign(struct world_scene *scene, struct draw *draw, struct place
 {
     struct box box;
     int half = scene->n_frames / 2, start = draw_below(draw, 2) * half;
-    scene->sign.scale = draw_between(draw, 1, 2);
     for (int i = 0; i < 2; i++)
         scene->sign.digits[i] = draw_below(draw, 10);
     scene->sign.contrast = draw_contrast(draw);
     scene->sign.dark = draw_below(draw, 2);
     scene->sign.span = (struct world_span){start, start + half};
-    if (!place(places, draw, 15 * scene->sign.scale, 11 * scene->sign.scale, &box))
+    if (!place(places, draw, 2 * WORLD_PATCH, WORLD_PATCH, WORLD_PATCH, &box))
         return false;
     scene->sign.x = box.x0;
     scene->sign.y = box.y0;

@@ -4,9 +4,9 @@
  * A video shows, over one to three backgrounds in turn, on a picture of 112 x 112 pixels:
  *
  *   cast      three sprites that stay where they are, of three shapes and three colours
- *   crowd     one to six small sprites of a fourth shape and colour, side by side in a row or scattered
+ *   crowd     one to six small sprites of a fourth shape and colour, side by side in a row or scattered, a patch for each
  *   actor     a sprite of a fifth shape and colour that moves, grows or shrinks, during all or a part of the video
- *   sign      two digits on a plate, during half of the video
+ *   sign      two digits on a plate of two patches, during half of the video
  *   border    three edges of the picture flash once, for 1/32 to 1/2 of the video
  *   bar       the bottom edge lights up three times, in three colours
  *
@@ -30,6 +30,7 @@ enum {
     WORLD_FRAME_BYTES = WORLD_SIDE * WORLD_SIDE * 3,
     WORLD_PATCHES = WORLD_GRID * WORLD_GRID,
     WORLD_CAST = 3,
+    WORLD_CORNERED = 0,     /* the one of the cast that is clearly in a corner */
     WORLD_MOST_CROWD = 6,
     WORLD_MOST_BACKGROUNDS = 3,
     WORLD_EVENTS = 3,       /* of the bar */
@@ -47,10 +48,10 @@ enum world_type {
     ATTRIBUTE_PERCEPTION, /* colour of a shape */
     OBJECT_RECOGNITION,   /* shape of a colour */
     OCR_PROBLEMS,         /* the number on the sign */
-    SPATIAL_PERCEPTION,   /* one shape left of, right of, above or below another */
+    SPATIAL_PERCEPTION,   /* the corner that a shape is in */
     COUNTING_PROBLEM,     /* how many are in the crowd */
     TEMPORAL_PERCEPTION,  /* colour of the border's flash */
-    TEMPORAL_REASONING,   /* order of the bar's colours */
+    TEMPORAL_REASONING,   /* the bar's first or last colour */
     ACTION_RECOGNITION,   /* what the actor does */
     INFORMATION_SYNOPSIS, /* the background that lasts longest */
     N_TYPES
@@ -95,7 +96,7 @@ struct world_scene {
     struct world_span actor_span;
     int action, travel;     /* travel: pixels to the last frame of the span, of way or of radius */
     struct {
-        int x, y, scale;    /* left upper corner; pixels of a dot */
+        int x, y;           /* left upper corner, a patch's */
         int digits[2];
         int contrast;       /* of the plate and of the digits on it */
         bool dark;          /* light digits on a dark plate */

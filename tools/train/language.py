@@ -1,8 +1,9 @@
 """Stage 2: projector and language model on questions.
 
 All questions of a video stand in one sequence behind its frames; each sees the frames and itself, nothing of the others (a block mask), at
-the positions it would have alone. So the frames are paid for once, and the gradient is that of eight separate prompts. Some questions are
-put without options and answered in words, which teaches to see sooner than letters do.
+the positions it would have alone. So the frames are paid for once, and the gradient is that of eight separate prompts. Questions have
+three forms: choice, as the benchmark puts them; plain, without options and answered in words; terse, a word or two of it with the
+answer right behind. What is learnt from the terse in minutes is not learnt from letters in hours.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ import dataclasses
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 import tower
 import words
@@ -36,25 +38,65 @@ class Batch:
                                             if f.name != "n_frames"})
 
 
-def text_of(questions, rng, plain_share, brief):
-    """ids, blocks, places, targets, choices and options of one video's questions."""
-    intro, end = words.ids("\n" if brief else words.INTRO), words.ids("<|im_end|>")
-    ids, block, place = list(intro), [0] * len(intro), list(range(len(intro)))
-    target, choice, option = [IGNORED] * len(intro), [0] * len(intro), []
-    for k, (kind, text, options, answer) in enumerate(questions):
-        if plainly := rng.random() < plain_share:
-            asked, reply = words.ids(words.plain(text, brief)), words.ids(f" {options[answer]}") + end  # in the ids that an option of it has
-        else:
-            asked, ends = words.choice_ids(text, tuple(options), brief)
-            reply = words.ids("ABCD"[answer]) + end
-            option.append([len(ids) + at for at in ends] + [answer])
+class Text:
+    """What stands behind a video's frames: lists of the same length, as in Batch."""
+
+    def __init__(self, intro):
+        self.intro = len(intro)
+        self.ids, self.block, self.place = list(intro), [0] * len(intro), list(range(len(intro)))
+        self.target, self.choice, self.option = [IGNORED] * len(intro), [0] * len(intro), []
+
+    def ask(self, asked, reply, kind=0):
+        """A question of its own block. kind: 1 + type where the reply is a letter."""
         n = len(asked) + len(reply) - 1
-        ids += asked + reply[:-1]
-        block += [k + 1] * n
-        place += range(len(intro), len(intro) + n)
-        target += [IGNORED] * (len(asked) - 1) + reply
-        choice += [0] * (len(asked) - 1) + [0 if plainly else 1 + kind] + [0] * (len(reply) - 1)
-    return ids, block, place, target, choice, option
+        self.ids += asked + reply[:-1]
+        self.block += [max(self.block) + 1] * n
+        self.place += range(self.intro, self.intro + n)
+        self.target += [IGNORED] * (len(asked) - 1) + reply
+        self.choice += [0] * (len(asked) - 1) + [kind] + [0] * (len(reply) - 1)
+
+
+def text_of(questions, labels, rng, forms, brief):
+    """The questions on one video, each in one of the forms by their shares; with terse ones also what goes with what on its frames."""
+    text, end = Text(words.ids("\n" if brief else words.INTRO)), words.ids("<|im_end|>")
+    for kind, asked, options, answer in questions:
+        form = rng.choice(list(forms), p=list(forms.values()))
+        reply = words.ids(f" {options[answer]}") + end  # in the ids that an option of it has
+        if form == "choice":
+            prompt, ends = words.choice_ids(asked, tuple(options), brief)
+            text.option.append([len(text.ids) + at for at in ends] + [answer])
+            text.ask(prompt, words.ids("ABCD"[answer]) + end, 1 + kind)
+        else:
+            text.ask(words.ids(words.plain(asked, brief) if form == "plain" else words.terse(asked)), reply)
+    for shape, colour in pairs_of(labels) if forms.get("terse") else ():
+        names = words.ids(f" {words.SHAPES[shape]}"), words.ids(f" {words.COLOURS[colour]}")
+        for one, other in (names, names[::-1]):
+            text.ask(one, other)
+    for asked, reply in seen_on(labels) if forms.get("terse") else ():
+        text.ask(words.ids(f" {asked}"), words.ids(f" {reply}") + end)
+    return text
+
+
+def pairs_of(labels):
+    """Shapes and colours that frames [n][14][14][4] show together."""
+    seen = np.unique(labels.reshape(-1, 4)[:, :2], axis=0).astype(int) - 1
+    return seen[(seen[:, 0] >= 0) & (seen[:, 0] < len(words.SHAPES))]
+
+
+def seen_on(labels):
+    """What more can be asked about frames [n][14][14][4]: terse questions and their answers."""
+    for shape, colour in pairs_of(labels[:1]):
+        at = np.argwhere((labels[0, ..., 0] == shape + 1) & (labels[0, ..., 1] == colour + 1))
+        down, right = at.mean(0) - (world.GRID - 1) / 2
+        if np.ptp(at, 0).max() < 4 and min(abs(down), abs(right)) > 1:  # not a scattered crowd
+            yield f"corner {words.SHAPES[shape]}", words.CORNERS[2 * int(down > 0) + int(right > 0)]
+    bars = [row[row[:, 0] == BAR, 1] for row in labels[:, -1]]
+    bars = [int(row[0]) - 1 for row in bars if len(row)]
+    families = labels[:, 0, 0, 3]
+    for when, k in (("first", 0), ("last", -1)):
+        yield f"background {when}", words.FAMILIES[families[k]]
+        if bars:
+            yield f"bar {when}", words.COLOURS[bars[k]]
 
 
 def padded(lists, value):
@@ -62,18 +104,19 @@ def padded(lists, value):
     return torch.tensor([row + [value] * (n - len(row)) for row in lists])
 
 
-def make_batch(videos, n_frames, rng, types=range(len(world.TYPES)), plain_share=0.0, brief=False):
-    """A batch about these videos. One frame is any, more are evenly spread from the first to the last."""
+def make_batch(videos, n_frames, rng, types=range(len(world.TYPES)), forms=None, brief=False):
+    """A batch about these videos. One frame is any, more are evenly spread from the first to the last. forms: shares of choice (the default),
+    plain and terse."""
     rgb, labels, texts = [], [], []
     for video in videos:
         shown = world.uniform(video.n_frames, n_frames) if n_frames > 1 else rng.integers(0, video.n_frames, 1)
         frames, marks = video.frames(shown)
         rgb.append(frames)
         labels.append(marks)
-        texts.append(text_of([q for q in video.questions() if q[0] in types], rng, plain_share, brief))
-    *lists, options = zip(*texts)
-    ids, block, place, target, choice = (padded(part, value) for part, value in zip(lists, (0, -1, 0, IGNORED, 0)))
-    option = torch.tensor([[v, *row] for v, rows in enumerate(options) for row in rows]).view(-1, 6)
+        texts.append(text_of([q for q in video.questions() if q[0] in types], marks, rng, forms or {"choice": 1.0}, brief))
+    ids, block, place, target, choice = (padded([getattr(text, name) for text in texts], value) for name, value in
+                                         (("ids", 0), ("block", -1), ("place", 0), ("target", IGNORED), ("choice", 0)))
+    option = torch.tensor([[v, *row] for v, text in enumerate(texts) for row in text.option]).view(-1, 6)
     return Batch(torch.from_numpy(np.concatenate(rgb)), torch.from_numpy(np.concatenate(labels)), ids, block, place, target, choice, option,
                  n_frames)
 
@@ -107,14 +150,43 @@ def pooled(features, stride):
     return F.avg_pool2d(features.flatten(0, 1).permute(0, 3, 1, 2), stride).permute(0, 2, 3, 1).unflatten(0, (v, t))
 
 
-def compressed(model, features, batch, method):
-    """The visual rows of a batch under a method: none, pool, or a threshold of DynTok."""
+def compressed(model, features, projected, batch, method):
+    """The visual rows of a batch under a method: none, pool, or a threshold of DynTok. features and projected [frames][196][.]."""
     side = model.shape.side
-    x = features.view(len(batch.ids), batch.n_frames, side, side, -1)
-    projected = model.projector(x)
+    x, y = (t.view(len(batch.ids), batch.n_frames, side, side, -1) for t in (features, projected))
     if method == "pool":
-        return merge_rows(pooled(x, 2), pooled(projected, 2), model.image_newline, 2.0)
-    return merge_rows(x, projected, model.image_newline, 2.0 if method == "none" else method)
+        x, y, method = pooled(x, 2), pooled(y, 2), "none"
+    return merge_rows(x, y, model.image_newline, 2.0 if method == "none" else method)
+
+
+# Of labels, from the first that has one.
+BAR = 1 + len(words.SHAPES) + 2
+NAMES = ((1, [*words.SHAPES, "sign", "border", "bar"]), (1, words.COLOURS), (1, [str(n) for n in range(10)]), (0, words.FAMILIES))
+
+
+class Sketch(nn.Module):
+    """What a perfect tower and projector could say of a patch: a sum of embeddings of its labels and of its place. The language model learns
+    from sketches while the tower still learns to see, and the projector then learns to say the same. Labels that have a name begin as
+    the embedding of its word: to see something is then at once nearly the same as to read its name."""
+
+    def __init__(self, words_table):
+        super().__init__()
+        width = words_table.embedding_dim
+        self.labels = nn.ModuleList(nn.Embedding(n, width) for n in tower.CLASSES.values())
+        steps = torch.linspace(-1, 1, world.GRID)
+        self.place = nn.Parameter(torch.cartesian_prod(steps, steps) @ (0.07 * torch.randn(2, width)))
+        for one, (first, names) in zip(self.labels, NAMES):
+            nn.init.normal_(one.weight, std=0.05)
+            one.weight.data[first:first + len(names)] = words_table.weight.data[[words.ids(f" {name}")[-1] for name in names]]
+
+    def forward(self, labels):
+        """[frames][196][width] of u8 labels [frames][14][14][4]."""
+        flat = labels.flatten(1, 2).long()
+        return sum(one(flat[..., k]) for k, one in enumerate(self.labels)) + self.place
+
+    def alike(self, labels):
+        """In place of features, for merging: 1 and above where neighbours have the same labels, 0 where they differ in all."""
+        return torch.cat([F.one_hot(labels.flatten(1, 2).long()[..., k], n).float() for k, n in enumerate(tower.CLASSES.values())], -1)
 
 
 # ---- the sequence -------------------------------------------------------------------------------------------------------------
@@ -145,10 +217,13 @@ def answer_loss(model, hidden, batch):
 
 
 def judging_loss(judge, before_last, batch):
-    """Before the last layer an option should know whether it is the right one: a score at its last id, the largest of the four. Without
-    this, letters stay at chance for long, because nothing tells what they depend on."""
-    states = before_last[batch.option[:, :1], batch.option[:, 1:5]]
-    return F.cross_entropy(judge(states)[..., 0].float(), batch.option[:, 5])
+    """Before the last layer an option should know at its last id whether it is the right one, the largest score of the four, and which
+    letter it has. Without this, letters stay at chance for long, because nothing tells what they depend on."""
+    if not len(batch.option):
+        return before_last.new_zeros(())
+    said = judge(before_last[batch.option[:, :1], batch.option[:, 1:5]]).float()
+    letters = torch.arange(4, device=said.device).expand(len(said), 4)
+    return F.cross_entropy(said[..., 0], batch.option[:, 5]) + 0.5 * F.cross_entropy(said[..., 1:].flatten(0, 1), letters.flatten())
 
 
 LETTERS = [words.ids(letter)[0] for letter in "ABCD"]
@@ -161,25 +236,6 @@ def letters_right(model, hidden, batch):
     logits = model.logits(hidden[there]).float()[:, LETTERS]
     right = torch.tensor(LETTERS, device=logits.device)[logits.argmax(-1)] == batch.target[there]
     return batch.choice[there] - 1, right
-
-
-def word_ids(names):
-    return [words.ids(f" {name}")[-1] for name in names]
-
-
-GROUPS = ((0, word_ids(words.SHAPES)), (1, word_ids(words.COLOURS)), (2, word_ids([str(n) for n in range(10)])))
-
-
-def naming_loss(model, features, labels):
-    """A projected patch should look like the words for what it shows: its shape, its colour, its digit."""
-    projected = model.projector(features).flatten(0, 1)
-    flat = labels.flatten(0, 2).long()
-    loss = 0
-    for column, ids in GROUPS:
-        there = (flat[:, column] > 0) & (flat[:, column] <= len(ids))
-        logits = projected[there] @ model.embed_tokens.weight[ids].T
-        loss = loss + F.cross_entropy(logits.float(), flat[there, column] - 1) / len(GROUPS)
-    return loss
 
 
 def draw_method(methods, rng):

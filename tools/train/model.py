@@ -93,6 +93,19 @@ class LanguageLayer(nn.Module):
         self.mlp = nn.ModuleDict({"gate_proj": nn.Linear(d, s.ff, bias=False), "up_proj": nn.Linear(d, s.ff, bias=False),
                                   "down_proj": nn.Linear(s.ff, d, bias=False)})
 
+    @torch.no_grad()
+    def begin(self):
+        """Heads begin by looking at what is like them, and by copying it (mimetic initialisation, arXiv 2305.09828): who asks for a star finds
+        stars, and what else is known of them, thousands of steps sooner."""
+        d, shared = self.self_attn["q_proj"].in_features, self.heads // self.kv_heads
+        for name in ("k_proj", "v_proj"):
+            nn.init.normal_(self.self_attn[name].weight, std=d ** -0.5)
+        k, v = (self.self_attn[name].weight.unflatten(0, (self.kv_heads, -1)).repeat_interleave(shared, 0).flatten(0, 1)
+                for name in ("k_proj", "v_proj"))
+        self.self_attn["q_proj"].weight.copy_(k + 0.5 * d ** -0.5 * torch.randn_like(k))
+        self.self_attn["o_proj"].weight.copy_(0.5 * v.T + 0.02 * torch.randn_like(v))
+        nn.init.normal_(self.mlp["down_proj"].weight, std=0.02)
+
     def forward(self, x, cos, sin, mask):
         h = self.input_layernorm(x)
         q = rotate(self.self_attn["q_proj"](h).unflatten(-1, (self.heads, -1)).transpose(1, 2), cos, sin)
@@ -116,9 +129,7 @@ class Model(nn.Module):
         self.layers = nn.ModuleList(LanguageLayer(shape) for _ in range(shape.layers))
         self.norm = nn.RMSNorm(shape.width, shape.eps)
         for layer in self.layers:
-            for name in ("o_proj",):
-                nn.init.normal_(layer.self_attn[name].weight, std=0.02)
-            nn.init.normal_(layer.mlp["down_proj"].weight, std=0.02)
+            layer.begin()
 
     def language(self, rows, positions, mask):
         """Final-norm'ed hidden states of embedded rows [b][n][d] at positions [b][n], and what came before the last layer. mask

@@ -117,11 +117,11 @@ def training_seed(seed, step, k):
     return (seed << 48) + (step << 16) + k
 
 
-def load_into(module, options, stage):
+def load_into(module, options, stage, part="model"):
     path = pathlib.Path(options.out) / f"{stage}.pt"
     if not path.exists():
         raise SystemExit(f"no '{path}': train the stage '{stage}' first")
-    module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)["model"])
+    module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)[part])
 
 
 # ---- stage 1 --------------------------------------------------------------------------------------------------------------------
@@ -160,6 +160,11 @@ def types_of(options):
     return [int(kind) for kind in options.types.split(",")]
 
 
+def forms_of(text):
+    shares = {name: float(share) for name, share in (part.split(":") for part in text.split(","))}
+    return {name: share / sum(shares.values()) for name, share in shares.items()}
+
+
 def question_batch(options, step):
     rng = np.random.default_rng([options.seed, 2, step])
     least, most = (int(n) for n in options.frames.split("-"))
@@ -167,20 +172,28 @@ def question_batch(options, step):
               for k in range(options.batch)]
     method = language.draw_method(options.methods.split(","), rng)
     n_frames = int(rng.integers(least, most + 1))
-    return language.make_batch(videos, n_frames, rng, types_of(options), options.plain_share, options.brief), method
+    return language.make_batch(videos, n_frames, rng, types_of(options), options.forms, options.brief), method
+
+
+def seen_by(model, sketch, batch, method):
+    """Visual rows of a batch: sketched in the stage of sketches, otherwise seen."""
+    if sketch:
+        return language.compressed(model, sketch.alike(batch.labels), sketch(batch.labels), batch, 0.99 if isinstance(method, float) else method)
+    features = model.tower(batch.rgb)
+    return language.compressed(model, features, model.projector(features), batch, method)
 
 
 @torch.no_grad()
-def validate(model, options, device, n_frames):
-    """Share of right letters by type, on videos of no tier and of no training batch, without compression."""
+def validate(model, sketch, options, device, n_frames):
+    """Share of right letters by type, on videos of no tier and of no training batch, by the first of the methods."""
     right, asked = np.zeros(len(world.TYPES)), np.zeros(len(world.TYPES))
     rng = np.random.default_rng(0)
     for first in range(0, options.validation, options.batch):
         videos = [world.Video(seed=training_seed(60000, 0, k), n_frames=world.DURATIONS[k % 3])
                   for k in range(first, min(first + options.batch, options.validation))]
         batch = language.make_batch(videos, n_frames, rng, types_of(options), brief=options.brief).to(device)
-        rows, length = language.compressed(model, model.tower(batch.rgb), batch, "none")
-        hidden, _ = language.hidden_of(model, batch, rows, length)
+        method = language.draw_method(options.methods.split(",")[:1], rng)
+        hidden, _ = language.hidden_of(model, batch, *seen_by(model, sketch, batch, method))
         kinds, good = language.letters_right(model, hidden, batch)
         np.add.at(right, kinds.cpu().numpy(), good.cpu().numpy())
         np.add.at(asked, kinds.cpu().numpy(), 1)
@@ -188,39 +201,74 @@ def validate(model, options, device, n_frames):
     return {f"validation at {n_frames}": right.sum() / asked.sum()} | share
 
 
-def train_language(options, device, joint):
-    model = models.Model(models.SHAPES[options.shape], words.VOCABULARY).to(device)
-    load_into(model, options, options.start or ("language" if joint else "tower"))
-    model.tower.requires_grad_(joint)
-    judge = torch.nn.Sequential(torch.nn.LayerNorm(model.shape.width), torch.nn.Linear(model.shape.width, 1)).to(device)
+def trained_parts(model, stage):
+    """(module, peak rate) of what a stage trains. In the joint stage the tower learns slowly, before it not at all."""
     rest = torch.nn.ModuleList([model.embed_tokens, model.layers, model.norm])
     rest.newline = model.image_newline
-    rates = [(rest, options.rate or (3e-4 if joint else 1e-3)), (judge, 1e-3), (model.projector, 3e-3)] + ([(model.tower, 1e-4)] if joint else [])
-    run = Run(options, "joint" if joint else "language", {"model": model, "judge": judge}, rates)
+    model.tower.requires_grad_(stage == "joint")
+    rate = {"sketch": 2e-3, "language": 1e-3, "joint": 3e-4}[stage]
+    seeing = {"sketch": [], "language": [(model.projector, 1e-3)], "joint": [(model.projector, 3e-4), (model.tower, 1e-4)]}[stage]
+    return [(rest, rate), *seeing]
+
+
+def train_answers(options, device):
+    """Stages sketch, language and joint."""
+    stage = options.stage
+    model = models.Model(models.SHAPES[options.shape], words.VOCABULARY).to(device)
+    before = options.start or {"language": "align", "joint": "language"}.get(stage)
+    if before:
+        load_into(model, options, before)
+    judge = torch.nn.Sequential(torch.nn.LayerNorm(model.shape.width), torch.nn.Linear(model.shape.width, 5)).to(device)
+    sketch = language.Sketch(model.embed_tokens).to(device) if stage == "sketch" else None
+    kept = {"model": model, "judge": judge} | ({"sketch": sketch} if sketch else {})
+    parts = [*trained_parts(model, stage), (judge, 1e-3)] + ([(sketch, 2e-3)] if sketch else [])
+    run = Run(options, stage, kept, [(module, options.rate * peak / parts[0][1] if options.rate else peak) for module, peak in parts])
     generator = torch.Generator(device).manual_seed(options.seed)
-    fast = device.type == "cuda"
     for batch, method in batches(question_batch, options, run.step):
         if not run.going():
             break
         batch = batch.to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=fast):
-            rgb = tower.as_coded(batch.rgb, generator)
-            with torch.set_grad_enabled(joint):
-                features = model.tower(rgb)
-            rows, length = language.compressed(model, features, batch, method)
+        with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
+            batch.rgb = tower.as_coded(batch.rgb, generator)
+            rows, length = seen_by(model, sketch, batch, method)
             hidden, before_last = language.hidden_of(model, batch, rows, length)
             judging = language.judging_loss(judge, before_last, batch)
             answers = language.answer_loss(model, hidden, batch)
-            naming = language.naming_loss(model, features, batch.labels)
-            cosines = tower.cosine_loss(features.float(), rgb, batch.labels) if joint else torch.zeros(())
-        run.improve(answers + 0.5 * judging + options.naming * naming + 0.3 * cosines)
-        facts = {"answers": answers, "judging": judging, "naming": naming, "rows": length.float().mean()}
+            loss = answers + 0.5 * judging
+            if stage == "joint":
+                loss = loss + 0.3 * tower.cosine_loss(model.tower(batch.rgb).float(), batch.rgb, batch.labels)
+        run.improve(loss)
+        facts = {"answers": answers, "judging": judging, "rows": length.float().mean()}
         if run.step % 5 == 0:
             kinds, good = language.letters_right(model, hidden, batch)
             facts["right"] = good.float().mean()
         run.note(facts, options.log_every)
         if run.step % options.validate_every == 0:
-            run.log(validate(model, options, device, int(options.frames.split("-")[1])))
+            run.log(validate(model, sketch, options, device, int(options.frames.split("-")[1])))
+    run.save()
+
+
+def train_align(options, device):
+    """The projector says of a patch what its sketch says: the tower of one stage, the language model of another."""
+    model = models.Model(models.SHAPES[options.shape], words.VOCABULARY).to(device)
+    sketch = language.Sketch(model.embed_tokens).to(device)
+    load_into(model, options, "sketch")
+    load_into(sketch, options, "sketch", "sketch")
+    seeing = models.Model(models.SHAPES[options.shape], words.VOCABULARY)
+    load_into(seeing, options, "tower")
+    model.tower.load_state_dict(seeing.tower.state_dict())
+    run = Run(options, "align", {"model": model}, [(model.projector, options.rate or 3e-3)])
+    generator = torch.Generator(device).manual_seed(options.seed)
+    for rgb, labels in batches(frame_batch, options, run.step):
+        if not run.going():
+            break
+        rgb, labels = tower.as_coded(rgb.to(device), generator), labels.to(device)
+        with torch.no_grad():
+            features, wanted = model.tower(rgb), sketch(labels)
+        there = (labels[..., 0] > 0).flatten(1)
+        far = (model.projector(features) - wanted).square().mean(-1)
+        run.improve(far.mean() + far[there].mean())
+        run.note({"far": far.mean() / wanted.var(), "far where something is": far[there].mean() / wanted.var()}, options.log_every)
     run.save()
 
 
@@ -232,25 +280,24 @@ def export(options, _device):
     models.export(model, words.tokenizer(), options.to)
 
 
-STAGES = {"tower": train_tower, "language": lambda options, device: train_language(options, device, joint=False),
-          "joint": lambda options, device: train_language(options, device, joint=True), "export": export}
+STAGES = {"tower": train_tower, "sketch": train_answers, "align": train_align, "language": train_answers, "joint": train_answers,
+          "export": export}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--out", required=True, help="folder of the run: checkpoints, log.jsonl")
-    parser.add_argument("--from", dest="start", help="stage whose weights are taken (language: tower; joint: language; export: joint)")
+    parser.add_argument("--from", dest="start", help="stage whose weights are taken (language: align; joint: language; export: joint)")
     parser.add_argument("--to", help="export: the checkpoint folder")
     parser.add_argument("--shape", default="C", choices=sorted(models.SHAPES))
     parser.add_argument("--steps", type=int, default=2000)
     parser.add_argument("--batch", type=int, default=32, help="frames (tower), videos (language, joint)")
     parser.add_argument("--frames", default="4-8", help="least and most frames of a video")
     parser.add_argument("--methods", default="none", help="drawn for each batch: none, dyntok, pool")
-    parser.add_argument("--plain-share", type=float, default=0.3, help="of questions that are put without options")
+    parser.add_argument("--forms", type=forms_of, default="plain:0.2,choice:0.8", help="of questions: shares of terse, plain and choice")
     parser.add_argument("--types", default="0,1,2,3,4,5,6,7,8", help="of questions, for the beginning of training")
     parser.add_argument("--brief", action="store_true", help="leave out the words that every prompt has, for the beginning of training")
-    parser.add_argument("--naming", type=float, default=0.3, help="weight of the loss on names of patches")
     parser.add_argument("--rate", type=float, help="peak learning rate")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--workers", type=int, default=1, help="processes that make batches")

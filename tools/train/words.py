@@ -12,7 +12,7 @@ SHAPES = ["disc", "square", "triangle", "star", "cross", "ring"]
 COLOURS = ["red", "green", "blue", "yellow", "orange", "purple", "white", "cyan"]
 ACTIONS = ["moves left", "moves right", "moves up", "moves down", "grows", "shrinks"]
 FAMILIES = ["plain", "gradient", "stripes", "mosaic"]
-PLACES = ["left of it", "right of it", "above it", "below it"]
+CORNERS = ["upper left", "upper right", "lower left", "lower right"]
 
 BEFORE = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
 INTRO = ("\nSelect the best answer to the following multiple-choice question based on the video and the subtitles. "
@@ -20,6 +20,7 @@ INTRO = ("\nSelect the best answer to the following multiple-choice question bas
 CLOSE = "<|im_end|>\n<|im_start|>assistant\n"
 CHOOSE = "\nAnswer with the option's letter from the given choices directly."
 SAY = "\nAnswer in words."
+SMALL_WORDS = "What Which How In is are the there on did does which color shape shapes number lit lasted flash".split()
 
 
 def choice(text, options, brief=False):
@@ -33,19 +34,24 @@ def plain(text, brief=False):
     return text + CLOSE if brief else f"{text}\n{SAY}{CLOSE}"
 
 
+def terse(text):
+    """The words of a question that tell it from others, and nothing behind them: the answer follows at once. Only for training."""
+    return "".join(f" {word}" for word in text.rstrip("?").replace(",", "").split() if word not in SMALL_WORDS)
+
+
 def corpus():
     prompt = BEFORE + INTRO + CHOOSE + SAY + CLOSE
     yield from itertools.repeat(prompt.replace("<|im_start|>", "").replace("<|im_end|>", ""), 40)
-    names = [SHAPES, COLOURS, ACTIONS, FAMILIES, PLACES, [str(n) for n in range(10)]]
-    questions = ["What color is the {0}?", "Which shape is {1}?", "Which number is on the sign?", "Where is the {0}, seen from the {0}?",
-                 "How many {1} shapes are there?", "Which color did the border flash?", "In which order did the bar light up?",
+    names = [SHAPES, COLOURS, ACTIONS, FAMILIES, CORNERS, [str(n) for n in range(10)]]
+    questions = ["What color is the {0}?", "Which shape is {1}?", "Which number is on the sign?", "In which corner is the {0}?",
+                 "How many {1} shapes are there?", "Which color did the border flash?", "Which color lit the bar first?", "Which color lit the bar last?",
                  "What does the {0} do?", "Which background lasted longest?"]
     for k in range(48):
         for question in questions:
             yield question.format(SHAPES[k % 6], COLOURS[k % 8])
         for group in names:
             word = group[k % len(group)]
-            yield f"A. {word}\nB. {word}, {word}, {word}\nC. {word}\nD. {word}"
+            yield f"A. {word}\nB. {word}\nC. {word}\nD. {word}"
 
 
 @functools.cache
