@@ -115,12 +115,13 @@ static void ask_sign(struct asking *asking)
     put_options(asking, texts);
 }
 
-static void ask_corner(struct asking *asking)
+static void ask_edge(struct asking *asking)
 {
-    static const char *const names[] = {"upper left", "upper right", "lower left", "lower right"};
-    const struct world_sprite *one = &asking->scene->cast[WORLD_CORNERED];
-    snprintf(asking->out->text, sizeof asking->out->text, "In which corner is the %s?", world_shape_names[one->shape]);
-    put_names(asking, names, WORLD_OPTIONS, 2 * (one->y > WORLD_SIDE / 2) + (one->x > WORLD_SIDE / 2));
+    static const char *const names[] = {"left", "right", "top", "bottom"};
+    const struct world_sprite *one = &asking->scene->cast[WORLD_ASIDE];
+    int dx = 2 * one->x - WORLD_SIDE, dy = 2 * one->y - WORLD_SIDE;
+    snprintf(asking->out->text, sizeof asking->out->text, "Which edge is the %s nearest?", world_shape_names[one->shape]);
+    put_names(asking, names, WORLD_OPTIONS, dx * dx > dy * dy ? dx > 0 : 2 + (dy > 0));
 }
 
 static void ask_count(struct asking *asking)
@@ -171,7 +172,7 @@ static void ask_background(struct asking *asking)
 
 static void (*const types[N_TYPES])(struct asking *) = {
     [ATTRIBUTE_PERCEPTION] = ask_attribute, [OBJECT_RECOGNITION] = ask_object, [OCR_PROBLEMS] = ask_sign,
-    [SPATIAL_PERCEPTION] = ask_corner,      [COUNTING_PROBLEM] = ask_count,    [TEMPORAL_PERCEPTION] = ask_flash,
+    [SPATIAL_PERCEPTION] = ask_edge,        [COUNTING_PROBLEM] = ask_count,    [TEMPORAL_PERCEPTION] = ask_flash,
     [TEMPORAL_REASONING] = ask_order,       [ACTION_RECOGNITION] = ask_action, [INFORMATION_SYNOPSIS] = ask_background,
 };
 

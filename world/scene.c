@@ -73,10 +73,11 @@ static bool is_free(const struct places *places, const struct box *box)
     return true;
 }
 
-/* A multiple of step that leaves room for `size` between the edges that flash. */
+/* A multiple of step that leaves room for `size` between the edges that flash, and no more of it on one side than on the other. */
 static int draw_corner(struct draw *draw, int size, int step)
 {
-    return step * draw_between(draw, MARGIN / step, (WORLD_SIDE - MARGIN - size) / step);
+    int room = WORLD_SIDE - 2 * MARGIN - size;
+    return step * draw_between(draw, MARGIN / step + (room % step != 0), (MARGIN + room) / step);
 }
 
 /* Finds a free place for w x h pixels, on a grid of step pixels: things that lie in few ways across patches are sooner learnt. */
@@ -104,11 +105,12 @@ static bool place_sprite(struct places *places, struct draw *draw, struct world_
     return true;
 }
 
-/* In one of the four corners as seen from the middle, by more than a patch both ways. */
-static bool is_cornered(const struct world_sprite *sprite)
+/* Nearer to one edge than to any other, by more than a patch. */
+static bool is_aside(const struct world_sprite *sprite)
 {
     int dx = 2 * sprite->x - WORLD_SIDE, dy = 2 * sprite->y - WORLD_SIDE;
-    return dx * dx > 4 * WORLD_PATCH * WORLD_PATCH && dy * dy > 4 * WORLD_PATCH * WORLD_PATCH;
+    int across = dx > 0 ? dx : -dx, down = dy > 0 ? dy : -dy;
+    return across > down + 2 * WORLD_PATCH || down > across + 2 * WORLD_PATCH;
 }
 
 /* ---- who is there --------------------------------------------------------------------------------------------------------- */
@@ -121,7 +123,7 @@ static bool draw_cast(struct world_scene *scene, struct draw *draw, struct place
         if (!place_sprite(places, draw, &scene->cast[i]))
             return false;
     }
-    return is_cornered(&scene->cast[WORLD_CORNERED]);
+    return is_aside(&scene->cast[WORLD_ASIDE]);
 }
 
 /* Each has a patch to itself, so that as many patches show them as there are. */

@@ -30,7 +30,7 @@ enum {
     WORLD_FRAME_BYTES = WORLD_SIDE * WORLD_SIDE * 3,
     WORLD_PATCHES = WORLD_GRID * WORLD_GRID,
     WORLD_CAST = 3,
-    WORLD_CORNERED = 0,     /* the one of the cast that is clearly in a corner */
+    WORLD_ASIDE = 0,        /* the one of the cast that is clearly nearer to one edge than to others */
     WORLD_MOST_CROWD = 6,
     WORLD_MOST_BACKGROUNDS = 3,
     WORLD_EVENTS = 3,       /* of the bar */
@@ -48,7 +48,7 @@ enum world_type {
     ATTRIBUTE_PERCEPTION, /* colour of a shape */
     OBJECT_RECOGNITION,   /* shape of a colour */
     OCR_PROBLEMS,         /* the number on the sign */
-    SPATIAL_PERCEPTION,   /* the corner that a shape is in */
+    SPATIAL_PERCEPTION,   /* the edge that a shape is nearest */
     COUNTING_PROBLEM,     /* how many are in the crowd */
     TEMPORAL_PERCEPTION,  /* colour of the border's flash */
     TEMPORAL_REASONING,   /* the bar's first or last colour */

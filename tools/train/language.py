@@ -88,8 +88,8 @@ def seen_on(labels):
     for shape, colour in pairs_of(labels[:1]):
         at = np.argwhere((labels[0, ..., 0] == shape + 1) & (labels[0, ..., 1] == colour + 1))
         down, right = at.mean(0) - (world.GRID - 1) / 2
-        if np.ptp(at, 0).max() < 4 and min(abs(down), abs(right)) > 1:  # not a scattered crowd
-            yield f"corner {words.SHAPES[shape]}", words.CORNERS[2 * int(down > 0) + int(right > 0)]
+        if np.ptp(at, 0).max() < 4 and abs(abs(down) - abs(right)) > 1:  # not a scattered crowd
+            yield f"edge {words.SHAPES[shape]}", words.EDGES[int(right > 0) if abs(right) > abs(down) else 2 + int(down > 0)]
     bars = [row[row[:, 0] == BAR, 1] for row in labels[:, -1]]
     bars = [int(row[0]) - 1 for row in bars if len(row)]
     families = labels[:, 0, 0, 3]
@@ -192,22 +192,30 @@ class Sketch(nn.Module):
 # ---- the sequence -------------------------------------------------------------------------------------------------------------
 
 def hidden_of(model, batch, rows, length):
-    """Hidden states of the text behind the frames, [videos][n][d]: final ones, and those before the last layer."""
-    videos, n = batch.ids.shape
+    """Hidden states of the text behind the frames, [videos][n][d]: final ones, and those before the last layer.
+
+    Videos go through in groups of like length: a method leaves some several times as many rows as others."""
+    order = length.argsort()
+    groups = [few_hidden_of(model, batch.ids[few], batch.block[few], batch.place[few], rows[few, :int(length[few].max())], length[few])
+              for few in order.split(4)]
+    back = order.argsort()
+    return tuple(torch.cat(parts)[back] for parts in zip(*groups))
+
+
+def few_hidden_of(model, ids, block, place, rows, length):
+    videos, n = ids.shape
     device = rows.device
     before = torch.tensor(words.ids(words.BEFORE), device=device)
     rows = F.pad(rows, (0, 0, 0, -(len(before) + rows.shape[1] + n) % 16))  # attention kernels want multiples
-    n_before, n_rows = len(before), rows.shape[1]
-    text = model.embed_tokens(batch.ids)
+    n_seen = len(before) + rows.shape[1]
+    text = model.embed_tokens(ids)
     sequence = torch.cat([model.embed_tokens(before).expand(videos, -1, -1), rows.to(text.dtype), text], 1)
-    first = torch.arange(n_before + n_rows, device=device).expand(videos, -1)
-    positions = torch.cat([first, batch.place + (n_before + length)[:, None]], 1)
-    block = torch.cat([torch.zeros(videos, n_before, dtype=torch.long, device=device),
-                       torch.where(torch.arange(n_rows, device=device) < length[:, None], 0, -1), batch.block], 1)
-    order = torch.arange(block.shape[1], device=device)
-    sees = (block[:, None, :] == block[:, :, None]) | (block[:, None, :] == 0)
-    sees = sees & (order[None, None, :] <= order[None, :, None]) & (block[:, None, :] >= 0) | torch.eye(len(order), dtype=torch.bool, device=device)
-    return (states[:, n_before + n_rows:] for states in model.language(sequence, positions, sees[:, None]))
+    order = torch.arange(n_seen + n, device=device)
+    positions = torch.cat([order[:n_seen].expand(videos, -1), place + (len(before) + length)[:, None]], 1)
+    there = (order[:n_seen] < (len(before) + length)[:, None])[:, None].expand(-1, n, -1)
+    told = ((block[:, None] == block[..., None]) | (block[:, None] == 0)) & (order[:n] <= order[:n, None]) & (block[:, None] >= 0)
+    mask = torch.cat([there, told | torch.eye(n, dtype=torch.bool, device=device)], -1)
+    return [states[:, n_seen:] for states in model.language(sequence, positions, mask[:, None])]
 
 
 def answer_loss(model, hidden, batch):

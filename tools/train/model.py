@@ -112,7 +112,10 @@ class LanguageLayer(nn.Module):
         k = rotate(self.self_attn["k_proj"](h).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2), cos, sin)
         v = self.self_attn["v_proj"](h).unflatten(-1, (self.kv_heads, -1)).transpose(1, 2)
         k, v = (t.repeat_interleave(self.heads // self.kv_heads, 1) for t in (k, v))
-        x = x + self.self_attn["o_proj"](F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).flatten(2))
+        n = x.shape[1] - mask.shape[2]  # of what comes before the rows that a mask is for: nothing is hidden from it but what follows
+        seen = F.scaled_dot_product_attention(q[:, :, :n], k[:, :, :n], v[:, :, :n], is_causal=True)
+        told = F.scaled_dot_product_attention(q[:, :, n:], k, v, attn_mask=mask)
+        x = x + self.self_attn["o_proj"](torch.cat([seen, told], 2).transpose(1, 2).flatten(2))
         h = self.post_attention_layernorm(x)
         return x + self.mlp["down_proj"](F.silu(self.mlp["gate_proj"](h)) * self.mlp["up_proj"](h))
 
@@ -132,8 +135,8 @@ class Model(nn.Module):
             layer.begin()
 
     def language(self, rows, positions, mask):
-        """Final-norm'ed hidden states of embedded rows [b][n][d] at positions [b][n], and what came before the last layer. mask
-        [b][1][n][n] is true where a row may look."""
+        """Final-norm'ed hidden states of embedded rows [b][n][d] at positions [b][n], and what came before the last layer. Rows look at
+        themselves and those before; the last m of them where mask [b][1][m][n] is true."""
         cos, sin = rope(positions, self.shape.width // self.shape.heads, self.shape.theta)
         for layer in self.layers[:-1]:
             rows = layer(rows, cos, sin, mask)

@@ -219,6 +219,8 @@ def train_answers(options, device):
     if before:
         load_into(model, options, before)
     judge = torch.nn.Sequential(torch.nn.LayerNorm(model.shape.width), torch.nn.Linear(model.shape.width, 5)).to(device)
+    if before == "language":
+        load_into(judge, options, before, "judge")
     sketch = language.Sketch(model.embed_tokens).to(device) if stage == "sketch" else None
     kept = {"model": model, "judge": judge} | ({"sketch": sketch} if sketch else {})
     parts = [*trained_parts(model, stage), (judge, 1e-3)] + ([(sketch, 2e-3)] if sketch else [])

@@ -12,7 +12,7 @@ SHAPES = ["disc", "square", "triangle", "star", "cross", "ring"]
 COLOURS = ["red", "green", "blue", "yellow", "orange", "purple", "white", "cyan"]
 ACTIONS = ["moves left", "moves right", "moves up", "moves down", "grows", "shrinks"]
 FAMILIES = ["plain", "gradient", "stripes", "mosaic"]
-CORNERS = ["upper left", "upper right", "lower left", "lower right"]
+EDGES = ["left", "right", "top", "bottom"]
 
 BEFORE = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
 INTRO = ("\nSelect the best answer to the following multiple-choice question based on the video and the subtitles. "
@@ -20,7 +20,7 @@ INTRO = ("\nSelect the best answer to the following multiple-choice question bas
 CLOSE = "<|im_end|>\n<|im_start|>assistant\n"
 CHOOSE = "\nAnswer with the option's letter from the given choices directly."
 SAY = "\nAnswer in words."
-SMALL_WORDS = "What Which How In is are the there on did does which color shape shapes number lit lasted flash".split()
+SMALL_WORDS = "What Which How is are the there on did does which color shape shapes number lit lasted flash nearest".split()
 
 
 def choice(text, options, brief=False):
@@ -42,8 +42,8 @@ def terse(text):
 def corpus():
     prompt = BEFORE + INTRO + CHOOSE + SAY + CLOSE
     yield from itertools.repeat(prompt.replace("<|im_start|>", "").replace("<|im_end|>", ""), 40)
-    names = [SHAPES, COLOURS, ACTIONS, FAMILIES, CORNERS, [str(n) for n in range(10)]]
-    questions = ["What color is the {0}?", "Which shape is {1}?", "Which number is on the sign?", "In which corner is the {0}?",
+    names = [SHAPES, COLOURS, ACTIONS, FAMILIES, EDGES, [str(n) for n in range(10)]]
+    questions = ["What color is the {0}?", "Which shape is {1}?", "Which number is on the sign?", "Which edge is the {0} nearest?",
                  "How many {1} shapes are there?", "Which color did the border flash?", "Which color lit the bar first?", "Which color lit the bar last?",
                  "What does the {0} do?", "Which background lasted longest?"]
     for k in range(48):
