@@ -11,7 +11,7 @@ enum { UNLIMITED = 1024, MLVU_DEV_TYPES = 7, MLVU_TEST_TYPES = 9 };
 
 #define LIKE_VIDEOMME(...) \
     {"videomme", __VA_ARGS__}, {"videomme_w_subtitle", __VA_ARGS__}, {"tinyworld", __VA_ARGS__}, {"tinyworld_smoke", __VA_ARGS__}, \
-    {"tinyworld_full", __VA_ARGS__}, {"tinyworld_shuffled", __VA_ARGS__}, {"tinyworld_blank", __VA_ARGS__}
+    {"tinyworld_quick", __VA_ARGS__}, {"tinyworld_full", __VA_ARGS__}, {"tinyworld_shuffled", __VA_ARGS__}, {"tinyworld_blank", __VA_ARGS__}
 #define VIDEOMME(words, extract) LIKE_VIDEOMME(words, extract, .letters = 4, .max_new_tokens = 16)
 #define MVBENCH(words) {"mvbench", words, EXTRACT_MVBENCH, .letters = 5, .drop_empty = true, .macro = true, .max_new_tokens = 16}
 #define LONGVIDEOBENCH(extract, n_letters) \

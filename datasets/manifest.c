@@ -21,6 +21,7 @@ static const struct benchmark *const benchmarks[] = {
     &benchmark_perceptiontest_val_mc,
     &benchmark_tinyworld,
     &benchmark_tinyworld_smoke,
+    &benchmark_tinyworld_quick,
     &benchmark_tinyworld_full,
     &benchmark_tinyworld_shuffled,
     &benchmark_tinyworld_blank,

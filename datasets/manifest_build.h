@@ -12,8 +12,8 @@
 
 extern const struct benchmark benchmark_videomme, benchmark_videomme_w_subtitle, benchmark_mlvu_dev, benchmark_mlvu_test, benchmark_mvbench,
     benchmark_longvideobench_val_v, benchmark_longvideobench_val_i, benchmark_nextqa_mc_test, benchmark_nextqa_mc_val,
-    benchmark_perceptiontest_val_mc, benchmark_tinyworld, benchmark_tinyworld_smoke, benchmark_tinyworld_full, benchmark_tinyworld_shuffled,
-    benchmark_tinyworld_blank;
+    benchmark_perceptiontest_val_mc, benchmark_tinyworld, benchmark_tinyworld_smoke, benchmark_tinyworld_quick, benchmark_tinyworld_full,
+    benchmark_tinyworld_shuffled, benchmark_tinyworld_blank;
 
 /* Video-MME's rows and words, which others have too: struct benchmark's load and prompt. */
 int videomme_load(struct manifest *out, const struct benchmark *benchmark, const struct manifest_source *source, struct err *err);

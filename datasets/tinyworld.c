@@ -20,6 +20,7 @@ static const char *const files[] = {"*.json", NULL};
 
 TINYWORLD(, "default", "", 2000, 250, "the tiny world: 2,000 questions on 250 videos of 16 to 192 seconds, rendered on first use");
 TINYWORLD(_smoke, "smoke", "", 160, 20, "its first 20 videos");
+TINYWORLD(_quick, "quick", "", 480, 60, "its first 60 videos");
 TINYWORLD(_full, "full", "", 8000, 1000, "a thousand videos of it");
 TINYWORLD(_shuffled, "default", "shuffled", 2000, 250, "a control: its questions, each about another video");
 TINYWORLD(_blank, "default", "blank", 2000, 1, "a control: its questions about a grey picture");

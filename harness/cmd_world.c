@@ -22,7 +22,7 @@ static const struct world_tier *find_tier(const char *name, struct err *err)
 {
     const struct world_tier *tier = world_tier_find(name);
     if (!tier)
-        err_set(err, ERR_CONFIG, "no tier '%s'; there are smoke (160 questions), default (2,000) and full (8,000)", name);
+        err_set(err, ERR_CONFIG, "no tier '%s'; there are smoke (160 questions), quick (480), default (2,000) and full (8,000)", name);
     return tier;
 }
 

@@ -264,7 +264,7 @@ bool world_actor_at(const struct world_scene *scene, int i, struct world_sprite 
 
 /* ---- the benchmark -------------------------------------------------------------------------------------------------------- */
 
-static const struct world_tier tiers[] = {{"smoke", 20}, {"default", 250}, {"full", 1000}};
+static const struct world_tier tiers[] = {{"smoke", 20}, {"quick", 60}, {"default", 250}, {"full", 1000}};
 
 const struct world_tier *world_tier_at(int i)
 {

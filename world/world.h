@@ -139,7 +139,7 @@ struct world_tier {
     const char *name;
     int n_videos;           /* the first so many; tiers lie within each other */
 };
-const struct world_tier *world_tier_find(const char *name); /* "smoke", "default", "full"; NULL if there is none */
+const struct world_tier *world_tier_find(const char *name); /* "smoke", "quick", "default", "full"; NULL if there is none */
 const struct world_tier *world_tier_at(int i);              /* NULL past the end */
 
 /* Video number v of the benchmark: short, medium and long ones in turn. */

@@ -67,7 +67,7 @@ assert_status 0 run named.yaml --cache two --store named.sqlite
 assert_contains err '21 videos of the tiny world rendered'
 assert_query named.sqlite 160 'SELECT count(*) FROM answer'
 
-assert_error 2 "no tier 'smok'|smoke (160 questions), default (2,000) and full (8,000)" world smok
+assert_error 2 "no tier 'smok'|smoke (160 questions), quick (480), default (2,000) and full (8,000)" world smok
 assert_error 2 '--jobs should be a whole number from 1 to 1024' world smoke --jobs 0
 touch file
 assert_error 3 'file/tinyworld-v1' world smoke --cache file

@@ -19,8 +19,9 @@ TOLERANCE = 1e-4
 @torch.no_grad()
 def logits_of(model, number, n_frames, method):
     batch = language.make_batch([world.Video(number)], n_frames, np.random.default_rng(0))
-    rows, length = language.compressed(model, model.tower(batch.rgb), batch, method)
-    hidden, _ = language.hidden_of(model, batch, rows, length)
+    features = model.tower(batch.rgb)
+    rows, length = language.compressed(model, features, model.projector(features), batch, method)
+    *_, hidden = language.hidden_of(model, batch, rows, length)
     return model.logits(hidden[batch.choice > 0]).numpy(), int(length[0])
 
 

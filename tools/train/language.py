@@ -30,7 +30,7 @@ class Batch:
     place: torch.Tensor    # [videos][n]: position from the end of the frames
     target: torch.Tensor   # [videos][n]: the next id where an answer is to be given, else IGNORED
     choice: torch.Tensor   # [videos][n]: 1 + type where a letter is to be given, else 0
-    option: torch.Tensor   # [questions with options][6]: video, places of the last ids of the four options, the right one
+    option: torch.Tensor   # [questions with options][8]: video, last places of question and options, the right option, its last id
     n_frames: int
 
     def to(self, device):
@@ -64,7 +64,7 @@ def text_of(questions, labels, rng, forms, brief):
         reply = words.ids(f" {options[answer]}") + end  # in the ids that an option of it has
         if form == "choice":
             prompt, ends = words.choice_ids(asked, tuple(options), brief)
-            text.option.append([len(text.ids) + at for at in ends] + [answer])
+            text.option.append([len(text.ids) + at for at in ends] + [answer, reply[-2]])
             text.ask(prompt, words.ids("ABCD"[answer]) + end, 1 + kind)
         else:
             text.ask(words.ids(words.plain(asked, brief) if form == "plain" else words.terse(asked)), reply)
@@ -116,7 +116,7 @@ def make_batch(videos, n_frames, rng, types=range(len(world.TYPES)), forms=None,
         texts.append(text_of([q for q in video.questions() if q[0] in types], marks, rng, forms or {"choice": 1.0}, brief))
     ids, block, place, target, choice = (padded([getattr(text, name) for text in texts], value) for name, value in
                                          (("ids", 0), ("block", -1), ("place", 0), ("target", IGNORED), ("choice", 0)))
-    option = torch.tensor([[v, *row] for v, text in enumerate(texts) for row in text.option]).view(-1, 6)
+    option = torch.tensor([[v, *row] for v, text in enumerate(texts) for row in text.option]).view(-1, 8)
     return Batch(torch.from_numpy(np.concatenate(rgb)), torch.from_numpy(np.concatenate(labels)), ids, block, place, target, choice, option,
                  n_frames)
 
@@ -192,7 +192,7 @@ class Sketch(nn.Module):
 # ---- the sequence -------------------------------------------------------------------------------------------------------------
 
 def hidden_of(model, batch, rows, length):
-    """Hidden states of the text behind the frames, [videos][n][d]: final ones, and those before the last layer.
+    """Hidden states of the text behind the frames, [videos][n][d]: halfway through the layers, before the last, and final ones.
 
     Videos go through in groups of like length: a method leaves some several times as many rows as others."""
     order = length.argsort()
@@ -224,14 +224,26 @@ def answer_loss(model, hidden, batch):
     return F.cross_entropy(logits, batch.target[there])
 
 
-def judging_loss(judge, before_last, batch):
-    """Before the last layer an option should know at its last id whether it is the right one, the largest score of the four, and which
-    letter it has. Without this, letters stay at chance for long, because nothing tells what they depend on."""
+def judging_loss(judge, embeddings, halfway, before_last, batch):
+    """What letters depend on, step by step, as without it they stay at chance for long. Halfway through the layers the answer's last id
+    should be known at the question's end; before the last layer an option should know at its end whether it is the right one, the
+    largest score of the four, and which letter it has."""
     if not len(batch.option):
         return before_last.new_zeros(())
-    said = judge(before_last[batch.option[:, :1], batch.option[:, 1:5]]).float()
+    video, asked, ends, right, answer = batch.option.split([1, 1, 4, 1, 1], 1)
+    thought = judge["answer"](halfway[video, asked][:, 0]) @ embeddings.T
+    said = judge["option"](before_last[video, ends]).float()
     letters = torch.arange(4, device=said.device).expand(len(said), 4)
-    return F.cross_entropy(said[..., 0], batch.option[:, 5]) + 0.5 * F.cross_entropy(said[..., 1:].flatten(0, 1), letters.flatten())
+    return (F.cross_entropy(thought.float(), answer[:, 0]) + F.cross_entropy(said[..., 0], right[:, 0])
+            + 0.5 * F.cross_entropy(said[..., 1:].flatten(0, 1), letters.flatten()))
+
+
+class Judge(nn.ModuleDict):
+    """The heads of judging_loss; no checkpoint has them."""
+
+    def __init__(self, width):
+        super().__init__({"answer": nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width)),
+                          "option": nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 5))})
 
 
 LETTERS = [words.ids(letter)[0] for letter in "ABCD"]

@@ -135,12 +135,14 @@ class Model(nn.Module):
             layer.begin()
 
     def language(self, rows, positions, mask):
-        """Final-norm'ed hidden states of embedded rows [b][n][d] at positions [b][n], and what came before the last layer. Rows look at
-        themselves and those before; the last m of them where mask [b][1][m][n] is true."""
+        """Hidden states of embedded rows [b][n][d] at positions [b][n]: halfway through the layers, before the last, and final-norm'ed. Rows
+        look at themselves and those before; the last m of them where mask [b][1][m][n] is true."""
         cos, sin = rope(positions, self.shape.width // self.shape.heads, self.shape.theta)
-        for layer in self.layers[:-1]:
+        states = []
+        for layer in self.layers:
             rows = layer(rows, cos, sin, mask)
-        return self.norm(self.layers[-1](rows, cos, sin, mask)), rows
+            states.append(rows)
+        return states[len(states) // 2 - 1], states[-2], self.norm(rows)
 
     def logits(self, hidden):
         return hidden @ self.embed_tokens.weight.T

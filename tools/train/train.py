@@ -193,7 +193,7 @@ def validate(model, sketch, options, device, n_frames):
                   for k in range(first, min(first + options.batch, options.validation))]
         batch = language.make_batch(videos, n_frames, rng, types_of(options), brief=options.brief).to(device)
         method = language.draw_method(options.methods.split(",")[:1], rng)
-        hidden, _ = language.hidden_of(model, batch, *seen_by(model, sketch, batch, method))
+        *_, hidden = language.hidden_of(model, batch, *seen_by(model, sketch, batch, method))
         kinds, good = language.letters_right(model, hidden, batch)
         np.add.at(right, kinds.cpu().numpy(), good.cpu().numpy())
         np.add.at(asked, kinds.cpu().numpy(), 1)
@@ -218,7 +218,7 @@ def train_answers(options, device):
     before = options.start or {"language": "align", "joint": "language"}.get(stage)
     if before:
         load_into(model, options, before)
-    judge = torch.nn.Sequential(torch.nn.LayerNorm(model.shape.width), torch.nn.Linear(model.shape.width, 5)).to(device)
+    judge = language.Judge(model.shape.width).to(device)
     if before == "language":
         load_into(judge, options, before, "judge")
     sketch = language.Sketch(model.embed_tokens).to(device) if stage == "sketch" else None
@@ -233,8 +233,8 @@ def train_answers(options, device):
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
             batch.rgb = tower.as_coded(batch.rgb, generator)
             rows, length = seen_by(model, sketch, batch, method)
-            hidden, before_last = language.hidden_of(model, batch, rows, length)
-            judging = language.judging_loss(judge, before_last, batch)
+            halfway, before_last, hidden = language.hidden_of(model, batch, rows, length)
+            judging = language.judging_loss(judge, model.embed_tokens.weight, halfway, before_last, batch)
             answers = language.answer_loss(model, hidden, batch)
             loss = answers + 0.5 * judging
             if stage == "joint":

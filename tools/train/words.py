@@ -75,10 +75,10 @@ def ids(text):
 
 @functools.lru_cache(1 << 16)
 def choice_ids(text, options, brief=False):
-    """ids of choice(), and for each option the place of its last id."""
+    """ids of choice(), and the places of the last ids of the question and of each option."""
     asked = tokenizer().encode(choice(text, options, brief), add_special_tokens=False)
     ends, at = [], len(text)
-    for option in options:
-        at += len("\nA. ") + len(option)
+    for option in ("", *options):
+        at += len("\nA. ") + len(option) if ends else 0
         ends.append(next(k for k, (_, end) in enumerate(asked.offsets) if end == at))
     return asked.ids, ends

@@ -392,7 +392,7 @@ static void test_tiers_have_names(void **state)
     assert_int_equal(world_tier_find("default")->n_videos, 250);
     assert_null(world_tier_find("defaul"));
     assert_null(world_tier_find("defaults"));
-    assert_null(world_tier_at(3));
+    assert_null(world_tier_at(4));
 }
 
 int main(void)
