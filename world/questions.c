@@ -126,10 +126,13 @@ static void ask_edge(struct asking *asking)
 
 static void ask_count(struct asking *asking)
 {
-    static const char *const names[] = {"1", "2", "3", "4", "5", "6"};
+    static const char *const names[] = {"1", "2", "4", "8"};
     const struct world_sprite *one = &asking->scene->crowd[0];
+    int right = 0;
+    while (1 << right < asking->scene->n_crowd)
+        right++;
     snprintf(asking->out->text, sizeof asking->out->text, "How many %s shapes are there?", world_colour_names[one->colour]);
-    put_names(asking, names, WORLD_MOST_CROWD, asking->scene->n_crowd - 1);
+    put_names(asking, names, WORLD_OPTIONS, right);
 }
 
 static void ask_flash(struct asking *asking)
@@ -138,23 +141,40 @@ static void ask_flash(struct asking *asking)
     put_names(asking, world_colour_names, N_COLOURS, asking->scene->border.colour);
 }
 
+static int duration(const struct world_span *span)
+{
+    return span->until - span->from;
+}
+
 /* Its three colours and one that it never has: to have seen all three is not enough. */
-static void ask_order(struct asking *asking)
+static void ask_longest(struct asking *asking)
 {
     const struct world_event *bar = asking->scene->bar;
-    bool last = below(asking, 2);
-    int present[WORLD_OPTIONS] = {bar[0].colour, bar[1].colour, bar[2].colour};
+    int present[WORLD_OPTIONS], longest = 0;
+    for (int i = 0; i < WORLD_EVENTS; i++) {
+        present[i] = bar[i].colour;
+        longest = duration(&bar[i].span) > duration(&bar[longest].span) ? i : longest;
+    }
     do
         present[WORLD_EVENTS] = below(asking, N_COLOURS);
     while (present[3] == present[0] || present[3] == present[1] || present[3] == present[2]);
-    snprintf(asking->out->text, sizeof asking->out->text, "Which color lit the bar %s?", last ? "last" : "first");
-    put_present(asking, world_colour_names, present, last ? WORLD_EVENTS - 1 : 0);
+    snprintf(asking->out->text, sizeof asking->out->text, "Which color lit the bar longest?");
+    put_present(asking, world_colour_names, present, longest);
 }
 
-static void ask_action(struct asking *asking)
+/* Never offers the colour that it has at first. */
+static void ask_turn(struct asking *asking)
 {
-    snprintf(asking->out->text, sizeof asking->out->text, "What does the %s do?", world_shape_names[asking->scene->actor.shape]);
-    put_names(asking, world_action_names, N_ACTIONS, asking->scene->action);
+    const struct world_scene *scene = asking->scene;
+    const char *names[N_COLOURS];
+    int n = 0, right = 0;
+    for (int c = 0; c < N_COLOURS; c++) {
+        right = c == scene->turned ? n : right;
+        if (c != scene->actor.colour)
+            names[n++] = world_colour_names[c];
+    }
+    snprintf(asking->out->text, sizeof asking->out->text, "What color does the %s turn?", world_shape_names[scene->actor.shape]);
+    put_names(asking, names, n, right);
 }
 
 static void ask_background(struct asking *asking)
@@ -173,7 +193,7 @@ static void ask_background(struct asking *asking)
 static void (*const types[N_TYPES])(struct asking *) = {
     [ATTRIBUTE_PERCEPTION] = ask_attribute, [OBJECT_RECOGNITION] = ask_object, [OCR_PROBLEMS] = ask_sign,
     [SPATIAL_PERCEPTION] = ask_edge,        [COUNTING_PROBLEM] = ask_count,    [TEMPORAL_PERCEPTION] = ask_flash,
-    [TEMPORAL_REASONING] = ask_order,       [ACTION_RECOGNITION] = ask_action, [INFORMATION_SYNOPSIS] = ask_background,
+    [TEMPORAL_REASONING] = ask_longest,     [ACTION_RECOGNITION] = ask_turn,   [INFORMATION_SYNOPSIS] = ask_background,
 };
 
 void world_questions_ask(const struct world_scene *scene, uint64_t number, struct world_question out[WORLD_QUESTIONS])

@@ -11,7 +11,6 @@ const char *const world_type_names[N_TYPES] = {
 };
 const char *const world_shape_names[N_SHAPES] = {"disc", "square", "triangle", "star", "cross", "ring"};
 const char *const world_colour_names[N_COLOURS] = {"red", "green", "blue", "yellow", "orange", "purple", "white", "cyan"};
-const char *const world_action_names[N_ACTIONS] = {"moves left", "moves right", "moves up", "moves down", "grows", "shrinks"};
 const char *const world_family_names[N_FAMILIES] = {"plain", "gradient", "stripes", "mosaic"};
 
 struct draw {
@@ -132,7 +131,7 @@ static bool draw_crowd(struct world_scene *scene, struct draw *draw, struct plac
     struct world_sprite one = {.shape = shape, .colour = colour, .radius = (WORLD_PATCH - 1) / 2, .contrast = DRAW_OF(draw, 161, 203, 255)};
     bool in_a_row = draw_below(draw, 2);
     struct box box = {0};
-    scene->n_crowd = draw_between(draw, 1, WORLD_MOST_CROWD);
+    scene->n_crowd = DRAW_OF(draw, 1, 2, 4, 8);
     if (in_a_row && !place(places, draw, scene->n_crowd * WORLD_PATCH, WORLD_PATCH, WORLD_PATCH, &box))
         return false;
     for (int i = 0; i < scene->n_crowd; i++) {
@@ -146,13 +145,15 @@ static bool draw_crowd(struct world_scene *scene, struct draw *draw, struct plac
 }
 
 /* All that the actor ever covers is its own. */
-static bool draw_actor(struct world_scene *scene, struct draw *draw, struct places *places, int shape, int colour)
+static bool draw_actor(struct world_scene *scene, struct draw *draw, struct places *places, int shape, const int colours[2])
 {
     struct world_sprite *actor = &scene->actor;
     int length = scene->n_frames / DRAW_OF(draw, 1, 2), start = draw_between(draw, 0, scene->n_frames - length);
     struct box box;
-    *actor = (struct world_sprite){.shape = shape, .colour = colour, .contrast = draw_contrast(draw)};
+    *actor = (struct world_sprite){.shape = shape, .colour = colours[0], .contrast = draw_contrast(draw)};
     scene->actor_span = (struct world_span){start, start + length};
+    scene->turned = colours[1];
+    scene->turns = start + length - length / DRAW_OF(draw, 2, 4);
     scene->action = draw_below(draw, N_ACTIONS);
     bool sizes = scene->action == GROWS || scene->action == SHRINKS, across = scene->action == MOVES_LEFT || scene->action == MOVES_RIGHT;
     int widest = sizes ? DRAW_OF(draw, 10, 12) : DRAW_OF(draw, 6, 8), side = 2 * widest + 1;
@@ -190,7 +191,7 @@ static void draw_things(struct world_scene *scene, struct draw *draw)
         places.n = 0;
         draw_shuffled(draw, shapes, N_SHAPES);
         draw_shuffled(draw, colours, N_COLOURS);
-    } while (!draw_actor(scene, draw, &places, shapes[4], colours[4]) || !draw_sign(scene, draw, &places) ||
+    } while (!draw_actor(scene, draw, &places, shapes[4], colours + 4) || !draw_sign(scene, draw, &places) ||
              !draw_cast(scene, draw, &places, shapes, colours) || !draw_crowd(scene, draw, &places, shapes[3], colours[3]));
 }
 
@@ -228,13 +229,13 @@ static void draw_border(struct world_scene *scene, struct draw *draw)
     scene->border = (struct world_event){{start, start + length}, draw_below(draw, N_COLOURS)};
 }
 
-/* Each event has a third of the video to be somewhere in. */
+/* Each event has a third of the video to be somewhere in; one lasts four times as long as the others. */
 static void draw_bar(struct world_scene *scene, struct draw *draw)
 {
-    int colours[N_COLOURS], third = scene->n_frames / WORLD_EVENTS;
+    int colours[N_COLOURS], third = scene->n_frames / WORLD_EVENTS, longest = draw_below(draw, WORLD_EVENTS);
     draw_shuffled(draw, colours, N_COLOURS);
     for (int i = 0; i < WORLD_EVENTS; i++) {
-        int length = scene->n_frames / DRAW_OF(draw, 4, 8, 16), start = i * third + draw_between(draw, 0, third - length);
+        int length = scene->n_frames / (i == longest ? 4 : 16), start = i * third + draw_between(draw, 0, third - length);
         scene->bar[i] = (struct world_event){{start, start + length}, colours[i]};
     }
 }
@@ -256,6 +257,8 @@ bool world_actor_at(const struct world_scene *scene, int i, struct world_sprite 
     const struct world_span *span = &scene->actor_span;
     int gone = scene->travel * (i - span->from) / (span->until - span->from - 1);
     *out = scene->actor;
+    if (i >= scene->turns)
+        out->colour = scene->turned;
     out->x += scene->action == MOVES_RIGHT ? gone : scene->action == MOVES_LEFT ? -gone : 0;
     out->y += scene->action == MOVES_DOWN ? gone : scene->action == MOVES_UP ? -gone : 0;
     out->radius += scene->action == GROWS ? gone : scene->action == SHRINKS ? -gone : 0;

@@ -4,11 +4,11 @@
  * A video shows, over one to three backgrounds in turn, on a picture of 112 x 112 pixels:
  *
  *   cast      three sprites that stay where they are, of three shapes and three colours
- *   crowd     one to six small sprites of a fourth shape and colour, side by side in a row or scattered, a patch for each
- *   actor     a sprite of a fifth shape and colour that moves, grows or shrinks, during all or a part of the video
+ *   crowd     one, two, four or eight small sprites of a fourth shape and colour, side by side in a row or scattered, a patch for each
+ *   actor     a sprite of a fifth shape that moves, grows or shrinks, and turns to another colour, during all or half of the video
  *   sign      two digits on a plate of two patches, during half of the video
  *   border    three edges of the picture flash once, for 1/32 to 1/2 of the video
- *   bar       the bottom edge lights up three times, in three colours
+ *   bar       the bottom edge lights up three times, in three colours, once longer than else
  *
  * Nothing of it overlaps. Everything fades towards the background by a contrast of its own, and sensor noise lies over the picture.
  *
@@ -31,7 +31,7 @@ enum {
     WORLD_PATCHES = WORLD_GRID * WORLD_GRID,
     WORLD_CAST = 3,
     WORLD_ASIDE = 0,        /* the one of the cast that is clearly nearer to one edge than to others */
-    WORLD_MOST_CROWD = 6,
+    WORLD_MOST_CROWD = 8,
     WORLD_MOST_BACKGROUNDS = 3,
     WORLD_EVENTS = 3,       /* of the bar */
     WORLD_QUESTIONS = 8,    /* of a video */
@@ -51,13 +51,13 @@ enum world_type {
     SPATIAL_PERCEPTION,   /* the edge that a shape is nearest */
     COUNTING_PROBLEM,     /* how many are in the crowd */
     TEMPORAL_PERCEPTION,  /* colour of the border's flash */
-    TEMPORAL_REASONING,   /* the bar's first or last colour */
-    ACTION_RECOGNITION,   /* what the actor does */
+    TEMPORAL_REASONING,   /* the bar's colour that lasts longest */
+    ACTION_RECOGNITION,   /* the colour that the actor turns */
     INFORMATION_SYNOPSIS, /* the background that lasts longest */
     N_TYPES
 };
 extern const char *const world_type_names[N_TYPES], *const world_shape_names[N_SHAPES], *const world_colour_names[N_COLOURS],
-    *const world_action_names[N_ACTIONS], *const world_family_names[N_FAMILIES];
+    *const world_family_names[N_FAMILIES];
 
 struct world_span {  /* frames from <= i < until */
     int from, until;
@@ -94,6 +94,7 @@ struct world_scene {
     int n_crowd;
     struct world_sprite actor; /* at the first frame of its span */
     struct world_span actor_span;
+    int turned, turns;      /* its colour from frame `turns` on */
     int action, travel;     /* travel: pixels to the last frame of the span, of way or of radius */
     struct {
         int x, y;           /* left upper corner, a patch's */

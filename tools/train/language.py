@@ -78,9 +78,10 @@ def text_of(questions, labels, rng, forms, brief):
 
 
 def pairs_of(labels):
-    """Shapes and colours that frames [n][14][14][4] show together."""
+    """Shapes and colours that frames [n][14][14][4] show together, of shapes that have one colour."""
     seen = np.unique(labels.reshape(-1, 4)[:, :2], axis=0).astype(int) - 1
-    return seen[(seen[:, 0] >= 0) & (seen[:, 0] < len(words.SHAPES))]
+    seen = seen[(seen[:, 0] >= 0) & (seen[:, 0] < len(words.SHAPES))]
+    return seen[np.bincount(seen[:, 0], minlength=len(words.SHAPES))[seen[:, 0]] == 1]
 
 
 def seen_on(labels):
@@ -90,13 +91,6 @@ def seen_on(labels):
         down, right = at.mean(0) - (world.GRID - 1) / 2
         if np.ptp(at, 0).max() < 4 and abs(abs(down) - abs(right)) > 1:  # not a scattered crowd
             yield f"edge {words.SHAPES[shape]}", words.EDGES[int(right > 0) if abs(right) > abs(down) else 2 + int(down > 0)]
-    bars = [row[row[:, 0] == BAR, 1] for row in labels[:, -1]]
-    bars = [int(row[0]) - 1 for row in bars if len(row)]
-    families = labels[:, 0, 0, 3]
-    for when, k in (("first", 0), ("last", -1)):
-        yield f"background {when}", words.FAMILIES[families[k]]
-        if bars:
-            yield f"bar {when}", words.COLOURS[bars[k]]
 
 
 def padded(lists, value):
@@ -160,7 +154,6 @@ def compressed(model, features, projected, batch, method):
 
 
 # Of labels, from the first that has one.
-BAR = 1 + len(words.SHAPES) + 2
 NAMES = ((1, [*words.SHAPES, "sign", "border", "bar"]), (1, words.COLOURS), (1, [str(n) for n in range(10)]), (0, words.FAMILIES))
 
 

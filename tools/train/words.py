@@ -10,7 +10,6 @@ ADDED = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<image>"]
 SPLIT = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 SHAPES = ["disc", "square", "triangle", "star", "cross", "ring"]
 COLOURS = ["red", "green", "blue", "yellow", "orange", "purple", "white", "cyan"]
-ACTIONS = ["moves left", "moves right", "moves up", "moves down", "grows", "shrinks"]
 FAMILIES = ["plain", "gradient", "stripes", "mosaic"]
 EDGES = ["left", "right", "top", "bottom"]
 
@@ -42,10 +41,10 @@ def terse(text):
 def corpus():
     prompt = BEFORE + INTRO + CHOOSE + SAY + CLOSE
     yield from itertools.repeat(prompt.replace("<|im_start|>", "").replace("<|im_end|>", ""), 40)
-    names = [SHAPES, COLOURS, ACTIONS, FAMILIES, EDGES, [str(n) for n in range(10)]]
+    names = [SHAPES, COLOURS, FAMILIES, EDGES, [str(n) for n in range(10)]]
     questions = ["What color is the {0}?", "Which shape is {1}?", "Which number is on the sign?", "Which edge is the {0} nearest?",
-                 "How many {1} shapes are there?", "Which color did the border flash?", "Which color lit the bar first?", "Which color lit the bar last?",
-                 "What does the {0} do?", "Which background lasted longest?"]
+                 "How many {1} shapes are there?", "Which color did the border flash?", "Which color lit the bar longest?",
+                 "What color does the {0} turn?", "Which background lasted longest?"]
     for k in range(48):
         for question in questions:
             yield question.format(SHAPES[k % 6], COLOURS[k % 8])
