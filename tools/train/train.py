@@ -1,9 +1,11 @@
 """Trains the tiny world's models. One command per stage; each resumes where it was killed, on a CPU or on a GPU.
 
-    python train.py tower    --out run --steps 2000
-    python train.py language --out run --steps 20000 --frames 4-8 --methods none,dyntok
-    python train.py joint    --out run --steps 2000 --frames 4-16 --methods none,dyntok
-    python train.py export   --out run --from joint --to checkpoint
+    python train.py tower    --out run
+    python train.py sketch   --out run
+    python train.py align    --out run
+    python train.py language --out run --methods none,dyntok
+    python train.py finish   --out run --methods dyntok --name dyntok
+    python train.py export   --out run --from dyntok --to checkpoint
 """
 
 import argparse
@@ -21,6 +23,9 @@ import model as models
 import tower
 import words
 import world
+
+
+RANK = int(os.environ.get("RANK", 0))  # of this process, where torchrun has started several
 
 
 # ---- what every stage needs -----------------------------------------------------------------------------------------------------
@@ -54,6 +59,8 @@ class Run:
             self.optimiser.load_state_dict(moments["optimiser"])
 
     def save(self):
+        if RANK:
+            return
         moments = self.optimiser.state_dict()
         moments["state"] = {i: {name: value.to(torch.bfloat16) if value.dim() else value for name, value in state.items()}
                             for i, state in moments["state"].items()}
@@ -72,10 +79,21 @@ class Run:
             group["lr"] = group["peak"] * share
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
+        self.share_gradients()
         for group in self.optimiser.param_groups:
             torch.nn.utils.clip_grad_norm_(group["params"], 1.0)
         self.optimiser.step()
         self.step += 1
+
+    def share_gradients(self):
+        """The mean over all processes, where there are several."""
+        if not torch.distributed.is_initialized():
+            return
+        trained = [p for group in self.optimiser.param_groups for p in group["params"]]
+        whole = torch.cat([(torch.zeros_like(p) if p.grad is None else p.grad).flatten() for p in trained])
+        torch.distributed.all_reduce(whole)
+        for p, mean in zip(trained, (whole / torch.distributed.get_world_size()).split([p.numel() for p in trained])):
+            p.grad = mean.view_as(p)
 
     def note(self, facts, every):
         """Collects facts, and logs their means every so many steps."""
@@ -88,6 +106,8 @@ class Run:
             self.save()
 
     def log(self, facts):
+        if RANK:
+            return
         line = {"stage": self.stage, "step": self.step, "time": round(time.time())}
         line |= {name: round(float(value), 4) for name, value in facts.items()}
         with open(self.folder / "log.jsonl", "a") as log:
@@ -113,8 +133,8 @@ def batches(make, options, first):
 
 
 def training_seed(seed, step, k):
-    """Seeds of training scenes: far from the benchmark's, which are hashes."""
-    return (seed << 48) + (step << 16) + k
+    """Seeds of training scenes: far from the benchmark's, which are hashes, and others in every process."""
+    return (seed + 1000 * RANK << 48) + (step << 16) + k
 
 
 def load_into(module, options, stage, part="model"):
@@ -202,20 +222,18 @@ def validate(model, sketch, options, device, n_frames):
 
 
 def trained_parts(model, stage):
-    """(module, peak rate) of what a stage trains. In the joint stage the tower learns slowly, before it not at all."""
+    """(module, peak rate) of what a stage trains. The tower is done."""
     rest = torch.nn.ModuleList([model.embed_tokens, model.layers, model.norm])
     rest.newline = model.image_newline
-    model.tower.requires_grad_(stage == "joint")
-    rate = {"sketch": 2e-3, "language": 1e-3, "joint": 3e-4}[stage]
-    seeing = {"sketch": [], "language": [(model.projector, 1e-3)], "joint": [(model.projector, 3e-4), (model.tower, 1e-4)]}[stage]
-    return [(rest, rate), *seeing]
+    model.tower.requires_grad_(False)
+    return [(rest, 2e-3)] if stage == "sketch" else [(rest, 1e-3), (model.projector, 1e-3)]
 
 
 def train_answers(options, device):
-    """Stages sketch, language and joint."""
+    """Stages sketch, language and finish."""
     stage = options.stage
     model = models.Model(models.SHAPES[options.shape], words.VOCABULARY).to(device)
-    before = options.start or {"language": "align", "joint": "language"}.get(stage)
+    before = options.start or {"language": "align", "finish": "language"}.get(stage)
     if before:
         load_into(model, options, before)
     judge = language.Judge(model.shape.width).to(device)
@@ -224,7 +242,7 @@ def train_answers(options, device):
     sketch = language.Sketch(model.embed_tokens).to(device) if stage == "sketch" else None
     kept = {"model": model, "judge": judge} | ({"sketch": sketch} if sketch else {})
     parts = [*trained_parts(model, stage), (judge, 1e-3)] + ([(sketch, 2e-3)] if sketch else [])
-    run = Run(options, stage, kept, [(module, options.rate * peak / parts[0][1] if options.rate else peak) for module, peak in parts])
+    run = Run(options, options.name or stage, kept, [(module, options.rate * peak / parts[0][1] if options.rate else peak) for module, peak in parts])
     generator = torch.Generator(device).manual_seed(options.seed)
     for batch, method in batches(question_batch, options, run.step):
         if not run.going():
@@ -237,15 +255,13 @@ def train_answers(options, device):
             judging = language.judging_loss(judge, model.embed_tokens.weight, halfway, before_last, batch)
             answers = language.answer_loss(model, hidden, batch)
             loss = answers + 0.5 * judging
-            if stage == "joint":
-                loss = loss + 0.3 * tower.cosine_loss(model.tower(batch.rgb).float(), batch.rgb, batch.labels)
         run.improve(loss)
         facts = {"answers": answers, "judging": judging, "rows": length.float().mean()}
         if run.step % 5 == 0:
             kinds, good = language.letters_right(model, hidden, batch)
             facts["right"] = good.float().mean()
         run.note(facts, options.log_every)
-        if run.step % options.validate_every == 0:
+        if run.step % options.validate_every == 0 and not RANK:
             run.log(validate(model, sketch, options, device, int(options.frames.split("-")[1])))
     run.save()
 
@@ -275,14 +291,14 @@ def train_align(options, device):
 
 
 def export(options, _device):
-    kept = torch.load(pathlib.Path(options.out) / f"{options.start or 'joint'}.pt", map_location="cpu", weights_only=True)["model"]
+    kept = torch.load(pathlib.Path(options.out) / f"{options.start or 'finish'}.pt", map_location="cpu", weights_only=True)["model"]
     shape = next(s for s in models.SHAPES.values() if s.vision_width == kept["tower.position_embedding"].shape[1])
     model = models.Model(shape, words.VOCABULARY)
     model.load_state_dict(kept)
     models.export(model, words.tokenizer(), options.to)
 
 
-STAGES = {"tower": train_tower, "sketch": train_answers, "align": train_align, "language": train_answers, "joint": train_answers,
+STAGES = {"tower": train_tower, "sketch": train_answers, "align": train_align, "language": train_answers, "finish": train_answers,
           "export": export}
 
 
@@ -290,11 +306,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("--out", required=True, help="folder of the run: checkpoints, log.jsonl")
-    parser.add_argument("--from", dest="start", help="stage whose weights are taken (language: align; joint: language; export: joint)")
+    parser.add_argument("--from", dest="start", help="stage whose weights are taken (language: align; finish: language; export: finish)")
+    parser.add_argument("--name", help="under which what a stage makes is kept, where it is made several times; default: the stage's own")
     parser.add_argument("--to", help="export: the checkpoint folder")
     parser.add_argument("--shape", default="C", choices=sorted(models.SHAPES))
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--batch", type=int, default=32, help="frames (tower), videos (language, joint)")
+    parser.add_argument("--batch", type=int, default=32, help="frames (tower), videos (sketch, language, finish)")
     parser.add_argument("--frames", default="4-8", help="least and most frames of a video")
     parser.add_argument("--methods", default="none", help="drawn for each batch: none, dyntok, pool")
     parser.add_argument("--forms", type=forms_of, default="plain:0.2,choice:0.8", help="of questions: shares of terse, plain and choice")
@@ -310,6 +327,8 @@ def main():
     parser.add_argument("--validation", type=int, default=64, help="videos")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
+    if "WORLD_SIZE" in os.environ:
+        torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     STAGES[options.stage](options, device)
 
