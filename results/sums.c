@@ -477,7 +477,7 @@ static int renew_cells(struct store *store, int64_t upto, struct err *err)
 int sums_update(struct store *store, struct err *err)
 {
     enum { PATIENCE_S = 15 };
-    int64_t after, upto, n_stale;
+    int64_t after = 0, upto = 0, n_stale = 0;
     double told = now_s();
     int rc = read_state(store, &after, &upto, &n_stale, err);
     if (!rc && n_stale)
@@ -500,7 +500,7 @@ int sums_update(struct store *store, struct err *err)
 
 int sums_are_current(struct store *store, bool *current, struct err *err)
 {
-    int64_t after, upto, n_stale;
+    int64_t after = 0, upto = 0, n_stale = 0;
     int rc = read_state(store, &after, &upto, &n_stale, err);
     *current = !rc && after == upto && !n_stale;
     return rc;

@@ -16,12 +16,12 @@ sort "$videos/SHA256SUMS" >found.sums
 assert_same_file 'digests of the encoded videos' expected.sums found.sums
 
 cat >sweep.yaml <<END
-model: $model
+model: $source/models/tinyworld
 runner: { name: native, device: cpu, dtype: f32, isa: avx2 }
 axes:
   benchmark: tinyworld_smoke
   frames: 4
-  compressor: [none, { name: dyntok, threshold: 0.7 }, { name: pool, stride: 4 }]
+  compressor: [none, { name: dyntok, threshold: 0.6 }, { name: pool, stride: 2 }]
 END
 assert_status 0 run sweep.yaml --cache cache --store run.sqlite
 sqlite3 -batch -noheader -separator '|' run.sqlite "SELECT label, sample.name, status, tokens_visual, tokens_marker, tokens_text,

@@ -14,7 +14,7 @@ model: $model
 runner: {name: native, dtype: f32, isa: avx2}
 profile: lmms-head
 axes:
-  benchmark: {name: videomme, manifest: $source/configs/demo/questions.json, videos: $clips}
+  benchmark: {name: videomme, manifest: $source/tests/fixtures/videomme/clips.json, videos: $clips}
   frames: $(sqlite3 :memory: "SELECT json_extract(readfile('$served'), '\$.frames')")
   compressor: none
 END

@@ -26,7 +26,7 @@ static void test_table(void **state)
             if (sums[d])
                 assert_int_equal(sums[d], benchmark->published_samples);
     }
-    assert_int_equal(n, 15);
+    assert_int_equal(n, 16);
     assert_null(benchmark_at(-1));
     assert_null(benchmark_find("videoMME"));
     assert_int_equal(benchmark_find("videomme")->published_samples, 2700);

@@ -63,7 +63,7 @@ def main():
     parser.add_argument("clips", type=pathlib.Path)
     parser.add_argument("release")
     arguments = parser.parse_args()
-    rows = json.loads((ROOT / "configs" / "demo" / "questions.json").read_text())[::EVERY]
+    rows = json.loads((ROOT / "tests" / "fixtures" / "videomme" / "clips.json").read_text())[::EVERY]
     rows = [{**row, "domain": "Knowledge", "sub_category": "Geography", "task_type": "Counting Problem"} for row in rows]  # names it averages over
     process, url = serve(arguments.toksweep)
     try:
