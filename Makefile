@@ -1,6 +1,6 @@
 # The two commands of the README, and nothing that CMake does better.
 #
-#   make demo   install what Debian has, build, run the demo sweep: a table, results.sqlite, two plots
+#   make demo   install what Debian has, build, run the demo sweep: a table, results.sqlite, three plots
 #   make test   install what Debian has, build, run every test
 #
 # Both are safe to repeat. `make setup` alone installs the packages; it is skipped when all are there.

@@ -9,7 +9,7 @@ toksweep=$build/toksweep
 
 "$toksweep" run configs/sweeps/demo.yaml --store results.sqlite --cache build/cache --keep-groups
 echo
-"$toksweep" report results.sqlite --by task_type --where "frames = 16 AND compressor IN ('none', 'dyntok threshold=0.4', 'dyntok threshold=0.6')"
+"$toksweep" report results.sqlite --by task_type --where "frames = 16 AND label IN ('none', 'dyntok threshold=0.4', 'dyntok threshold=0.6')"
 for plot in ratio-accuracy threshold frames; do
     "$toksweep" plot results.sqlite $plot --out demo-$plot.svg
 done
