@@ -99,8 +99,8 @@ def padded(lists, value):
 
 
 def make_batch(videos, n_frames, rng, types=range(len(world.TYPES)), forms=None, brief=False):
-    """A batch about these videos. One frame is any, more are evenly spread from the first to the last. forms: shares of choice (the default),
-    plain and terse."""
+    """A batch about these videos. One frame is any, more are evenly spread from the first to the last. forms: shares of choice (the
+    default), plain and terse."""
     rgb, labels, texts = [], [], []
     for video in videos:
         shown = world.uniform(video.n_frames, n_frames) if n_frames > 1 else rng.integers(0, video.n_frames, 1)
@@ -158,9 +158,9 @@ NAMES = ((1, [*words.SHAPES, "sign", "border", "bar"]), (1, words.COLOURS), (1, 
 
 
 class Sketch(nn.Module):
-    """What a perfect tower and projector could say of a patch: a sum of embeddings of its labels and of its place. The language model learns
-    from sketches while the tower still learns to see, and the projector then learns to say the same. Labels that have a name begin as
-    the embedding of its word: to see something is then at once nearly the same as to read its name."""
+    """What a perfect tower and projector could say of a patch: a sum of embeddings of its labels and of its place. The language model
+    learns from sketches while the tower still learns to see, and the projector then learns to say the same. Labels that have a name
+    begin as the embedding of its word: to see something is then at once nearly the same as to read its name."""
 
     def __init__(self, words_table):
         super().__init__()

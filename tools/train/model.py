@@ -95,8 +95,8 @@ class LanguageLayer(nn.Module):
 
     @torch.no_grad()
     def begin(self):
-        """Heads begin by looking at what is like them, and by copying it (mimetic initialisation, arXiv 2305.09828): who asks for a star finds
-        stars, and what else is known of them, thousands of steps sooner."""
+        """Heads begin by looking at what is like them, and by copying it (mimetic initialisation, arXiv 2305.09828): who asks for a star
+        finds stars, and what else is known of them, thousands of steps sooner."""
         d, shared = self.self_attn["q_proj"].in_features, self.heads // self.kv_heads
         for name in ("k_proj", "v_proj"):
             nn.init.normal_(self.self_attn[name].weight, std=d ** -0.5)
@@ -135,7 +135,7 @@ class Model(nn.Module):
             layer.begin()
 
     def language(self, rows, positions, mask):
-        """Hidden states of embedded rows [b][n][d] at positions [b][n]: halfway through the layers, before the last, and final-norm'ed. Rows
+        """Hidden states of embedded rows [b][n][d] at positions [b][n]: halfway through the layers, before the last, final-norm'ed. Rows
         look at themselves and those before; the last m of them where mask [b][1][m][n] is true."""
         cos, sin = rope(positions, self.shape.width // self.shape.heads, self.shape.theta)
         states = []

@@ -24,7 +24,6 @@ import tower
 import words
 import world
 
-
 RANK = int(os.environ.get("RANK", 0))  # of this process, where torchrun has started several
 
 
@@ -71,7 +70,12 @@ class Run:
         self.saved = time.monotonic()
 
     def going(self):
-        return self.step < self.steps and time.monotonic() < self.deadline
+        """Whether there is a step left, and time for it; of several processes, all of them stop where the first has to."""
+        device = self.optimiser.param_groups[0]["params"][0].device
+        left = torch.tensor(float(self.step < self.steps and time.monotonic() < self.deadline), device=device)
+        if torch.distributed.is_initialized():
+            torch.distributed.all_reduce(left, torch.distributed.ReduceOp.MIN)
+        return bool(left)
 
     def improve(self, loss):
         share = min(1, (self.step + 1) / self.warm) * (0.05 + 0.95 * (0.5 + 0.5 * math.cos(math.pi * self.step / self.steps)))
@@ -198,7 +202,8 @@ def question_batch(options, step):
 def seen_by(model, sketch, batch, method):
     """Visual rows of a batch: sketched in the stage of sketches, otherwise seen."""
     if sketch:
-        return language.compressed(model, sketch.alike(batch.labels), sketch(batch.labels), batch, 0.99 if isinstance(method, float) else method)
+        threshold = 0.99 if isinstance(method, float) else method
+        return language.compressed(model, sketch.alike(batch.labels), sketch(batch.labels), batch, threshold)
     features = model.tower(batch.rgb)
     return language.compressed(model, features, model.projector(features), batch, method)
 
@@ -242,7 +247,8 @@ def train_answers(options, device):
     sketch = language.Sketch(model.embed_tokens).to(device) if stage == "sketch" else None
     kept = {"model": model, "judge": judge} | ({"sketch": sketch} if sketch else {})
     parts = [*trained_parts(model, stage), (judge, 1e-3)] + ([(sketch, 2e-3)] if sketch else [])
-    run = Run(options, options.name or stage, kept, [(module, options.rate * peak / parts[0][1] if options.rate else peak) for module, peak in parts])
+    scale = options.rate / parts[0][1] if options.rate else 1
+    run = Run(options, options.name or stage, kept, [(module, scale * peak) for module, peak in parts])
     generator = torch.Generator(device).manual_seed(options.seed)
     for batch, method in batches(question_batch, options, run.step):
         if not run.going():
