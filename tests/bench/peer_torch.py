@@ -84,7 +84,7 @@ class Kernels:
     """The table's slots, called with one thread; buffers live as long as this does."""
 
     def __init__(self, library):
-        self.library, self.kept = library, []
+        self.kernels, self.kept = library, []
         table = (POINTER * len(SLOTS)).in_dll(library, "kernels_avx512")
         for address, (name, arguments) in zip(table, SLOTS.items()):
             if arguments:
@@ -107,16 +107,16 @@ class Kernels:
 
     def matrix(self, weight, bias, dtype):
         n_out, n_in = weight.shape
-        matrix = Matrix(dtype, n_out, n_in, self.room(self.library.matrix_bytes(n_out, n_in, dtype, PANELS)), None, PANELS)
-        self.library.matrix_pack_rows(ctypes.byref(matrix), 0, n_out, self.values(weight), F32)
+        matrix = Matrix(dtype, n_out, n_in, self.room(self.kernels.matrix_bytes(n_out, n_in, dtype, PANELS)), None, PANELS)
+        self.kernels.matrix_pack_rows(ctypes.byref(matrix), 0, n_out, self.values(weight), F32)
         if bias is not None:
             matrix.bias = self.values(F.pad(bias, (0, -n_out % 64)))
         return matrix
 
     def cache(self, dtype, kv_heads, head_dim, n):
         kv = Kv(dtype, kv_heads, head_dim, (n + 63) // 64 * 64, None, None, PANELS)
-        kv.keys = self.room(self.library.kv_key_bytes(ctypes.byref(kv)))
-        kv.values = self.room(self.library.kv_value_bytes(ctypes.byref(kv)))
+        kv.keys = self.room(self.kernels.kv_key_bytes(ctypes.byref(kv)))
+        kv.values = self.room(self.kernels.kv_value_bytes(ctypes.byref(kv)))
         return kv
 
     def linear(self, n, x, matrix, epilogue, y, out_dtype):
