@@ -259,7 +259,7 @@ def measure(k, runs, x, flop, repeats):
     best, peak = dict.fromkeys(runs, float("inf")), 0
     for turn in range(repeats + 1):
         for name, run in runs.items():
-            seconds, operations = timed(k.library.kernels_spin_avx512, F32, 20000)
+            seconds, operations = timed(k.kernels.kernels_spin_avx512, F32, 20000)
             peak = max(peak, operations / seconds)
             seconds, _ = timed(run, x)
             best[name] = min(best[name], seconds) if turn else best[name]
