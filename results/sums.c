@@ -9,6 +9,7 @@
 #include "core/arena.h"
 #include "core/clock.h"
 #include "core/log.h"
+#include "core/rng.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -172,12 +173,7 @@ static int grow(void **array, size_t n, size_t *room, size_t size, struct err *e
 
 static size_t slot_of(const struct grouping *grouping, const char *kind, const char *name)
 {
-    uint64_t hash = 14695981039346656037u;
-    for (const char *text = kind; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * 1099511628211u;
-    for (const char *text = name; *text; text++)
-        hash = (hash ^ (unsigned char)*text) * 1099511628211u;
-    size_t slot = (size_t)(hash ^ hash >> 32) & (grouping->n_slots - 1);
+    size_t slot = (size_t)rng_u64(rng_stream(kind), rng_stream(name), 0) & (grouping->n_slots - 1);
     while (grouping->slots[slot]) {
         const struct group *group = &grouping->groups[grouping->slots[slot] - 1];
         if (!strcmp(group->name, name) && !strcmp(group->kind, kind))

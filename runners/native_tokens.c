@@ -3,6 +3,7 @@
 
 #include "compressors/methods.h"
 #include "core/clock.h"
+#include "core/rng.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -110,15 +111,6 @@ static int encode_cell(struct work *work, size_t c, struct err *err)
 
 /* ---- tokens -------------------------------------------------------------------------------------------------------------- */
 
-/* The same for equal frames of equal videos, whatever folder they are in. */
-static uint64_t video_hash(const struct job *job)
-{
-    uint64_t hash = 0xcbf29ce484222325u;
-    for (const char *p = job->video->id; *p; p++)
-        hash = (hash ^ (unsigned char)*p) * 0x100000001b3u;
-    return hash;
-}
-
 struct token_set *native_tokens(const struct work *work, size_t c, size_t s)
 {
     return &work->cells[c].tokens[work->cells[c].per_question ? s : 0];
@@ -207,7 +199,7 @@ static int plan_cell(struct work *work, size_t c, struct err *err)
                            &work->scratch, &view, err);
     if (rc)
         return rc;
-    view.video_hash = video_hash(job);
+    view.video_hash = rng_stream(job->video->id); /* the same for equal frames of equal videos, whatever folder they are in */
     cell->per_question = methods_spender(shown->run->methods, shown->run->n_methods) == ROLE_TOKENS;
     native_uncompressed(&work->native->model->shape, &work->grids.grids[work->grids.of_cell[c]], shown, &cell->content_before,
                         &cell->markers_before);

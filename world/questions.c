@@ -69,7 +69,7 @@ static void put_names(struct asking *asking, const char *const *names, int n, in
     put_options(asking, texts);
 }
 
-/* All four of them are in the picture, so that seeing one of them does not help. */
+/* The four of `present`. Where all of them are in the picture, seeing one of them does not help. */
 static void put_present(struct asking *asking, const char *const *names, const int present[WORLD_OPTIONS], int right)
 {
     int order[WORLD_OPTIONS];

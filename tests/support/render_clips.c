@@ -1,4 +1,4 @@
-/* render_clips FOLDER: six short coloured clips, demo-1.mp4 to demo-6.mp4, for the demo and for tests of whole sweeps.
+/* render_clips FOLDER: six short coloured clips, demo-1.mp4 to demo-6.mp4, for tests of whole sweeps.
  *
  * Every scene has calm parts and busy parts, so that methods which merge what looks alike keep different shares at different
  * thresholds. Integers only: the same pictures on every machine. */

@@ -255,7 +255,8 @@ def train_answers(options, device):
             break
         batch = batch.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-            batch.rgb = tower.as_coded(batch.rgb, generator)
+            if not sketch:
+                batch.rgb = tower.as_coded(batch.rgb, generator)
             rows, length = seen_by(model, sketch, batch, method)
             halfway, before_last, hidden = language.hidden_of(model, batch, rows, length)
             judging = language.judging_loss(judge, model.embed_tokens.weight, halfway, before_last, batch)
