@@ -1,7 +1,8 @@
 #include "compressors/diverse.h"
 
-#include "compressors/similarity.h"
 #include "compressors/topk.h"
+
+#include "core/similarity.h"
 
 #include <math.h>
 

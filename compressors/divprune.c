@@ -2,7 +2,8 @@
  * features, over the whole video as the released code does with all tokens of a prompt, or within each frame. Query-free, class A. */
 #include "compressors/diverse.h"
 #include "compressors/methods.h"
-#include "compressors/similarity.h"
+
+#include "core/similarity.h"
 
 enum { KEEP, PER };
 

@@ -4,8 +4,9 @@
 #include "compressors/methods.h"
 
 #include "compressors/layer.h"
-#include "compressors/similarity.h"
 #include "compressors/topk.h"
+
+#include "core/similarity.h"
 
 #include <math.h>
 #include <string.h>
@@ -36,7 +37,7 @@ static unsigned roles(const double *values)
 static unsigned needs(const double *values)
 {
     (void)values;
-    return NEED_H_POOLED;
+    return NEED_H_POOLED | NEED_DOTS;
 }
 
 /* Which frame a frame is compared with; itself: it is kept whole. -1: it is lost. */
@@ -50,26 +51,42 @@ static int partner(const double *values, int t, int T)
     return t % 4 == 2 && (!strict || t - 2 < T - 4) ? t - 2 : t;
 }
 
-struct ttm { /* one frame being compared */
-    const float *H, *norms;
-    size_t frame, width;
-    float *unlike;   /* [frame] minus the cosine with the partner's cell */
+struct ttm {
+    size_t frame;
+    float *unlike;   /* [T * frame] minus the cosine with the same cell of the partner */
     uint32_t *kept;  /* [T * frame] */
     size_t n_kept;
 };
 
-/* Keeps the k cells of frame t least like those of frame `other`: in raster order, or the least like first. */
-static bool keep_unlike(struct ttm *ttm, int t, int other, size_t k, bool by_likeness, struct arena *arena)
+/* Every cell with itself, for its norm, and with its partner's. */
+static int compare_frames(const double *values, const struct vid_view *video, struct ttm *ttm, struct arena *arena, struct err *err)
 {
-    size_t first = (size_t)t * ttm->frame, with = (size_t)other * ttm->frame;
-    for (size_t i = 0; i < ttm->frame; i++)
-        ttm->unlike[i] = -sim_cosine(sim_dot(ttm->H + (first + i) * ttm->width, ttm->H + (with + i) * ttm->width, ttm->width),
-                                     ttm->norms[first + i], ttm->norms[with + i]);
+    const struct sim_rows rows = {video->pooled.H, (size_t)video->pooled.d, video->far};
+    size_t frame = ttm->frame, n = (size_t)video->T * frame;
+    struct row_pair *pairs = arena_alloc(arena, 2 * n, sizeof *pairs);
+    float *dots = arena_alloc(arena, 2 * n, sizeof *dots);
+    if (!pairs || !dots)
+        return err_no_memory(err, "a token plan");
+    for (uint32_t i = 0; i < n; i++) {
+        int t = (int)(i / frame), other = partner(values, t, video->T);
+        pairs[i] = (struct row_pair){i, i};
+        pairs[n + i] = (struct row_pair){i, other < 0 ? i : (uint32_t)((size_t)other * frame + i % frame)};
+    }
+    int rc = sim_pairs(&rows, pairs, 2 * n, false, dots, err);
+    for (size_t i = 0; i < n && !rc; i++)
+        ttm->unlike[i] = -sim_cosine(dots[n + i], sqrtf(dots[i]), sqrtf(dots[pairs[n + i].b]));
+    return rc;
+}
+
+/* Keeps the k cells of frame t least like their partner's: in raster order, or the least like first. */
+static bool keep_unlike(struct ttm *ttm, int t, size_t k, bool by_likeness, struct arena *arena)
+{
+    size_t first = (size_t)t * ttm->frame;
     uint32_t *kept = ttm->kept + ttm->n_kept;
     k = k < ttm->frame ? k : ttm->frame;
     if (!by_likeness)
-        topk_select(ttm->unlike, ttm->frame, k, kept);
-    else if (!topk_rank(ttm->unlike, ttm->frame, k, kept, arena))
+        topk_select(ttm->unlike + first, ttm->frame, k, kept);
+    else if (!topk_rank(ttm->unlike + first, ttm->frame, k, kept, arena))
         return false;
     for (size_t i = 0; i < k; i++)
         kept[i] += (uint32_t)first;
@@ -84,20 +101,21 @@ static int tokens(const double *values, const struct vid_view *video, const stru
     const struct grid_view *grid = &video->pooled;
     size_t frame = (size_t)grid->h * (size_t)grid->w, n = (size_t)video->T * frame, k = (size_t)((1 - values[K]) * (double)frame);
     bool strict = (int)values[FORM] == FORM_STRICT, enough = true;
-    struct ttm ttm = {.H = grid->H, .norms = sim_norms(grid->H, n, (size_t)grid->d, arena), .frame = frame, .width = (size_t)grid->d,
-                      .unlike = arena_alloc(arena, frame, sizeof(float)), .kept = arena_alloc(arena, n, sizeof(uint32_t))};
+    struct ttm ttm = {.frame = frame, .unlike = arena_alloc(arena, n, sizeof(float)), .kept = arena_alloc(arena, n, sizeof(uint32_t))};
     if (strict && video->T < 5)
         return err_set(err, ERR_CONFIG, "compressor dycoke: the released form needs five frames at least, there are %d; use form: intended", video->T);
-    if (!ttm.norms || !ttm.unlike || !ttm.kept)
+    if (!ttm.unlike || !ttm.kept)
         return err_no_memory(err, "a token plan");
-    for (int t = 0; t < video->T && enough; t++) {
+    int rc = compare_frames(values, video, &ttm, arena, err);
+    for (int t = 0; t < video->T && enough && !rc; t++) {
         int other = partner(values, t, video->T);
         if (other >= 0 && other != t)
-            enough = keep_unlike(&ttm, t, other, budget ? budget->per_frame[t] : k, strict, arena);
+            enough = keep_unlike(&ttm, t, budget ? budget->per_frame[t] : k, strict, arena);
         for (size_t i = 0; i < frame && other == t; i++)
             ttm.kept[ttm.n_kept++] = (uint32_t)((size_t)t * frame + i);
     }
-    int rc = enough ? plan_select(video, ttm.kept, ttm.n_kept, arena, out, err) : err_no_memory(err, "a token plan");
+    if (!rc)
+        rc = enough ? plan_select(video, ttm.kept, ttm.n_kept, arena, out, err) : err_no_memory(err, "a token plan");
     if (!rc && strict)
         out->order = ORDER_GIVEN;
     return rc;

@@ -4,10 +4,10 @@
  * directions other than rows, and exact numbers of groups (DynTok-k), answer its open questions (compressors.md 1, variants). */
 #include "compressors/groups.h"
 #include "compressors/methods.h"
-#include "compressors/similarity.h"
 #include "compressors/topk.h"
 
 #include "core/dtype.h"
+#include "core/similarity.h"
 
 #include <math.h>
 #include <string.h>
@@ -57,6 +57,8 @@ static const struct option options[] = {
 
 static const char *const instead_of_threshold[] = {"groups", NULL};
 
+enum { MOST_FACING = 4 }; /* pairs of patches compared for one link */
+
 static bool chosen(const double *values, int option, int choice)
 {
     return (int)values[option] == choice;
@@ -70,10 +72,11 @@ static bool compares_patches(const double *values)
 static unsigned needs(const double *values)
 {
     if (chosen(values, SIMILARITY, SIM_H))
-        return NEED_H_POOLED;
+        return NEED_H_POOLED | NEED_DOTS;
     bool raw = compares_patches(values) || !chosen(values, X_POOL, POOL_SAME);
     unsigned layer = chosen(values, X_LAYER, LAYER_POST_NORM) ? NEED_X_POST_NORM : 0;
-    return layer | (raw ? NEED_X_RAW : NEED_X_POOLED);
+    unsigned dots = chosen(values, X_POOL, POOL_BLOCK_AVERAGE) ? 0 : NEED_DOTS; /* means of patches are made here */
+    return layer | dots | (raw ? NEED_X_RAW : NEED_X_POOLED);
 }
 
 /* Whether links in this direction stay inside frames and any set of them gives a valid partition, so that a frame's number of groups
@@ -108,16 +111,15 @@ static float rounded(float value)
     return f32_from_bf16(bf16_from_f32(value));
 }
 
-/* One frame's features in the form in which they are compared: [n][width], with their norms. */
-struct frame_rows { const float *rows; float *norms, *room; };
-
+/* Rows of a video that are compared: cells of its pooled grid or patches. */
 struct linker {
     const double *values;
     const struct vid_view *video;
-    const float *source;      /* [T][n][width] */
-    size_t n, width;
-    bool pools, rounds;       /* features are pooled here from patches; features are rounded */
-    struct frame_rows now, before;
+    struct sim_rows rows;
+    size_t frame;           /* rows of a frame */
+    bool rounds;            /* features and cosine are rounded */
+    struct row_pair *pairs; /* room for all links of a kind, or all rows */
+    float *dots, *norms;    /* of pairs; [T][frame] of those rows that links refer to */
 };
 
 /* The patch whose weight in the pooled cell is largest along one axis, and the other one. */
@@ -142,67 +144,74 @@ static size_t patch_at(const struct vid_view *video, int y, int x)
     return (size_t)y * (size_t)video->raw.w + (size_t)x;
 }
 
-/* Vision features of a pooled cell from a frame's patches: x_pool average or nearest. */
-static void pool_cell(const struct linker *linker, const float *patches, size_t cell, float *out)
+/* Cells as means of four patches: x_pool average. [T][cells][width]; NULL when memory is out. */
+static const float *average_patches(const struct vid_view *video, struct arena *arena)
+{
+    size_t cells = (size_t)video->pooled.h * (size_t)video->pooled.w, patches = (size_t)video->raw.h * (size_t)video->raw.w;
+    size_t width = (size_t)video->raw.dx;
+    float *means = arena_alloc(arena, (size_t)video->T * cells * width, sizeof *means), *out = means;
+    for (size_t i = 0; i < (size_t)video->T * cells && means; i++, out += width) {
+        const float *frame = video->raw.X + i / cells * patches * width;
+        struct cell_taps at = cell_taps(video, i % cells);
+        const float *corner[4] = {frame + patch_at(video, at.y.i0, at.x.i0) * width, frame + patch_at(video, at.y.i0, at.x.i1) * width,
+                                  frame + patch_at(video, at.y.i1, at.x.i0) * width, frame + patch_at(video, at.y.i1, at.x.i1) * width};
+        for (size_t c = 0; c < width; c++)
+            out[c] = (corner[0][c] + corner[1][c] + corner[2][c] + corner[3][c]) / 4;
+    }
+    return means;
+}
+
+/* The row that stands for a cell of the video. */
+static size_t cell_row(const struct linker *linker, size_t cell)
 {
     const struct vid_view *video = linker->video;
-    struct cell_taps at = cell_taps(video, cell);
-    size_t width = linker->width;
-    if (chosen(linker->values, X_POOL, POOL_NEAREST)) {
-        const float *nearest = patches + patch_at(video, at.y.w1 > at.y.w0 ? at.y.i1 : at.y.i0, at.x.w1 > at.x.w0 ? at.x.i1 : at.x.i0) * width;
-        for (size_t c = 0; c < width; c++)
-            out[c] = nearest[c];
-        return;
-    }
-    const float *corner[4] = {patches + patch_at(video, at.y.i0, at.x.i0) * width, patches + patch_at(video, at.y.i0, at.x.i1) * width,
-                              patches + patch_at(video, at.y.i1, at.x.i0) * width, patches + patch_at(video, at.y.i1, at.x.i1) * width};
-    for (size_t c = 0; c < width; c++)
-        out[c] = (corner[0][c] + corner[1][c] + corner[2][c] + corner[3][c]) / 4;
+    size_t cells = (size_t)video->pooled.h * (size_t)video->pooled.w;
+    if (!chosen(linker->values, X_POOL, POOL_NEAREST))
+        return cell;
+    struct cell_taps at = cell_taps(video, cell % cells);
+    return cell / cells * linker->frame + patch_at(video, at.y.w1 > at.y.w0 ? at.y.i1 : at.y.i0, at.x.w1 > at.x.w0 ? at.x.i1 : at.x.i0);
 }
 
-/* Makes frame t the one to compare, and the one that was so far the one before. */
-static void next_frame(struct linker *linker, int t)
+static int find_norms(struct linker *linker, struct err *err)
 {
-    struct frame_rows swapped = linker->before;
-    linker->before = linker->now;
-    linker->now = swapped;
-    struct frame_rows *now = &linker->now;
-    size_t raw = (size_t)linker->video->raw.h * (size_t)linker->video->raw.w, width = linker->width;
-    const float *source = linker->source + (size_t)t * (linker->pools ? raw : linker->n) * width;
-    now->rows = now->room ? now->room : source;
-    for (size_t i = 0; linker->pools && i < linker->n; i++)
-        pool_cell(linker, source, i, now->room + i * width);
-    for (size_t k = 0; linker->rounds && k < linker->n * width; k++)
-        now->room[k] = rounded((linker->pools ? now->room : source)[k]);
-    for (size_t i = 0; i < linker->n; i++)
-        now->norms[i] = sqrtf(sim_dot(now->rows + i * width, now->rows + i * width, width));
+    const struct vid_view *video = linker->video;
+    bool patches = compares_patches(linker->values);
+    size_t n = (size_t)video->T * (patches ? linker->frame : (size_t)video->pooled.h * (size_t)video->pooled.w);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t row = (uint32_t)(patches ? i : cell_row(linker, i));
+        linker->pairs[i] = (struct row_pair){row, row};
+    }
+    int rc = sim_pairs(&linker->rows, linker->pairs, n, linker->rounds, linker->dots, err);
+    for (size_t i = 0; i < n && !rc; i++)
+        linker->norms[linker->pairs[i].a] = sqrtf(linker->dots[i]);
+    return rc;
 }
 
-static bool linker_new(struct linker *linker, const double *values, const struct vid_view *video, struct arena *arena)
+static int linker_new(struct linker *linker, const double *values, const struct vid_view *video, struct arena *arena, struct err *err)
 {
-    bool h = chosen(values, SIMILARITY, SIM_H), patches = compares_patches(values), pools = !chosen(values, X_POOL, POOL_SAME);
-    const struct grid_view *grid = patches ? &video->raw : &video->pooled;
-    *linker = (struct linker){.values = values, .video = video, .pools = pools, .rounds = chosen(values, SIMILARITY_DTYPE, DTYPE_CHOICE_BF16)};
-    linker->source = h ? grid->H : patches || pools ? video->raw.X : grid->X;
-    linker->n = (size_t)grid->h * (size_t)grid->w;
-    linker->width = (size_t)(h ? grid->d : grid->dx);
-    struct frame_rows *both[2] = {&linker->now, &linker->before};
-    for (int i = 0; i < 2; i++) {
-        both[i]->norms = arena_alloc(arena, linker->n, sizeof(float));
-        both[i]->room = pools || linker->rounds ? arena_alloc(arena, linker->n * linker->width, sizeof(float)) : NULL;
-        if (!both[i]->norms || ((pools || linker->rounds) && !both[i]->room))
-            return false;
-    }
-    return true;
+    bool h = chosen(values, SIMILARITY, SIM_H), patches = compares_patches(values), means = chosen(values, X_POOL, POOL_BLOCK_AVERAGE);
+    bool raw = patches || chosen(values, X_POOL, POOL_NEAREST);
+    const struct grid_view *grid = raw ? &video->raw : &video->pooled;
+    *linker = (struct linker){.values = values, .video = video, .rounds = chosen(values, SIMILARITY_DTYPE, DTYPE_CHOICE_BF16)};
+    linker->frame = (size_t)grid->h * (size_t)grid->w;
+    linker->rows = (struct sim_rows){means ? average_patches(video, arena) : h ? grid->H : grid->X, (size_t)(h ? grid->d : grid->dx), video->far};
+    size_t cells = (size_t)video->T * (size_t)video->pooled.h * (size_t)video->pooled.w, rows = (size_t)video->T * linker->frame;
+    size_t links = cells * (patches ? MOST_FACING : 1), most = rows > links ? rows : links;
+    linker->pairs = arena_alloc(arena, most, sizeof *linker->pairs);
+    linker->dots = arena_alloc(arena, most, sizeof *linker->dots);
+    linker->norms = arena_alloc(arena, rows, sizeof *linker->norms);
+    if (!linker->pairs || !linker->dots || !linker->norms || (means && !linker->rows.near))
+        return err_no_memory(err, "the links of a video");
+    return find_norms(linker, err);
 }
 
 /* ---- links --------------------------------------------------------------------------------------------------------------- */
 
-/* Cosine, clamped to [-1, 1]; NaN where a feature is not finite, which starts a new group. models.md 6.3: "zero norm". */
-static float row_cosine(const struct linker *linker, const struct frame_rows *a, size_t i, const struct frame_rows *b, size_t j)
+/* Cosine of a pair, clamped to [-1, 1]; NaN where a feature is not finite, which starts a new group. models.md 6.3: "zero norm". */
+static float pair_cosine(const struct linker *linker, size_t pair)
 {
-    float scale = a->norms[i] * b->norms[j], dot = sim_dot(a->rows + i * linker->width, b->rows + j * linker->width, linker->width);
-    float value = dot / (scale > 1e-8f || isnan(scale) ? scale : 1e-8f);
+    float scale = linker->norms[linker->pairs[pair].a] * linker->norms[linker->pairs[pair].b];
+    float value = linker->dots[pair] / (scale > 1e-8f || isnan(scale) ? scale : 1e-8f);
     if (linker->rounds)
         value = rounded(value);
     return value > 1 ? 1 : value < -1 ? -1 : value;
@@ -212,34 +221,41 @@ enum link_kind { LINK_LEFT, LINK_UP, LINK_BACK, LINK_KINDS }; /* to the left nei
 
 struct patch_pair { size_t a, b; };
 
-/* The patches of two linked cells that face each other: two pairs across an edge, all four over time. `a` is the smaller cell. */
-static int facing_patches(const struct vid_view *video, enum link_kind kind, size_t a, size_t b, struct patch_pair pairs[4])
+/* Patches of two linked cells that face each other, in the frames whose first rows these are: two pairs across an edge, all four over
+ * time. `a` is the smaller cell. */
+static size_t facing_patches(const struct vid_view *video, enum link_kind kind, size_t first_a, size_t a, size_t first_b, size_t b,
+                             struct row_pair pairs[MOST_FACING])
 {
     struct cell_taps p = cell_taps(video, a), q = cell_taps(video, b);
     const int py[2] = {p.y.i0, p.y.i1}, px[2] = {p.x.i0, p.x.i1}, qy[2] = {q.y.i0, q.y.i1}, qx[2] = {q.x.i0, q.x.i1};
-    int n = 0;
-    for (int i = 0; i < 2; i++) {
-        if (kind == LINK_LEFT)
-            pairs[n++] = (struct patch_pair){patch_at(video, py[i], px[1]), patch_at(video, qy[i], qx[0])};
-        else if (kind == LINK_UP)
-            pairs[n++] = (struct patch_pair){patch_at(video, py[1], px[i]), patch_at(video, qy[0], qx[i])};
-        else
-            for (int k = 0; k < 2; k++)
-                pairs[n++] = (struct patch_pair){patch_at(video, py[i], px[k]), patch_at(video, qy[i], qx[k])};
-    }
+    size_t n = 0;
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < (kind == LINK_BACK ? 2 : 1); k++) {
+            size_t from = kind == LINK_LEFT ? patch_at(video, py[i], px[1]) : kind == LINK_UP ? patch_at(video, py[1], px[i]) : patch_at(video, py[i], px[k]);
+            size_t to = kind == LINK_LEFT ? patch_at(video, qy[i], qx[0]) : kind == LINK_UP ? patch_at(video, qy[0], qx[i]) : patch_at(video, qy[i], qx[k]);
+            pairs[n++] = (struct row_pair){(uint32_t)(first_a + from), (uint32_t)(first_b + to)};
+        }
     return n;
 }
 
-static float patch_similarity(const struct linker *linker, enum link_kind kind, size_t a, size_t b)
+/* The rows that are compared for a cell's link; returns how many pairs. `other` is the smaller cell. */
+static size_t link_pairs(const struct linker *linker, enum link_kind kind, size_t other, size_t cell, struct row_pair pairs[MOST_FACING])
 {
-    const struct frame_rows *other = kind == LINK_BACK ? &linker->before : &linker->now;
-    struct patch_pair pairs[4];
-    int n = facing_patches(linker->video, kind, a, b, pairs);
+    size_t cells = (size_t)linker->video->pooled.h * (size_t)linker->video->pooled.w;
+    if (compares_patches(linker->values))
+        return facing_patches(linker->video, kind, other / cells * linker->frame, other % cells, cell / cells * linker->frame, cell % cells, pairs);
+    pairs[0] = (struct row_pair){(uint32_t)cell_row(linker, other), (uint32_t)cell_row(linker, cell)};
+    return 1;
+}
+
+/* What pairs first..first+n-1 say of their link. */
+static float link_similarity(const struct linker *linker, size_t first, size_t n)
+{
     float sum = 0, least = 1, most = -1;
-    for (int i = 0; i < n; i++) {
-        float value = row_cosine(linker, other, pairs[i].a, &linker->now, pairs[i].b);
-        if (isnan(value))
-            return NAN;
+    for (size_t i = first; i < first + n; i++) {
+        float value = pair_cosine(linker, i);
+        if (n == 1 || isnan(value))
+            return value;
         sum += value;
         least = fminf(least, value);
         most = fmaxf(most, value);
@@ -268,33 +284,38 @@ static bool has_link(const double *values, enum link_kind kind, int t, int y, in
 /* Similarities of a video's cells with their neighbours: [kind][T*h*w], NaN where there is no link. */
 struct links { float *of[LINK_KINDS]; size_t distance[LINK_KINDS]; };
 
+static int find_links_of(const struct linker *linker, enum link_kind kind, size_t distance, float *similarity, struct err *err)
+{
+    const struct vid_view *video = linker->video;
+    size_t w = (size_t)video->pooled.w, frame = (size_t)video->pooled.h * w, cells = (size_t)video->T * frame, n = 0, per_link = 1;
+    for (size_t cell = 0; cell < cells; cell++) {
+        similarity[cell] = NAN;
+        if (!has_link(linker->values, kind, (int)(cell / frame), (int)(cell % frame / w), (int)(cell % w), (int)w))
+            continue;
+        per_link = link_pairs(linker, kind, cell - distance, cell, linker->pairs + n);
+        n += per_link;
+        similarity[cell] = 0;
+    }
+    int rc = n ? sim_pairs(&linker->rows, linker->pairs, n, linker->rounds, linker->dots, err) : 0;
+    for (size_t cell = 0, at = 0; cell < cells && !rc; cell++)
+        if (!isnan(similarity[cell])) {
+            similarity[cell] = link_similarity(linker, at, per_link);
+            at += per_link;
+        }
+    return rc;
+}
+
 static int find_links(const double *values, const struct vid_view *video, struct arena *arena, struct links *out, struct err *err)
 {
-    int h = video->pooled.h, w = video->pooled.w;
-    size_t frame = (size_t)h * (size_t)w, n = (size_t)video->T * frame;
+    size_t frame = (size_t)video->pooled.h * (size_t)video->pooled.w;
     struct linker linker;
-    *out = (struct links){.distance = {1, (size_t)w, frame}};
-    for (int kind = 0; kind < LINK_KINDS; kind++)
-        if (!(out->of[kind] = arena_alloc(arena, n, sizeof(float))))
-            return err_no_memory(err, "the links of a video");
-    if (!linker_new(&linker, values, video, arena))
-        return err_no_memory(err, "the links of a video");
-    for (size_t cell = 0; cell < n; cell++) {
-        int t = (int)(cell / frame), y = (int)(cell / (size_t)w) % h, x = (int)(cell % (size_t)w);
-        if (cell % frame == 0)
-            next_frame(&linker, t);
-        for (enum link_kind kind = LINK_LEFT; kind < LINK_KINDS; kind++) {
-            float *similarity = &out->of[kind][cell];
-            size_t b = cell % frame, a = kind == LINK_BACK ? b : b - out->distance[kind];
-            if (!has_link(values, kind, t, y, x, w))
-                *similarity = NAN;
-            else if (compares_patches(values))
-                *similarity = patch_similarity(&linker, kind, a, b);
-            else
-                *similarity = row_cosine(&linker, kind == LINK_BACK ? &linker.before : &linker.now, a, &linker.now, b);
-        }
+    *out = (struct links){.distance = {1, (size_t)video->pooled.w, frame}};
+    int rc = linker_new(&linker, values, video, arena, err);
+    for (enum link_kind kind = LINK_LEFT; kind < LINK_KINDS && !rc; kind++) {
+        out->of[kind] = arena_alloc(arena, (size_t)video->T * frame, sizeof(float));
+        rc = out->of[kind] ? find_links_of(&linker, kind, out->distance[kind], out->of[kind], err) : err_no_memory(err, "the links of a video");
     }
-    return 0;
+    return rc;
 }
 
 /* ---- grouping ------------------------------------------------------------------------------------------------------------ */

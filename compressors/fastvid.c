@@ -6,8 +6,9 @@
  * attention received stand for it. */
 #include "compressors/methods.h"
 #include "compressors/peaks.h"
-#include "compressors/similarity.h"
 #include "compressors/topk.h"
+
+#include "core/similarity.h"
 
 #include <math.h>
 

@@ -5,8 +5,9 @@
 #include "compressors/layer.h"
 #include "compressors/methods.h"
 #include "compressors/peaks.h"
-#include "compressors/similarity.h"
 #include "compressors/topk.h"
+
+#include "core/similarity.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -4,8 +4,9 @@
 #include "compressors/methods.h"
 
 #include "compressors/layer.h"
-#include "compressors/similarity.h"
 #include "compressors/topk.h"
+
+#include "core/similarity.h"
 
 #include <math.h>
 #include <string.h>

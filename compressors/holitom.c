@@ -5,9 +5,10 @@
 #include "compressors/layer.h"
 #include "compressors/methods.h"
 #include "compressors/peaks.h"
-#include "compressors/similarity.h"
 #include "compressors/topk.h"
 #include "compressors/windows.h"
+
+#include "core/similarity.h"
 
 #include <math.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 #include "compressors/kmeans.h"
 
-#include "compressors/similarity.h"
 #include "core/rng.h"
+#include "core/similarity.h"
 
 #include <math.h>
 #include <string.h>

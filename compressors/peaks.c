@@ -1,8 +1,8 @@
 #include "compressors/peaks.h"
 
-#include "compressors/similarity.h"
 #include "compressors/topk.h"
 #include "core/rng.h"
+#include "core/similarity.h"
 
 #include <math.h>
 

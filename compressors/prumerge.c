@@ -5,8 +5,9 @@
  * The released code reads the attention of CLIP's class token, softmax over keys of full width; SigLIP has no such token, so saliency
  * is attention received (compressors.md 0.2). */
 #include "compressors/methods.h"
-#include "compressors/similarity.h"
 #include "compressors/topk.h"
+
+#include "core/similarity.h"
 
 #include <math.h>
 #include <stdlib.h>

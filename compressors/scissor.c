@@ -6,7 +6,8 @@
  * under their root; components are whole here. */
 #include "compressors/groups.h"
 #include "compressors/methods.h"
-#include "compressors/similarity.h"
+
+#include "core/similarity.h"
 
 #include <math.h>
 #include <stdlib.h>

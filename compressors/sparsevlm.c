@@ -6,8 +6,9 @@
 #include "compressors/layer.h"
 #include "compressors/peaks.h"
 #include "compressors/rank.h"
-#include "compressors/similarity.h"
 #include "compressors/topk.h"
+
+#include "core/similarity.h"
 
 #include <math.h>
 #include <string.h>

@@ -5,7 +5,8 @@
 #include "compressors/methods.h"
 
 #include "compressors/layer.h"
-#include "compressors/similarity.h"
+
+#include "core/similarity.h"
 
 #include <math.h>
 #include <stdlib.h>

@@ -6,8 +6,9 @@
  * all cells; it is not offered. */
 #include "compressors/groups.h"
 #include "compressors/methods.h"
-#include "compressors/similarity.h"
 #include "compressors/topk.h"
+
+#include "core/similarity.h"
 
 #include <math.h>
 #include <string.h>

@@ -2,8 +2,9 @@
  * and more of them in frames that are unlike the video. Looks at projected features, in the channels that vary least. Query-free,
  * class A. Row and frame markers all stay, as released. */
 #include "compressors/methods.h"
-#include "compressors/similarity.h"
 #include "compressors/topk.h"
+
+#include "core/similarity.h"
 
 #include <math.h>
 

@@ -2,8 +2,9 @@
  * spaced ones of the rest each take in those whose attention keys are most like theirs. Query-free, class A. On the pooled grid it is
  * what DyToK spends its budgets with; on the tower's own grid, before the projector, it is the method as first released. */
 #include "compressors/methods.h"
-#include "compressors/similarity.h"
 #include "compressors/topk.h"
+
+#include "core/similarity.h"
 
 #include <math.h>
 

@@ -1,6 +1,6 @@
 #include "compressors/vq_fusion.h"
 
-#include "compressors/similarity.h"
+#include "core/similarity.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -46,6 +46,8 @@ struct named_tensor { /* a trained tensor that belongs to a method, not to the a
     size_t rows, columns;  /* a vector has one column */
 };
 
+struct far_rows; /* core/similarity.h */
+
 struct vid_view {
     int T;
     struct grid_view raw;    /* the tower's own grid, e.g. 27 x 27 */
@@ -55,6 +57,7 @@ struct vid_view {
     uint64_t video_hash;     /* for counter-based random numbers: the same for equal frames of equal videos */
     const struct named_tensor *tensors; /* what the checkpoint holds for methods; n_tensors of them */
     size_t n_tensors;
+    const struct far_rows *far; /* of a method that only compares rows (NEED_DOTS), in place of the one array that it asks for; NULL: it is there */
 };
 
 /* The tensor of this name, NULL if the checkpoint has none. */

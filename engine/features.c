@@ -263,10 +263,12 @@ int features_encode(struct features *features, struct vision_space *space, size_
 
 size_t features_view_bytes(const struct model_shape *shape, const struct feature_grid *grid, unsigned needs, int T)
 {
+    enum { COMPARED_BYTES = 64 }; /* a row: what of pairs and their dots lies on both sides, of four pairs at most */
     size_t total = 0;
     for (size_t k = 0; k < KINDS; k++)
         if (needs & kinds[k].need)
-            total += rounded((size_t)T * values_of(shape, grid, &kinds[k]) * sizeof(float));
+            total += rounded((size_t)T * (needs & NEED_DOTS ? COMPARED_BYTES * rows_of(shape, grid, kinds[k].rows)
+                                                            : values_of(shape, grid, &kinds[k]) * sizeof(float)));
     return total;
 }
 
@@ -286,10 +288,50 @@ static const float *gather(const struct memory *memory, const void *store, enum 
     return fetched || memory->host ? out : NULL;
 }
 
+/* Rows of one kind where they are stored. */
+struct stored_rows {
+    struct far_rows far;
+    const struct kernels *kernels;
+    const void *store;
+    enum dtype dtype;
+    size_t per_frame, width;
+    const size_t *slots;
+};
+
+static uint32_t stored_row(const struct stored_rows *rows, uint32_t row)
+{
+    return (uint32_t)(rows->slots[row / rows->per_frame] * rows->per_frame + row % rows->per_frame);
+}
+
+static int stored_dots(const struct far_rows *far, const struct row_pair *pairs, size_t n, bool rounded, float *out, struct err *err)
+{
+    const struct stored_rows *rows = (const struct stored_rows *)far;
+    struct row_pair *stored = malloc((n + 1) * sizeof *stored);
+    struct dots dots = {.n = n, .D = rows->width, .pairs = stored, .rows = rows->store, .dtype = rows->dtype, .rounded = rounded, .out = out};
+    for (size_t i = 0; i < n && stored; i++)
+        stored[i] = (struct row_pair){stored_row(rows, pairs[i].a), stored_row(rows, pairs[i].b)};
+    bool done = stored && (!n || rows->kernels->dots(&dots));
+    free(stored);
+    int rc = rows->kernels->memory->settle(err);
+    return rc || done ? rc : err_no_memory(err, "a comparison of tokens");
+}
+
 static struct grid_view empty_view(const struct model_shape *shape, int side, bool all_heads)
 {
     const struct vision_shape *v = &shape->vision;
     return (struct grid_view){.h = side, .w = side, .dx = v->width, .d = shape->language.width, .dk = all_heads ? v->width : v->width / v->heads};
+}
+
+/* NULL when memory is out. */
+static const struct far_rows *refer(const struct features *features, const struct grid_store *store, size_t k, const size_t *slots, struct arena *arena)
+{
+    const struct model *model = features->model;
+    struct stored_rows *rows = store->kept[k] ? arena_alloc(arena, 1, sizeof *rows) : NULL;
+    if (rows)
+        *rows = (struct stored_rows){.far = {stored_dots}, .kernels = model->kernels, .store = store->kept[k], .slots = slots,
+                                     .dtype = dtype_of(kinds[k].width, model->act), .per_frame = rows_of(&model->shape, &store->grid, kinds[k].rows),
+                                     .width = width_of(&model->shape, kinds[k].width)};
+    return rows ? &rows->far : NULL;
 }
 
 int features_view(const struct features *features, size_t grid, const size_t *slots, int T, unsigned needs, struct arena *arena,
@@ -304,6 +346,11 @@ int features_view(const struct features *features, size_t grid, const size_t *sl
     for (size_t k = 0; k < KINDS; k++) {
         if (!(needs & kinds[k].need))
             continue;
+        if (needs & NEED_DOTS) {
+            if (!(out->far = refer(features, store, k, slots, arena)))
+                return err_no_memory(err, "the features a compressor reads");
+            continue;
+        }
         const float *values = gather(features->model->kernels->memory, store->kept[k], dtype_of(kinds[k].width, features->model->act),
                                      values_of(shape, &store->grid, &kinds[k]), slots, T, arena);
         if (!values)

@@ -35,7 +35,8 @@ int features_encode(struct features *features, struct vision_space *space, size_
 size_t features_view_bytes(const struct model_shape *shape, const struct feature_grid *grid, unsigned needs, int T);
 
 /* The view a compressor gets of the frames in slots[0..T) (repeats allowed): arrays gathered in f32 into `arena`, only those of
- * `needs` (enum compressor_needs), and what the checkpoint holds for methods. video_hash is left 0. ERR_MEMORY. */
+ * `needs` (enum compressor_needs), and what the checkpoint holds for methods; with NEED_DOTS nothing is gathered, and `far` refers to the
+ * features and to `slots`. video_hash is left 0. ERR_MEMORY. */
 int features_view(const struct features *features, size_t grid, const size_t *slots, int T, unsigned needs, struct arena *arena,
                   struct vid_view *out, struct err *err);
 

@@ -35,7 +35,7 @@ struct token_set {
     size_t content, markers;
     size_t match;            /* tokens of the cell that a control matches; 0 for all others */
     char digest[DIGEST_HEX];
-    double compress_ms, owed_compress_ms; /* owed: to be paid by the first answer on them */
+    double compress_ms, owed_compress_ms; /* the features' way to the method counted; owed: to be paid by the first answer on them */
 };
 
 struct guide_pass;

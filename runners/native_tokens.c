@@ -187,6 +187,18 @@ static int measure_cell(struct work *work, size_t c, const struct vid_view *view
     return tokens->compressor->measure(tokens->values, view, &work->scratch, cell->measures, &cell->n_measures, err);
 }
 
+/* What a method spent on getting its features is part of its time; the first answer pays for all. */
+static void add_view_time(struct token_set *sets, size_t n, double ms)
+{
+    double owed = ms;
+    for (size_t s = 0; s < n; s++)
+        if (sets[s].digest[0]) {
+            sets[s].compress_ms += ms;
+            sets[s].owed_compress_ms += owed;
+            owed = 0;
+        }
+}
+
 static int plan_cell(struct work *work, size_t c, struct err *err)
 {
     const struct job *job = work->job;
@@ -194,9 +206,11 @@ static int plan_cell(struct work *work, size_t c, struct err *err)
     const struct method *tokens = native_token_method(shown->run);
     struct cell_work *cell = &work->cells[c];
     struct vid_view view;
+    double start = now_ms();
     arena_reset(&work->scratch);
     int rc = features_view(work->features, work->grids.of_cell[c], cell->slots, (int)shown->n, tokens->compressor->needs(tokens->values),
                            &work->scratch, &view, err);
+    double view_ms = now_ms() - start;
     if (rc)
         return rc;
     view.video_hash = rng_stream(job->video->id); /* the same for equal frames of equal videos, whatever folder they are in */
@@ -205,10 +219,11 @@ static int plan_cell(struct work *work, size_t c, struct err *err)
                         &cell->markers_before);
     bool control = cell->match != SIZE_MAX;
     rc = control ? native_meet_match(work, c, err) : allot_budgets(work, c, &view, err);
-    struct token_set *sets = arena_alloc(&work->arena, cell->per_question ? job->n_samples : 1, sizeof *sets);
+    size_t n = cell->per_question ? job->n_samples : 1;
+    struct token_set *sets = arena_alloc(&work->arena, n, sizeof *sets);
     if (!rc && !sets)
         rc = err_no_memory(err, "a token plan");
-    for (size_t s = 0; s < (cell->per_question ? job->n_samples : 1) && !rc; s++)
+    for (size_t s = 0; s < n && !rc; s++)
         if (cell->per_question && (!work->needed[c * job->n_samples + s] || native_guide_refusal(work, control ? cell->match : c, s)))
             continue;
         else if (control)
@@ -217,6 +232,8 @@ static int plan_cell(struct work *work, size_t c, struct err *err)
             rc = native_plan_tokens(work, c, &view, tokens->values, cell->per_question ? &cell->budgets[s] : NULL, &sets[s], err);
     if (!rc && job->viewer)
         rc = measure_cell(work, c, &view, err);
+    if (!rc)
+        add_view_time(sets, n, view_ms);
     cell->tokens = rc ? NULL : sets;
     return rc;
 }

@@ -22,6 +22,7 @@
 
 #include "core/dtype.h"
 #include "core/err.h"
+#include "core/similarity.h"
 #include "core/tokens.h"
 
 #include <stdbool.h>
@@ -177,6 +178,16 @@ struct merge {
     float *out;
 };
 
+/* out[i] = sim_dot of rows a and b of pair i, or sim_dot_rounded (core/similarity.h), of [..][D] rows of any dtype but int8 as f32. */
+struct dots {
+    size_t n, D;
+    const struct row_pair *pairs; /* [n], the host's */
+    const void *rows;
+    enum dtype dtype;
+    bool rounded;
+    float *out;                   /* [n], the host's */
+};
+
 /* The table. Every call takes the number of threads it may use (>= 1); the row-wise slots split rows. */
 struct kernels {
     const char *name; /* "ref", "avx2", "avx512", "avx512-bf16", "cuda" */
@@ -228,6 +239,9 @@ struct kernels {
     void (*pool)(enum pool_mode mode, int stride, int side, int width, const float *in, float *out);
 
     void (*merge)(const struct merge *merge);
+
+    /* Allocates; false when memory is out. Waits for its result. */
+    bool (*dots)(const struct dots *dots);
 
     /* y[g][d] = (y[g][d] or, unless `add`, 0, plus x[g * group + i * ldx + d] for i = 0..n-1 in order) / divisor; d < D. */
     void (*sum_rows)(size_t groups, size_t n, size_t D, const float *x, size_t group, size_t ldx, float *y, bool add, float divisor);

@@ -272,6 +272,33 @@ static void test_merge(void **state)
             }
 }
 
+/* Lanes and what is left over, rounded or not. */
+static void test_dots(void **state)
+{
+    (void)state;
+    enum { ROWS = 9, N = 37 };
+    static const size_t widths[] = {1, 15, 16, 17, 160, 1153};
+    struct row_pair pairs[N];
+    for (uint32_t i = 0; i < N; i++)
+        pairs[i] = (struct row_pair){i % ROWS, i * i % ROWS};
+    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+        for (int d = 0; d < DTYPES; d++)
+            for (int rounded = 0; rounded < 2; rounded++) {
+                size_t D = widths[w];
+                float *values = check_floats(ROWS * D, D, "rows"), got[N], want[N];
+                void *rows = check_act(values, ROWS * D, dtypes[d]);
+                struct dots dots = {.n = N, .D = D, .pairs = pairs, .rows = rows, .dtype = dtypes[d], .rounded = rounded, .out = want};
+                assert_true(ref->dots(&dots));
+                dots.rows = up(rows, ROWS * D * dtype_size(dtypes[d]));
+                dots.out = got;
+                assert_true(card->dots(&dots));
+                settle();
+                check_equal(got, want, sizeof got, "dots");
+                drop(dots.rows);
+                free(values), free(rows);
+            }
+}
+
 static void test_sum_rows(void **state)
 {
     (void)state;
@@ -606,8 +633,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory), cmocka_unit_test(test_row_slots), cmocka_unit_test(test_rounding), cmocka_unit_test(test_rope),
         cmocka_unit_test(test_rmsnorm_by_hand),
-        cmocka_unit_test(test_patches), cmocka_unit_test(test_pool), cmocka_unit_test(test_merge), cmocka_unit_test(test_sum_rows),
-        cmocka_unit_test(test_embed), cmocka_unit_test(test_gemm), cmocka_unit_test(test_gemm_library), cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_patches), cmocka_unit_test(test_pool), cmocka_unit_test(test_merge), cmocka_unit_test(test_dots),
+        cmocka_unit_test(test_sum_rows), cmocka_unit_test(test_embed), cmocka_unit_test(test_gemm), cmocka_unit_test(test_gemm_library), cmocka_unit_test(test_attention),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,6 +188,7 @@ const struct kernels kernels_cuda = {
     .patches = cuda_patches,
     .pool = cuda_pool,
     .merge = cuda_merge,
+    .dots = cuda_dots,
     .sum_rows = cuda_sum_rows,
     .embed = cuda_embed,
 };

@@ -1,8 +1,9 @@
-/* Slots that are defined to the bit, each operation in f32 in a fixed order: pixels, pooling, sums of rows. */
+/* Slots that are defined to the bit, each operation in f32 in a fixed order: pixels, pooling, sums and products of rows. */
 #include "engine/kernels/layout.h"
 #include "engine/kernels/ref/ref.h"
 
 #include <float.h>
+#include <stdlib.h>
 
 /* ---- pixels -------------------------------------------------------------------------------------------------------------- */
 
@@ -100,6 +101,29 @@ void ref_merge(const struct merge *merge)
         for (const struct tap *tap = first; tap < end; tap++)
             add_tap(merge, tap, out);
     }
+}
+
+/* Rows of 16 bits are widened pair by pair. */
+static bool dots_of_narrow(const struct dots *dots)
+{
+    size_t D = dots->D, row_bytes = D * dtype_size(dots->dtype);
+    float *a = malloc(2 * D * sizeof *a), *b = a + D;
+    for (size_t i = 0; i < dots->n && a; i++) {
+        dtype_convert(a, DTYPE_F32, (const char *)dots->rows + dots->pairs[i].a * row_bytes, dots->dtype, D);
+        dtype_convert(b, DTYPE_F32, (const char *)dots->rows + dots->pairs[i].b * row_bytes, dots->dtype, D);
+        dots->out[i] = dots->rounded ? sim_dot_rounded(a, b, D) : sim_dot(a, b, D);
+    }
+    free(a);
+    return a != NULL;
+}
+
+bool ref_dots(const struct dots *dots)
+{
+    const struct sim_rows rows = {.near = dots->rows, .width = dots->D};
+    struct err none;
+    if (dots->dtype != DTYPE_F32)
+        return dots_of_narrow(dots);
+    return !sim_pairs(&rows, dots->pairs, dots->n, dots->rounded, dots->out, &none);
 }
 
 void ref_sum_rows(size_t groups, size_t n, size_t D, const float *x, size_t group, size_t ldx, float *y, bool add, float divisor)

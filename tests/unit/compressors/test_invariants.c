@@ -3,6 +3,8 @@
  * method promises beyond that (compressors.md 10.1) is claimed in a table below and checked on random videos. */
 #include "tests/unit/compressors/videos.h"
 
+#include "core/similarity.h"
+
 #include <math.h>
 
 static const struct { int T, h, w; enum pool_mode mode; } shapes[] = {
@@ -82,6 +84,32 @@ static void hide_unasked(struct vid_view *video, unsigned needs)
             *arrays[i].array = NULL;
 }
 
+/* An array as rows that stay elsewhere. */
+struct elsewhere { struct far_rows far; struct sim_rows rows; };
+
+static int elsewhere_dots(const struct far_rows *far, const struct row_pair *pairs, size_t n, bool rounded, float *out, struct err *err)
+{
+    return sim_pairs(&((const struct elsewhere *)far)->rows, pairs, n, rounded, out, err);
+}
+
+/* The view that the engine gives to a method that only compares rows: it asked for one array and gets none. */
+static struct vid_view view_elsewhere(const struct vid_view *video, struct elsewhere *out)
+{
+    struct vid_view view = *video;
+    const float **arrays[] = {&view.pooled.X, &view.raw.X, &view.pooled.H};
+    const int widths[] = {view.pooled.dx, view.raw.dx, view.pooled.d};
+    int asked = 0;
+    *out = (struct elsewhere){.far = {elsewhere_dots}};
+    for (int i = 0; i < 3; i++) {
+        if (*arrays[i])
+            out->rows = (struct sim_rows){.near = *arrays[i], .width = (size_t)widths[i]}, asked++;
+        *arrays[i] = NULL;
+    }
+    assert_int_equal(asked, 1);
+    view.far = &out->far;
+    return view;
+}
+
 static size_t sources_of(const struct vid_view *video, enum src_dom domain)
 {
     const struct grid_view *grid = domain == DOM_H_POOLED ? &video->pooled : &video->raw;
@@ -142,6 +170,12 @@ static int run_twice(const struct compressor *method, const double *values, cons
     out->dom = again.dom = method->domain(values);
     if (!same_tokens(out, &again))
         fail_msg("%s: two plans of the same", what);
+    if (method->needs(values) & NEED_DOTS) {
+        struct elsewhere rows;
+        const struct vid_view view = view_elsewhere(video, &rows);
+        if (method->tokens(values, &view, &questions[0], budget, arena, &again, &err) || !same_tokens(out, &again))
+            fail_msg("%s: another plan when rows are elsewhere", what);
+    }
     return 0;
 }
 

@@ -1,31 +1,39 @@
-#include "compressors/similarity.h"
+#include "core/similarity.h"
+
+#include "core/dtype.h"
 
 #include <math.h>
-#include <stdbool.h>
 
-/* What is summed over two rows: products, or squares of differences. */
-static inline float term(bool apart, float a, float b)
+/* What is summed over two rows: products, products of rounded values, or squares of differences. */
+enum term { PRODUCT, ROUNDED_PRODUCT, APART };
+
+static inline float rounded_to_bf16(float value)
 {
-    return apart ? (a - b) * (a - b) : a * b;
+    return f32_from_bf16(bf16_from_f32(value));
+}
+
+static inline float term(enum term of, float a, float b)
+{
+    return of == APART ? (a - b) * (a - b) : of == PRODUCT ? a * b : rounded_to_bf16(a) * rounded_to_bf16(b);
 }
 
 /* Four sums of four lanes each, named one by one: so that GCC and Clang keep them in registers at -O2 and at -O3. */
-static inline __attribute__((always_inline)) float sum_terms(const bool apart, const float *a, const float *b, size_t n)
+static inline __attribute__((always_inline)) float sum_terms(const enum term of, const float *a, const float *b, size_t n)
 {
     float p[4] = {0}, q[4] = {0}, r[4] = {0}, s[4] = {0}, sum = 0;
     size_t i = 0;
     for (; i + 16 <= n; i += 16) {
         for (size_t k = 0; k < 4; k++)
-            p[k] += term(apart, a[i + k], b[i + k]);
+            p[k] += term(of, a[i + k], b[i + k]);
         for (size_t k = 0; k < 4; k++)
-            q[k] += term(apart, a[i + 4 + k], b[i + 4 + k]);
+            q[k] += term(of, a[i + 4 + k], b[i + 4 + k]);
         for (size_t k = 0; k < 4; k++)
-            r[k] += term(apart, a[i + 8 + k], b[i + 8 + k]);
+            r[k] += term(of, a[i + 8 + k], b[i + 8 + k]);
         for (size_t k = 0; k < 4; k++)
-            s[k] += term(apart, a[i + 12 + k], b[i + 12 + k]);
+            s[k] += term(of, a[i + 12 + k], b[i + 12 + k]);
     }
     for (; i < n; i++)
-        sum += term(apart, a[i], b[i]);
+        sum += term(of, a[i], b[i]);
     for (size_t k = 0; k < 4; k++)
         sum += (p[k] + q[k]) + (r[k] + s[k]);
     return sum;
@@ -33,12 +41,17 @@ static inline __attribute__((always_inline)) float sum_terms(const bool apart, c
 
 float sim_dot(const float *a, const float *b, size_t n)
 {
-    return sum_terms(false, a, b, n);
+    return sum_terms(PRODUCT, a, b, n);
+}
+
+float sim_dot_rounded(const float *a, const float *b, size_t n)
+{
+    return sum_terms(ROUNDED_PRODUCT, a, b, n);
 }
 
 float sim_distance2(const float *a, const float *b, size_t n)
 {
-    return sum_terms(true, a, b, n);
+    return sum_terms(APART, a, b, n);
 }
 
 void sim_dots(const float *a, const float *rows, size_t n_rows, size_t n, float *out)
@@ -72,4 +85,15 @@ float *sim_unit_rows(const float *rows, size_t n_rows, size_t n, struct arena *a
             unit[i * n + k] = rows[i * n + k] / norm;
     }
     return unit;
+}
+
+int sim_pairs(const struct sim_rows *rows, const struct row_pair *pairs, size_t n, bool rounded, float *out, struct err *err)
+{
+    if (rows->far)
+        return rows->far->dots(rows->far, pairs, n, rounded, out, err);
+    for (size_t i = 0; i < n; i++) {
+        const float *a = rows->near + pairs[i].a * rows->width, *b = rows->near + pairs[i].b * rows->width;
+        out[i] = rounded ? sim_dot_rounded(a, b, rows->width) : sim_dot(a, b, rows->width);
+    }
+    return 0;
 }
