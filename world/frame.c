@@ -285,5 +285,7 @@ void world_frame_render(const struct world_scene *scene, int i, uint8_t *rgb, st
     for (int p = 0; labels && p < WORLD_PATCHES; p++) {
         labels[p] = label_of(&canvas, p / WORLD_GRID, p % WORLD_GRID);
         labels[p].family = (uint8_t)background->family;
+        for (int n = scene->n_crowd; n && labels[p].shape == 1 + scene->crowd[0].shape; n /= 2)
+            labels[p].number++;
     }
 }

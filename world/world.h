@@ -117,6 +117,7 @@ struct world_label {
     uint8_t shape;          /* 1 + world_shape; 7 a sign, 8 the border, 9 the bar */
     uint8_t colour;         /* 1 + world_colour */
     uint8_t digit;          /* 1 + the digit */
+    uint8_t number;         /* of the crowd: 1, 2, 3 or 4 where there are 1, 2, 4 or 8 of them */
     uint8_t family;         /* world_family of the background behind it */
 };
 

@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import codes
 import tower
 import words
 import world
@@ -24,7 +25,7 @@ DYNTOK_THRESHOLDS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 @dataclasses.dataclass
 class Batch:
     rgb: torch.Tensor      # u8 [videos * frames][112][112][3]
-    labels: torch.Tensor   # u8 [videos * frames][14][14][4]
+    labels: torch.Tensor   # u8 [videos * frames][14][14][5]
     ids: torch.Tensor      # [videos][n]: the text behind the frames, padded
     block: torch.Tensor    # [videos][n]: 0 what all questions share, else the question; -1 padding
     place: torch.Tensor    # [videos][n]: position from the end of the frames
@@ -78,14 +79,14 @@ def text_of(questions, labels, rng, forms, brief):
 
 
 def pairs_of(labels):
-    """Shapes and colours that frames [n][14][14][4] show together, of shapes that have one colour."""
-    seen = np.unique(labels.reshape(-1, 4)[:, :2], axis=0).astype(int) - 1
+    """Shapes and colours that frames [n][14][14][5] show together, of shapes that have one colour."""
+    seen = np.unique(labels.reshape(-1, 5)[:, :2], axis=0).astype(int) - 1
     seen = seen[(seen[:, 0] >= 0) & (seen[:, 0] < len(words.SHAPES))]
     return seen[np.bincount(seen[:, 0], minlength=len(words.SHAPES))[seen[:, 0]] == 1]
 
 
 def seen_on(labels):
-    """What more can be asked about frames [n][14][14][4]: terse questions and their answers."""
+    """What more can be asked about frames [n][14][14][5]: terse questions and their answers."""
     for shape, colour in pairs_of(labels[:1]):
         at = np.argwhere((labels[0, ..., 0] == shape + 1) & (labels[0, ..., 1] == colour + 1))
         down, right = at.mean(0) - (world.GRID - 1) / 2
@@ -145,7 +146,10 @@ def pooled(features, stride):
 
 
 def compressed(model, features, projected, batch, method):
-    """The visual rows of a batch under a method: none, pool, or a threshold of DynTok. features and projected [frames][196][.]."""
+    """The visual rows of a batch under a method: none, pool, a threshold of DynTok, or codes ("vq32"). features and projected
+    [frames][196][.]."""
+    if str(method).startswith("vq"):
+        return codes.fused(model.cross_attention, projected, batch.n_frames, int(method[2:]), model.image_newline)
     side = model.shape.side
     x, y = (t.view(len(batch.ids), batch.n_frames, side, side, -1) for t in (features, projected))
     if method == "pool":
@@ -154,7 +158,8 @@ def compressed(model, features, projected, batch, method):
 
 
 # Of labels, from the first that has one.
-NAMES = ((1, [*words.SHAPES, "sign", "border", "bar"]), (1, words.COLOURS), (1, [str(n) for n in range(10)]), (0, words.FAMILIES))
+NAMES = ((1, [*words.SHAPES, "sign", "border", "bar"]), (1, words.COLOURS), (1, [str(n) for n in range(10)]),
+         (1, [str(1 << n) for n in range(4)]), (0, words.FAMILIES))
 
 
 class Sketch(nn.Module):
@@ -173,7 +178,7 @@ class Sketch(nn.Module):
             one.weight.data[first:first + len(names)] = words_table.weight.data[[words.ids(f" {name}")[-1] for name in names]]
 
     def forward(self, labels):
-        """[frames][196][width] of u8 labels [frames][14][14][4]."""
+        """[frames][196][width] of u8 labels [frames][14][14][5]."""
         flat = labels.flatten(1, 2).long()
         return sum(one(flat[..., k]) for k, one in enumerate(self.labels)) + self.place
 
@@ -252,6 +257,12 @@ def letters_right(model, hidden, batch):
 
 
 def draw_method(methods, rng):
-    """One of the names given; dyntok stands for a threshold of the paper's set, as the paper trains."""
+    """One of the names given; dyntok stands for a threshold of the paper's set, as the paper trains, vq for a number of codes."""
     name = methods[rng.integers(len(methods))]
-    return float(rng.choice(DYNTOK_THRESHOLDS)) if name == "dyntok" else name
+    return float(rng.choice(DYNTOK_THRESHOLDS)) if name == "dyntok" else f"vq{rng.choice(codes.CODES)}" if name == "vq" else name
+
+
+def cost_of(n_frames, method):
+    """Of a video under a method, in rows of a frame without compression; its questions are as long as three frames."""
+    share = 0.25 + 1.1 * (method - 0.4) if isinstance(method, float) else {"none": 1.0}.get(method, 0.25)
+    return n_frames * share + 3

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+import codes
+
 TOWER = "model.vision_tower.vision_tower.vision_model"
 
 
@@ -37,6 +39,7 @@ class Shape:
 
 
 SHAPES = {"A": Shape(128, 4, 4, 512, 128, 4, 4, 2, 512), "C": Shape(96, 4, 3, 384, 128, 4, 4, 2, 384)}
+SHAPES["C2"] = dataclasses.replace(SHAPES["C"], layers=2)  # an assistant's
 
 
 class VisionLayer(nn.Module):
@@ -121,7 +124,9 @@ class LanguageLayer(nn.Module):
 
 
 class Model(nn.Module):
-    def __init__(self, shape, vocab):
+    """fused: with the module of Token Dynamics."""
+
+    def __init__(self, shape, vocab, fused=False):
         super().__init__()
         self.shape = shape
         self.tower = Tower(shape)
@@ -133,6 +138,19 @@ class Model(nn.Module):
         self.norm = nn.RMSNorm(shape.width, shape.eps)
         for layer in self.layers:
             layer.begin()
+        if fused:
+            self.cross_attention = codes.Fusion(shape.side ** 2, shape.width)
+
+    def begin_as(self, kept):
+        """Takes the weights of a model that may have more layers and no fusion: of layers, as many as there are, evenly spread."""
+        theirs = 1 + max(int(name.split(".")[1]) for name in kept if name.startswith("layers."))
+        taken = {f"layers.{i}.": f"layers.{i * theirs // len(self.layers)}." for i in range(len(self.layers))}
+        state = self.state_dict()
+        for name in state:
+            own = next((layer for layer in taken if name.startswith(layer)), "")
+            if not name.startswith("cross_attention."):
+                state[name] = kept[taken.get(own, "") + name[len(own):]]
+        self.load_state_dict(state)
 
     def language(self, rows, positions, mask):
         """Hidden states of embedded rows [b][n][d] at positions [b][n]: halfway through the layers, before the last, final-norm'ed. Rows
@@ -199,7 +217,7 @@ def load(folder):
     shape = Shape(vision["hidden_size"], vision["num_hidden_layers"], vision["num_attention_heads"], vision["intermediate_size"],
                   facts["hidden_size"], facts["num_hidden_layers"], facts["num_attention_heads"], facts["num_key_value_heads"],
                   facts["intermediate_size"], vision["image_size"], vision["patch_size"])
-    model = Model(shape, facts["vocab_size"])
+    model = Model(shape, facts["vocab_size"], any(name.startswith("model.cross_attention.") for name in tensors))
     state = model.state_dict()
     model.load_state_dict({own: tensors[name].float() for own, (name, _) in zip(state, published_names(model))})
     return model.eval()

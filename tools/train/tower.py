@@ -1,6 +1,6 @@
 """Stage 1: the vision tower on single frames.
 
-Linear heads read off every patch what it shows (shape, colour, digit, background), its place and its pixels. Beside them stands the loss
+Linear heads read off every patch what it shows (shape, colour, digit, of how many it is one, background), its place and its pixels. Beside them stands the loss
 that makes row merging worth measuring: an ordinary small tower has cosines of neighbours all near 1, so that every threshold merges all.
 Here the renderer knows how alike two patches are, and the cosine is fitted to that rank, through the distribution that the paper's model
 has (DynTok, arXiv 2506.03990, table 4: kept 20, 30 and 44 % at thresholds 0.4, 0.5 and 0.6 of rows of 14 with a marker each).
@@ -12,7 +12,7 @@ from torch import nn
 
 import world
 
-CLASSES = {"shape": 10, "colour": 9, "digit": 11, "family": 4}
+CLASSES = {"shape": 10, "colour": 9, "digit": 11, "number": 5, "family": 4}
 # Share of neighbours whose cosine is below the value: kept = 1/14 + 13/14 of it.
 QUANTILES = torch.tensor([0.0, 0.02, 0.07, 0.138, 0.246, 0.401, 0.58, 0.75, 0.90, 0.97, 1.0])
 COSINES = torch.tensor([-0.2, 0.0, 0.25, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1.0])
@@ -75,7 +75,7 @@ def evenly(loss, there):
 
 
 def tower_loss(features, heads, rgb, labels):
-    """The sum of all losses of frames [n], and each for the log. labels [n][14][14][4]."""
+    """The sum of all losses of frames [n], and each for the log. labels [n][14][14][5]."""
     x = heads.norm(features)
     flat = labels.flatten(1, 2).long()
     parts = {}
@@ -95,7 +95,7 @@ def tower_facts(features, heads, labels):
     x = heads.norm(features)
     flat = labels.flatten(1, 2).long()
     facts = {}
-    for k, name in enumerate(("shape", "colour", "digit")):
+    for k, name in enumerate(("shape", "colour", "digit", "number")):
         there = flat[..., k] > 0
         facts[f"{name} right"] = (heads.classes[name](x).argmax(-1) == flat[..., k])[there].float().mean()
     cosines = neighbour_cosines(features)

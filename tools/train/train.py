@@ -141,11 +141,11 @@ def training_seed(seed, step, k):
     return (seed + 1000 * RANK << 48) + (step << 16) + k
 
 
-def load_into(module, options, stage, part="model"):
+def kept_by(options, stage, part="model"):
     path = pathlib.Path(options.out) / f"{stage}.pt"
     if not path.exists():
         raise SystemExit(f"no '{path}': train the stage '{stage}' first")
-    module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True)[part])
+    return torch.load(path, map_location="cpu", weights_only=True)[part]
 
 
 # ---- stage 1 --------------------------------------------------------------------------------------------------------------------
@@ -192,10 +192,10 @@ def forms_of(text):
 def question_batch(options, step):
     rng = np.random.default_rng([options.seed, 2, step])
     least, most = (int(n) for n in options.frames.split("-"))
-    videos = [world.Video(seed=training_seed(options.seed + 1, step, k), n_frames=int(rng.choice(world.DURATIONS)))
-              for k in range(options.batch)]
     method = language.draw_method(options.methods.split(","), rng)
     n_frames = int(rng.integers(least, most + 1))
+    videos = [world.Video(seed=training_seed(options.seed + 1, step, k), n_frames=int(rng.choice(world.DURATIONS)))
+              for k in range(max(2, round(options.batch / language.cost_of(n_frames, method))))]
     return language.make_batch(videos, n_frames, rng, types_of(options), options.forms, options.brief), method
 
 
@@ -213,9 +213,9 @@ def validate(model, sketch, options, device, n_frames):
     """Share of right letters by type, on videos of no tier and of no training batch, by the first of the methods."""
     right, asked = np.zeros(len(world.TYPES)), np.zeros(len(world.TYPES))
     rng = np.random.default_rng(0)
-    for first in range(0, options.validation, options.batch):
+    for first in range(0, options.validation, 16):
         videos = [world.Video(seed=training_seed(60000, 0, k), n_frames=world.DURATIONS[k % 3])
-                  for k in range(first, min(first + options.batch, options.validation))]
+                  for k in range(first, min(first + 16, options.validation))]
         batch = language.make_batch(videos, n_frames, rng, types_of(options), brief=options.brief).to(device)
         method = language.draw_method(options.methods.split(",")[:1], rng)
         *_, hidden = language.hidden_of(model, batch, *seen_by(model, sketch, batch, method))
@@ -228,7 +228,7 @@ def validate(model, sketch, options, device, n_frames):
 
 def trained_parts(model, stage):
     """(module, peak rate) of what a stage trains. The tower is done."""
-    rest = torch.nn.ModuleList([model.embed_tokens, model.layers, model.norm])
+    rest = torch.nn.ModuleList(module for name, module in model.named_children() if name not in ("tower", "projector"))
     rest.newline = model.image_newline
     model.tower.requires_grad_(False)
     return [(rest, 2e-3)] if stage == "sketch" else [(rest, 1e-3), (model.projector, 1e-3)]
@@ -237,13 +237,13 @@ def trained_parts(model, stage):
 def train_answers(options, device):
     """Stages sketch, language and finish."""
     stage = options.stage
-    model = models.Model(models.SHAPES[options.shape], words.VOCABULARY).to(device)
+    model = models.Model(models.SHAPES[options.shape], words.VOCABULARY, "vq" in options.methods).to(device)
+    judge = language.Judge(model.shape.width).to(device)
     before = options.start or {"language": "align", "finish": "language"}.get(stage)
     if before:
-        load_into(model, options, before)
-    judge = language.Judge(model.shape.width).to(device)
-    if before == "language":
-        load_into(judge, options, before, "judge")
+        model.begin_as(kept_by(options, before))
+    if stage == "finish":
+        judge.load_state_dict(kept_by(options, before, "judge"))
     sketch = language.Sketch(model.embed_tokens).to(device) if stage == "sketch" else None
     kept = {"model": model, "judge": judge} | ({"sketch": sketch} if sketch else {})
     parts = [*trained_parts(model, stage), (judge, 1e-3)] + ([(sketch, 2e-3)] if sketch else [])
@@ -277,11 +277,9 @@ def train_align(options, device):
     """The projector says of a patch what its sketch says: the tower of one stage, the language model of another."""
     model = models.Model(models.SHAPES[options.shape], words.VOCABULARY).to(device)
     sketch = language.Sketch(model.embed_tokens).to(device)
-    load_into(model, options, "sketch")
-    load_into(sketch, options, "sketch", "sketch")
-    seeing = models.Model(models.SHAPES[options.shape], words.VOCABULARY)
-    load_into(seeing, options, "tower")
-    model.tower.load_state_dict(seeing.tower.state_dict())
+    seen, said = kept_by(options, "tower"), kept_by(options, "sketch")
+    model.load_state_dict({name: (seen if name.startswith("tower.") else said)[name] for name in said})
+    sketch.load_state_dict(kept_by(options, "sketch", "sketch"))
     run = Run(options, "align", {"model": model}, [(model.projector, options.rate or 3e-3)])
     generator = torch.Generator(device).manual_seed(options.seed)
     for rgb, labels in batches(frame_batch, options, run.step):
@@ -298,9 +296,8 @@ def train_align(options, device):
 
 
 def export(options, _device):
-    kept = torch.load(pathlib.Path(options.out) / f"{options.start or 'finish'}.pt", map_location="cpu", weights_only=True)["model"]
-    shape = next(s for s in models.SHAPES.values() if s.vision_width == kept["tower.position_embedding"].shape[1])
-    model = models.Model(shape, words.VOCABULARY)
+    kept = kept_by(options, options.start or "finish")
+    model = models.Model(models.SHAPES[options.shape], words.VOCABULARY, "vq" in options.methods)
     model.load_state_dict(kept)
     models.export(model, words.tokenizer(), options.to)
 
@@ -318,9 +315,9 @@ def main():
     parser.add_argument("--to", help="export: the checkpoint folder")
     parser.add_argument("--shape", default="C", choices=sorted(models.SHAPES))
     parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--batch", type=int, default=32, help="frames (tower), videos (sketch, language, finish)")
+    parser.add_argument("--batch", type=int, default=32, help="frames (tower, align); about so many frames' rows, with the questions'")
     parser.add_argument("--frames", default="4-8", help="least and most frames of a video")
-    parser.add_argument("--methods", default="none", help="drawn for each batch: none, dyntok, pool")
+    parser.add_argument("--methods", default="none", help="drawn for each batch: none, dyntok, pool, vq")
     parser.add_argument("--forms", type=forms_of, default="plain:0.2,choice:0.8", help="of questions: shares of terse, plain and choice")
     parser.add_argument("--types", default="0,1,2,3,4,5,6,7,8", help="of questions, for the beginning of training")
     parser.add_argument("--brief", action="store_true", help="leave out the words that every prompt has, for the beginning of training")

@@ -63,9 +63,9 @@ class Video:
             library().world_scene_draw(self.scene, seed, n_frames)
 
     def frames(self, indices):
-        """RGB [n][112][112][3] and labels [n][14][14][4]: shape, colour, digit, family (world.h)."""
+        """RGB [n][112][112][3] and labels [n][14][14][5]: shape, colour, digit, number of a crowd, family (world.h)."""
         rgb = np.empty((len(indices), SIDE, SIDE, 3), np.uint8)
-        labels = np.empty((len(indices), GRID, GRID, 4), np.uint8)
+        labels = np.empty((len(indices), GRID, GRID, 5), np.uint8)
         for k, i in enumerate(indices):
             library().world_frame_render(self.scene, int(i), rgb[k].ctypes.data, labels[k].ctypes.data)
         return rgb, labels

@@ -162,6 +162,8 @@ static void test_labels_tell_what_is_there(void **state)
             digits[labels[p].digit]++;
             for (int a = 0; a < n && labels[p].shape; a++)
                 assert_true(labels[p].shape != 1 + all[a].shape || labels[p].colour == 1 + all[a].colour);
+            assert_int_equal(labels[p].number > 0, labels[p].shape == 1 + scene.crowd[0].shape);
+            assert_int_equal(labels[p].number ? 1 << labels[p].number : 2 * scene.n_crowd, 2 * scene.n_crowd);
         }
         for (int a = 0; a < WORLD_CAST; a++)
             assert_true(counts[1 + scene.cast[a].shape]);
