@@ -1,9 +1,8 @@
 /* The f32 engine's logits for the questions about a video of the tiny world, for tools/train/check_engine.py:
  *
- *   world_logits CHECKPOINT VIDEO FRAMES [THRESHOLD]
+ *   world_logits CHECKPOINT VIDEO FRAMES [COMPRESSOR OPTIONS]
  *
- * Frames come from the renderer, not from a file. A line per question: the logits of the reply's first text id. With a threshold the frames go
- * through DynTok. */
+ * Frames come from the renderer, not from a file. A line per question: the logits of the reply's first text id. OPTIONS are JSON. */
 #include "compressors/compressor.h"
 #include "core/json.h"
 #include "datasets/manifest.h"
@@ -15,6 +14,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct show { /* a model that looks at frames of a video */
     struct model *model;
@@ -28,7 +28,7 @@ struct show { /* a model that looks at frames of a video */
 
 static int encode_frames(struct show *show, const struct world_scene *scene)
 {
-    static const struct feature_grid grid = {.mode = POOL_NONE, .stride = 1, .keep = NEED_X_POOLED};
+    static const struct feature_grid grid = {.mode = POOL_NONE, .stride = 1, .keep = NEED_X_POOLED | NEED_H_RAW};
     static uint8_t rgb[WORLD_FRAME_BYTES];
     uint32_t index[64];
     frame_indices(FRAMES_UNIFORM, (uint32_t)scene->n_frames, WORLD_FPS, 0, (uint32_t)scene->n_frames - 1, (size_t)show->T, index);
@@ -43,15 +43,15 @@ static int encode_frames(struct show *show, const struct world_scene *scene)
     return rc;
 }
 
-static int make_plan(struct show *show, const char *threshold, struct tok_plan *plan)
+static int make_plan(struct show *show, const char *name, const char *options, struct tok_plan *plan)
 {
-    char options[64];
     double values[COMPRESSOR_MOST_OPTIONS];
     struct vid_view view;
     struct json *json;
-    const struct compressor *method = compressor_find(threshold ? "dyntok" : "none");
-    int n = snprintf(options, sizeof options, threshold ? "{\"threshold\": %s}" : "{}", threshold);
-    int rc = json_parse(&json, options, (size_t)n, "the threshold", &show->err);
+    const struct compressor *method = compressor_find(name);
+    if (!method)
+        return err_set(&show->err, ERR_CONFIG, "no compressor is named '%s'; 'toksweep list compressors' shows all", name);
+    int rc = json_parse(&json, options, strlen(options), "the options", &show->err);
     if (rc)
         return rc;
     rc = compressor_resolve(method, json, NULL, values, &show->err);
@@ -105,7 +105,7 @@ int main(int argc, char **argv)
     struct tok_plan plan;
     const struct kernels *kernels;
     if (argc < 4 || (show.T = atoi(argv[3])) < 1 || show.T > 64) {
-        fprintf(stderr, "usage: world_logits CHECKPOINT VIDEO FRAMES [THRESHOLD]\n");
+        fprintf(stderr, "usage: world_logits CHECKPOINT VIDEO FRAMES [COMPRESSOR OPTIONS]\n");
         return 2;
     }
     int rc = kernels_open(&kernels, "auto", &show.err);
@@ -116,7 +116,7 @@ int main(int argc, char **argv)
     if (!rc)
         rc = encode_frames(&show, &scene);
     if (!rc)
-        rc = make_plan(&show, argc > 4 ? argv[4] : NULL, &plan);
+        rc = make_plan(&show, argc > 5 ? argv[4] : "none", argc > 5 ? argv[5] : "{}", &plan);
     for (int q = 0; q < WORLD_QUESTIONS && !rc; q++)
         rc = ask(&show, &plan, &questions[q]);
     if (rc)

@@ -34,21 +34,23 @@ def sums_by(labels, rows, k):
 
 
 @torch.no_grad()
-def seeds(rows, k):
-    """k-means++: k of rows [v][n][width], drawn by the squared distance to the nearest drawn before."""
-    weight, chosen = torch.ones(rows.shape[:2], device=rows.device), []
-    for i in range(k):
-        row = rows.gather(1, torch.multinomial(weight, 1)[..., None].expand(-1, -1, rows.shape[2]))
-        distance = (2 - 2 * (rows @ row.transpose(1, 2))[..., 0]).clamp(min=0) + 1e-6
+def seeds(rows, draws):
+    """k-means++: of rows [v][n][width] as many as draws [v][k] from 0..1, by the squared distance to the nearest chosen before."""
+    weight, chosen = torch.ones(rows.shape[:2], dtype=torch.float64, device=rows.device), []
+    for i, draw in enumerate(draws.T):
+        sums = weight.cumsum(1)
+        at = torch.searchsorted(sums, draw[:, None] * sums[:, -1:], right=True).clamp(max=rows.shape[1] - 1)
+        row = rows.gather(1, at[..., None].expand(-1, -1, rows.shape[2]))
+        distance = (2 - 2 * (rows @ row.transpose(1, 2))[..., 0].double()).clamp(min=0) + 1e-6
         weight = distance if i == 0 else torch.minimum(weight, distance)
         chosen.append(row)
     return torch.cat(chosen, 1)
 
 
 @torch.no_grad()
-def labels_of(rows, k, steps=20):
+def labels_of(rows, k, steps=20, draws=None):
     """Which of k codes each of the unit rows [v][n][width] belongs to: cosine k-means."""
-    codes = seeds(rows, k)
+    codes = seeds(rows, torch.rand(len(rows), k, dtype=torch.float64, device=rows.device) if draws is None else draws)
     for _ in range(steps):
         labels = (rows @ F.normalize(codes, dim=-1).transpose(1, 2)).argmax(-1)
         sums, counts = sums_by(labels, rows, k)
@@ -56,10 +58,10 @@ def labels_of(rows, k, steps=20):
     return labels
 
 
-def fused(fusion, projected, n_frames, k, newline):
+def fused(fusion, projected, n_frames, k, newline, **clustering):
     """The rows of videos [v * t][patches][width] as k codes, a marker behind them, and how many they are."""
     rows = F.normalize(projected.unflatten(0, (-1, n_frames)).flatten(1, 2), dim=-1)
-    labels = labels_of(rows.detach(), k)
+    labels = labels_of(rows.detach(), k, **clustering)
     sums, counts = sums_by(labels, rows, k)
     tokens = fusion(sums / counts.clamp(min=1), labels.unflatten(1, (n_frames, -1)))
     tokens = torch.cat([tokens, newline.expand(len(tokens), 1, -1)], 1)
