@@ -6,11 +6,29 @@
 #include "metrics/interval.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* What may tell cells apart beside benchmark, frames and compressor: columns of those of it that are not the same in all rows. */
+static const struct { const char *name; size_t at; } traits[] = {
+    {"model", offsetof(struct cell_row, model)},       {"profile", offsetof(struct cell_row, profile)},
+    {"dtype", offsetof(struct cell_row, dtype)},       {"sampling", offsetof(struct cell_row, sampling)},
+    {"pooling", offsetof(struct cell_row, pooling)},   {"newline", offsetof(struct cell_row, newline)},
+};
+enum { N_TRAITS = sizeof traits / sizeof *traits };
+
+struct cell_traits {
+    int64_t cell;
+    char *of[N_TRAITS];
+};
 
 struct rows {
     struct table table;
+    struct cell_traits *cells; /* in the order of their rows */
+    size_t n_cells;
+    bool varies[N_TRAITS];
     struct store *store;
     struct err *err; /* of what is read for a row */
     bool plain;    /* numbers for machines */
@@ -46,11 +64,63 @@ static void interval_cells(struct rows *rows, double accuracy, double se, int64_
     }
 }
 
+/* A model is named by the end of its path or Hub id, but for programs. */
+static const char *trait_of(const struct rows *rows, const struct cell_row *row, int i)
+{
+    const char *value = *(const char *const *)((const char *)row + traits[i].at);
+    const char *slash = value && i == 0 && !rows->plain ? strrchr(value, '/') : NULL;
+    return slash && slash[1] ? slash + 1 : value ? value : "";
+}
+
+static bool remember_traits(struct rows *rows, const struct cell_row *row)
+{
+    struct cell_traits *cells = realloc(rows->cells, (rows->n_cells + 1) * sizeof *cells);
+    if (!cells)
+        return false;
+    rows->cells = cells;
+    cells[rows->n_cells] = (struct cell_traits){.cell = row->id};
+    for (int i = 0; i < N_TRAITS; i++) {
+        if (!(cells[rows->n_cells].of[i] = strdup(trait_of(rows, row, i))))
+            rows->table.failed = true;
+        else
+            rows->varies[i] |= rows->n_cells && strcmp(cells[0].of[i], cells[rows->n_cells].of[i]) != 0;
+    }
+    rows->n_cells++;
+    return true;
+}
+
+static void forget_traits(struct rows *rows)
+{
+    for (size_t c = 0; c < rows->n_cells; c++)
+        for (int i = 0; i < N_TRAITS; i++)
+            free(rows->cells[c].of[i]);
+    free(rows->cells);
+}
+
+static void trait_columns(struct rows *rows)
+{
+    for (int i = 0; i < N_TRAITS; i++)
+        if (rows->varies[i])
+            table_column(&rows->table, traits[i].name, false);
+}
+
+static void trait_cells(struct rows *rows, int64_t cell)
+{
+    size_t c = 0;
+    while (c < rows->n_cells && rows->cells[c].cell != cell)
+        c++;
+    for (int i = 0; i < N_TRAITS; i++)
+        if (rows->varies[i])
+            table_cell(&rows->table, "%s", c < rows->n_cells ? rows->cells[c].of[i] : "");
+}
+
 /* What else the table has to show is told by its rows. */
 static int look_at_row(const struct cell_row *row, void *context)
 {
     struct rows *rows = context;
     const struct benchmark *benchmark = benchmark_find(row->benchmark);
+    if (!remember_traits(rows, row))
+        rows->table.failed = true;
     rows->averages |= row->macro || (benchmark && benchmark->two_averages);
     rows->guesses |= row->guesses;
     rows->controls |= !isnan(row->tokens_match);
@@ -100,6 +170,7 @@ static int add_cell_row(const struct cell_row *row, void *context)
     struct table *table = &rows->table;
     int64_t scored = row->n_answered - row->n_failed;
     table_cell(table, "%s", row->benchmark);
+    trait_cells(rows, row->id);
     table_cell(table, "%d", row->frames);
     table_cell(table, "%s", row->label);
     share_cell(rows, row->accuracy);
@@ -149,11 +220,13 @@ static void average_columns(const struct rows *rows, struct table *table)
     }
 }
 
-static void cell_columns(const struct rows *rows, struct table *table)
+static void cell_columns(struct rows *rows)
 {
+    struct table *table = &rows->table;
     static const char *const counts[] = {"low", "high", "correct", "answered", "samples", "failed", NULL};
     static const char *const shown[] = {"95 %", "right/answered/all", "failed", NULL};
     table_column(table, "benchmark", false);
+    trait_columns(rows);
     table_column(table, "frames", true);
     table_column(table, "compressor", false);
     average_columns(rows, table);
@@ -199,10 +272,9 @@ int accuracy_table(struct store *store, const char *where, enum table_format for
     struct rows rows = {.store = store, .err = &inner, .plain = plain, .averages = plain, .guesses = plain,
                         .controls = plain, .guides = plain};
     int rc = store_each_cell(store, where, look_at_row, &rows, err);
-    if (rc)
-        return rc;
-    cell_columns(&rows, &rows.table);
-    rc = store_each_cell(store, where, add_cell_row, &rows, err);
+    cell_columns(&rows);
+    if (!rc)
+        rc = store_each_cell(store, where, add_cell_row, &rows, err);
     if (!rc && inner.code) {
         *err = inner;
         rc = inner.code;
@@ -212,6 +284,7 @@ int accuracy_table(struct store *store, const char *where, enum table_format for
     if (!rc && format == TABLE_TERMINAL && rows.n)
         put_legend(&rows, out);
     *n_rows = rows.n;
+    forget_traits(&rows);
     table_free(&rows.table);
     return rc;
 }
@@ -220,6 +293,7 @@ static int add_group_row(const struct group_row *row, void *context)
 {
     struct rows *rows = context;
     table_cell(&rows->table, "%s", row->benchmark);
+    trait_cells(rows, row->cell);
     table_cell(&rows->table, "%d", row->frames);
     table_cell(&rows->table, "%s", row->label);
     table_cell(&rows->table, "%s", row->name);
@@ -238,7 +312,9 @@ int group_table(struct store *store, const char *kind, const char *where, enum t
     snprintf(name, sizeof name, "%s", kind);
     for (char *p = name; (p = strchr(p, '_'));)
         *p = ' ';
+    int rc = store_each_cell(store, where, look_at_row, &rows, err);
     table_column(&rows.table, "benchmark", false);
+    trait_columns(&rows);
     table_column(&rows.table, "frames", true);
     table_column(&rows.table, "compressor", false);
     table_column(&rows.table, name, false);
@@ -247,10 +323,12 @@ int group_table(struct store *store, const char *kind, const char *where, enum t
         table_column(&rows.table, "low", true);
     table_column(&rows.table, rows.plain ? "high" : "95 %", true);
     table_column(&rows.table, "n", true);
-    int rc = store_each_group(store, kind, where, add_group_row, &rows, err);
+    if (!rc)
+        rc = store_each_group(store, kind, where, add_group_row, &rows, err);
     if (!rc && !table_write(&rows.table, format, out))
         rc = err_no_memory(err, "a table");
     *n_rows = rows.n;
+    forget_traits(&rows);
     table_free(&rows.table);
     return rc;
 }

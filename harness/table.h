@@ -11,7 +11,7 @@ enum table_format { TABLE_TERMINAL, TABLE_MARKDOWN, TABLE_CSV, TABLE_JSON, TABLE
 
 int table_format_find(const char *name); /* "terminal", "md", "csv", "json", "latex"; -1 */
 
-enum { TABLE_MOST_COLUMNS = 24 };
+enum { TABLE_MOST_COLUMNS = 32 };
 
 struct table { /* zero-initialise */
     struct { const char *name; bool number; } columns[TABLE_MOST_COLUMNS];

@@ -60,3 +60,13 @@ assert_error 2 "no question and no cell called 'demo-9'|toksweep show store" sho
 assert_error 2 'holds no such cell' show store --cell nothing
 assert_error 2 'holds no such cell' show store --where 'frames > 9'
 assert_error 2 '--limit' show store --limit 0
+
+# What tells cells apart is a column as soon as it does.
+assert_status 0 report store
+! grep -q sampling out || fail 'a column that says nothing'
+assert_status 0 run sweep.yaml --set axes.sampling=centre --store store
+for by in cell task_type; do
+    assert_status 0 report store --by $by
+    assert_contains out '  sampling  ' '  uniform  ' '  centre  '
+    ! grep -q dtype out || fail "another column that says nothing: $(cat out)"
+done
