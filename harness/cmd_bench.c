@@ -149,7 +149,7 @@ static int make_model(struct bench *bench, enum dtype dtype, struct err *err)
         (rc = kernels_check(kernels, dtype, err)))
         return rc;
     kernels_describe(kernels, isa, sizeof isa, card, sizeof card);
-    bench->record.peak_gflops = kernels_peak_gflops(kernels, dtype, bench->threads);
+    bench->record.peak_gflops = kernels_peak_gflops(kernels, dtype, bench->threads, 1);
     bench->record.model = name;
     bench->record.isa = arena_strdup(&bench->record.arena, isa);
     bench->record.cpu = *card ? arena_strdup(&bench->record.arena, card) : bench->record.cpu;

@@ -78,7 +78,7 @@ static double card_gflops(const struct kernels *k, enum dtype dtype)
 #include <time.h>
 
 /* Short bursts, and the best of many: on a shared machine a long one is interrupted. */
-static const double burst_s = 0.0005, bursts_s = 1;
+static const double burst_s = 0.0005;
 
 struct burst {
     kernels_spin *spin;
@@ -103,13 +103,13 @@ static double burst_seconds(const struct burst *burst, int threads)
     return (double)(end.tv_sec - start.tv_sec) + 1e-9 * (double)(end.tv_nsec - start.tv_nsec);
 }
 
-static double spin_gflops(kernels_spin *spin, enum dtype dtype, int threads)
+static double spin_gflops(kernels_spin *spin, enum dtype dtype, int threads, double seconds)
 {
     struct burst burst = {spin, dtype, 1 << 12};
     while (burst_seconds(&burst, 1) < burst_s)
         burst.steps *= 2;
     double best = burst_seconds(&burst, threads);
-    for (double sum = best; sum < bursts_s;) {
+    for (double sum = best; sum < seconds;) {
         double s = burst_seconds(&burst, threads);
         best = s < best ? s : best;
         sum += s;
@@ -117,7 +117,7 @@ static double spin_gflops(kernels_spin *spin, enum dtype dtype, int threads)
     return spin(dtype, burst.steps) * threads / best * 1e-9;
 }
 
-double kernels_peak_gflops(const struct kernels *k, enum dtype dtype, int threads)
+double kernels_peak_gflops(const struct kernels *k, enum dtype dtype, int threads, double seconds)
 {
     if (!k->memory->host)
         return card_gflops(k, dtype);
@@ -125,12 +125,13 @@ double kernels_peak_gflops(const struct kernels *k, enum dtype dtype, int thread
                          : k == &kernels_avx512    ? kernels_spin_avx512
                          : k == &kernels_avx2      ? kernels_spin_avx2
                                                    : NULL;
-    return spin ? spin_gflops(spin, dtype, threads) : 0;
+    return spin ? spin_gflops(spin, dtype, threads, seconds) : 0;
 }
 #else
-double kernels_peak_gflops(const struct kernels *k, enum dtype dtype, int threads)
+double kernels_peak_gflops(const struct kernels *k, enum dtype dtype, int threads, double seconds)
 {
     (void)threads;
+    (void)seconds;
     return k->memory->host ? 0 : card_gflops(k, dtype);
 }
 #endif

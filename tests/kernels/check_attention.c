@@ -448,7 +448,7 @@ struct timed {
 static void timed_call(const void *context)
 {
     const struct timed *timed = context;
-    timed->bench->k->attention(&timed->call, timed->bench->threads);
+    timed->bench->k->attention(&timed->call, timed->bench->threads, 1);
 }
 
 static void bench_layer(const struct check_bench *bench, enum dtype dtype, struct layer layer, size_t n, bool causal, double peak)

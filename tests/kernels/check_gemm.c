@@ -419,7 +419,7 @@ struct timed {
 static void timed_call(const void *context)
 {
     const struct timed *timed = context;
-    timed->bench->k->gemm(&timed->call, timed->bench->threads);
+    timed->bench->k->gemm(&timed->call, timed->bench->threads, 1);
 }
 
 static void bench_shape(const struct check_bench *bench, enum dtype dtype, struct shape s, enum epilogue epilogue, double peak)

@@ -62,7 +62,7 @@ static void test_peak(void **state)
             continue;
         bool ref = !strcmp(*name, "ref");
         for (int d = 0; d < 2; d++) {
-            double peak = kernels_peak_gflops(check_table(*name), check_dtypes[d], 1);
+            double peak = kernels_peak_gflops(check_table(*name), check_dtypes[d], 1, 1);
             if (ref)
                 assert_true(peak == 0);
             else
