@@ -103,6 +103,17 @@ int file_make_folders(const char *path, struct err *err)
     return rc;
 }
 
+bool file_cache_path(char *path, size_t size, const char *name)
+{
+    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int length = -1;
+    if (xdg && *xdg)
+        length = snprintf(path, size, "%s/toksweep/%s", xdg, name);
+    else if (home && *home)
+        length = snprintf(path, size, "%s/.cache/toksweep/%s", home, name);
+    return length >= 0 && (size_t)length < size;
+}
+
 bool path_stays_inside(const char *path)
 {
     if (strlen(path) > 1000)

@@ -18,6 +18,10 @@ int file_save(const char *path, const char *bytes, size_t length, struct err *er
 /* Makes the folders above a path, as far as they are not there; all of it where it ends with a slash. ERR_IO, ERR_MEMORY. */
 int file_make_folders(const char *path, struct err *err);
 
+/* Where the program keeps what it can make again: XDG_CACHE_HOME/toksweep/<name>, or ~/.cache/toksweep/<name>. False when there is neither
+ * variable, or the path is longer than `size` takes. */
+bool file_cache_path(char *path, size_t size, const char *name);
+
 /* Whether a stranger's path, taken below a folder, stays in it: parts with names, none of them "." or "..", no control characters and no
  * backslashes, of lengths that file systems take. */
 bool path_stays_inside(const char *path);

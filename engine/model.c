@@ -20,10 +20,16 @@ struct model_blocks {
     void *bytes;
 };
 
+/* While a model is only examined, what it will take is counted, and nobody writes to what is returned. */
 static void *model_keep(struct model *model, void *(*take)(size_t bytes), void (*release)(void *bytes), size_t bytes)
 {
-    struct model_blocks *block = malloc(sizeof *block);
+    static char nothing[64];
     size_t rounded = (bytes + 63) / 64 * 64;
+    if (!model->loaded) {
+        model->weight_bytes += rounded;
+        return nothing;
+    }
+    struct model_blocks *block = malloc(sizeof *block);
     void *memory = block ? take(rounded ? rounded : 64) : NULL;
     if (!memory) {
         free(block);
@@ -57,6 +63,7 @@ void model_close(struct model *model)
     if (!model)
         return;
     tokenizer_close(model->tokenizer);
+    safetensors_close(model->files);
     for (struct model_blocks *block = model->blocks; block;) {
         struct model_blocks *next = block->next;
         block->release(block->bytes);
@@ -236,7 +243,7 @@ static int read_slice(struct source *source, struct matrix *matrix, const char *
     size_t row_bytes = n_in * dtype_size(dtype), most = PIECE_BYTES / row_bytes;
     if (!most)
         return err_set(source->err, ERR_DATA, "tensor '%s' has rows of %zu bytes, more than this engine reads", name, row_bytes);
-    for (size_t done = 0; done < slice.n; done += most) {
+    for (size_t done = 0; source->model->loaded && done < slice.n; done += most) {
         size_t n = slice.n - done < most ? slice.n - done : most, from = (slice.first + done) * n_in;
         int rc = 0;
         if (tensor)
@@ -269,7 +276,7 @@ static int read_values(struct source *source, const char *name, size_t rows, siz
     if (!tensor)
         return source->err->code;
     size_t most = PIECE_BYTES / dtype_size(tensor->dtype);
-    for (size_t first = 0; first < n; first += most) {
+    for (size_t first = 0; source->model->loaded && first < n; first += most) {
         size_t count = n - first < most ? n - first : most;
         int rc = safetensors_read(source->files, tensor, first, count, source->piece, source->err);
         if (rc)
@@ -283,7 +290,7 @@ static int read_values(struct source *source, const char *name, size_t rows, siz
 static int read_tensor(struct source *source, const char *name, size_t rows, size_t columns, double random_scale, float *out)
 {
     const struct memory *memory = source->model->kernels->memory;
-    if (memory->host)
+    if (memory->host || !source->model->loaded)
         return read_values(source, name, rows, columns, random_scale, out);
     float *values = malloc(rows * columns * sizeof *values);
     int rc = values ? read_values(source, name, rows, columns, random_scale, values) : err_no_memory(source->err, "the model's weights");
@@ -379,7 +386,7 @@ static int read_projection(struct source *source, struct matrix *matrix, const c
     const float *bias;
     if (!rc)
         rc = read_table(source, &bias, NAMED("%.150sattention.in_proj_bias", prefix), 3 * dx, 1, 0.02);
-    if (!rc)
+    if (!rc && source->model->loaded)
         source->model->kernels->memory->move((float *)(uintptr_t)matrix->bias, bias + first, n * sizeof *bias);
     return rc;
 }
@@ -387,7 +394,8 @@ static int read_projection(struct source *source, struct matrix *matrix, const c
 static int read_vision_pool(struct source *source)
 {
     struct model *model = source->model;
-    struct vision_pool *pool = model->vision_pool = calloc(1, sizeof *pool);
+    struct vision_pool *pool = model->vision_pool ? model->vision_pool : calloc(1, sizeof *pool);
+    model->vision_pool = pool;
     size_t dx = (size_t)model->shape.vision.width, ff = (size_t)model->shape.vision.ff;
     char prefix[NAME_BYTES], name[NAME_BYTES];
     snprintf(prefix, sizeof prefix, "%shead.", source->vision);
@@ -511,18 +519,14 @@ static int read_method_tensors(struct source *source)
         const struct tensor *tensor = safetensors_at(source->files, i);
         if (!is_method_tensor(tensor))
             continue;
-        struct named_tensor *out = &kept[found++];
-        size_t length = strlen(tensor->name) + 1;
+        size_t length = strlen(tensor->name) + 1, rows = (size_t)tensor->shape[0], columns = tensor->n_dims == 2 ? (size_t)tensor->shape[1] : 1;
         char *name = model_alloc(model, length);
-        if (!name)
-            return err_no_memory(source->err, "the model's weights");
-        *out = (struct named_tensor){.name = memcpy(name, tensor->name, length), .rows = (size_t)tensor->shape[0],
-                                     .columns = tensor->n_dims == 2 ? (size_t)tensor->shape[1] : 1};
-        float *values = model_alloc(model, out->rows * out->columns * sizeof *values);
-        rc = values ? read_values(source, out->name, out->rows, out->columns, 1, values) : err_no_memory(source->err, "the model's weights");
-        out->values = values;
+        float *values = name ? model_alloc(model, rows * columns * sizeof *values) : NULL;
+        rc = values ? read_values(source, tensor->name, rows, columns, 1, values) : err_no_memory(source->err, "the model's weights");
+        if (!rc && model->loaded)
+            kept[found++] = (struct named_tensor){.name = memcpy(name, tensor->name, length), .rows = rows, .columns = columns, .values = values};
     }
-    model->method_tensors = kept;
+    model->method_tensors = model->loaded ? kept : NULL;
     model->n_method_tensors = found;
     return rc;
 }
@@ -577,10 +581,10 @@ static struct model *model_new(const struct model_shape *shape, const struct ker
 }
 
 /* The identity of a checkpoint: what is computed from, however it is stored. */
-static int model_identify(struct model *model, const struct safetensors *files, struct err *err)
+static int model_identify(struct model *model, struct err *err)
 {
     char tensors[DIGEST_HEX];
-    int rc = safetensors_digest(files, tensors, err);
+    int rc = safetensors_digest(model->files, tensors, err);
     if (rc)
         return rc;
     struct digest *digest = digest_new();
@@ -604,46 +608,66 @@ static int model_identify(struct model *model, const struct safetensors *files, 
     return 0;
 }
 
-int model_open(struct model **out, const char *folder, const struct kernels *kernels, enum dtype dtype, struct err *err)
+/* Goes through all tensors of the checkpoint: checks each, and reads it where the model is to be loaded. */
+static int read_all(struct model *model, struct err *err)
+{
+    struct source source = {.model = model, .files = model->files, .err = err};
+    source.most_used = safetensors_count(model->files);
+    source.used = calloc(source.most_used ? source.most_used : 1, sizeof *source.used);
+    source.piece = model->loaded ? malloc(PIECE_BYTES) : NULL;
+    model->weight_bytes = 0;
+    int rc = source.used && (source.piece || !model->loaded) ? 0 : err_no_memory(err, "reading a checkpoint");
+    if (!rc && !(rc = find_layout(&source)) && !(rc = read_vision(&source)) && !(rc = read_language(&source)) &&
+        !(rc = read_method_tensors(&source)))
+        rc = refuse_leftovers(&source);
+    /* models.md 3.6: rows past the tokenizer are never chosen, nor are placeholders, whose rows are random (models.md 1.4b) */
+    int32_t ids = tokenizer_size(model->tokenizer), placeholder = model->shape.first_placeholder;
+    model->head.n_out = (size_t)(ids < placeholder ? ids : placeholder);
+    free(source.used);
+    free(source.piece);
+    return rc;
+}
+
+int model_examine(struct model **out, const char *folder, const struct kernels *kernels, enum dtype dtype, struct err *err)
 {
     struct model_shape shape;
-    struct model *model = NULL;
-    struct source source = {.err = err};
     *out = NULL;
     int rc = kernels_check(kernels, dtype, err);
     if (rc || (rc = model_shape_load(&shape, folder, err)))
         return rc;
-    if (!(model = model_new(&shape, kernels, dtype)) || !(source.piece = malloc(PIECE_BYTES))) {
-        rc = err_no_memory(err, folder);
-        goto done;
-    }
-    source.model = model;
-    if ((rc = tokenizer_open(&model->tokenizer, folder, err)) || (rc = safetensors_open_folder(&source.files, folder, err)))
-        goto done;
-    source.most_used = safetensors_count(source.files);
-    source.used = calloc(source.most_used ? source.most_used : 1, sizeof *source.used);
-    if (!source.used) {
-        rc = err_no_memory(err, folder);
-        goto done;
-    }
-    if ((rc = find_layout(&source)) || (rc = read_vision(&source)) || (rc = read_language(&source)) || (rc = read_method_tensors(&source)) ||
-        (rc = refuse_leftovers(&source)) || (rc = model_identify(model, source.files, err)) || (rc = kernels->memory->settle(err)))
-        goto done;
-    int32_t ids = tokenizer_size(model->tokenizer);
-    if (ids > shape.language.vocab) {
+    struct model *model = model_new(&shape, kernels, dtype);
+    if (!model)
+        return err_no_memory(err, folder);
+    if (!(rc = tokenizer_open(&model->tokenizer, folder, err)) && !(rc = safetensors_open_folder(&model->files, folder, err)) &&
+        !(rc = read_all(model, err)))
+        rc = model_identify(model, err);
+    int32_t ids = rc ? 0 : tokenizer_size(model->tokenizer);
+    if (ids > shape.language.vocab)
         rc = err_set(err, ERR_DATA, "%s: the tokenizer knows %d ids, the embedding has %d rows; they do not belong together", folder, ids,
                      shape.language.vocab);
-        goto done;
+    if (rc)
+        model_close(model);
+    else
+        *out = model;
+    return rc;
+}
+
+int model_load(struct model *model, struct err *err)
+{
+    model->loaded = true;
+    int rc = read_all(model, err);
+    safetensors_close(model->files);
+    model->files = NULL;
+    return rc ? rc : model->kernels->memory->settle(err);
+}
+
+int model_open(struct model **out, const char *folder, const struct kernels *kernels, enum dtype dtype, struct err *err)
+{
+    int rc = model_examine(out, folder, kernels, dtype, err);
+    if (!rc && (rc = model_load(*out, err))) {
+        model_close(*out);
+        *out = NULL;
     }
-    /* models.md 3.6: rows past the tokenizer are never chosen, nor are placeholders, whose rows are random (models.md 1.4b) */
-    model->head.n_out = (size_t)(ids < shape.first_placeholder ? ids : shape.first_placeholder);
-    *out = model;
-    model = NULL;
-done:
-    model_close(model);
-    safetensors_close(source.files);
-    free(source.used);
-    free(source.piece);
     return rc;
 }
 
@@ -656,6 +680,8 @@ int model_random(struct model **out, const struct model_shape *shape, const stru
     struct model *model = source.model = model_new(shape, kernels, dtype);
     source.piece = malloc(PIECE_BYTES);
     int rc = model && source.piece ? 0 : err_no_memory(err, "a random model");
+    if (model)
+        model->loaded = true;
     if (!rc)
         rc = read_vision(&source);
     if (!rc)

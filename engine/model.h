@@ -10,6 +10,8 @@
 #include "engine/shape.h"
 #include "engine/tokenizer.h"
 
+struct safetensors;
+
 struct vision_layer {
     const float *norm1_w, *norm1_b, *norm2_w, *norm2_b;
     struct matrix q, kv, out, fc1, fc2; /* kv: keys above values */
@@ -52,12 +54,22 @@ struct model {
     const struct named_tensor *method_tensors; /* trained parts of compressors that the checkpoint holds, f32; n_method_tensors */
     size_t n_method_tensors;
 
-    size_t weight_bytes;
+    size_t weight_bytes;         /* that the weights take, or will take */
+    bool loaded;                 /* else nothing may be computed: weights that the checkpoint has are not NULL, but nowhere */
+    struct safetensors *files;   /* open until then */
     struct model_blocks *blocks; /* what is to be freed */
 };
 
-/* Opens a checkpoint folder: shape, tokenizer, tensors (rounded, or for I8 quantised, as they are read); every tensor's name and shape is checked before use, leftovers that the
- * layout does not know are refused. ERR_DATA, ERR_IO, ERR_MEMORY name the file and the tensor; ERR_CONFIG when `kernels` has no int8. */
+/* Opens a checkpoint folder without its weights: shape, tokenizer, digest (remembered from earlier times: safetensors_digest), and what the
+ * weights will take; every tensor's name and shape is checked, leftovers that the layout does not know are refused. ERR_DATA, ERR_IO,
+ * ERR_MEMORY name the file and the tensor; ERR_CONFIG when `kernels` has no int8. */
+int model_examine(struct model **out, const char *folder, const struct kernels *kernels, enum dtype dtype, struct err *err);
+
+/* Reads the weights of an examined model (rounded, or for I8 quantised, as they are read), once. Errors as above; the model is then good
+ * for nothing but being closed. */
+int model_load(struct model *model, struct err *err);
+
+/* Both. */
 int model_open(struct model **out, const char *folder, const struct kernels *kernels, enum dtype dtype, struct err *err);
 
 /* A model of this shape with seeded random weights and no tokenizer, for benchmarks. */

@@ -6,6 +6,7 @@
 
 #include "core/arena.h"
 #include "core/json.h"
+#include "core/known.h"
 #include "core/log.h"
 #include "engine/safetensors_header.h"
 
@@ -370,7 +371,7 @@ static int digest_add_bytes(struct digest *digest, const struct safetensors *fil
     return 0;
 }
 
-int safetensors_digest(const struct safetensors *files, char hex[DIGEST_HEX], struct err *err)
+static int digest_tensors(const struct safetensors *files, char hex[DIGEST_HEX], struct err *err)
 {
     int rc = 0;
     void *piece = malloc(DIGEST_PIECE);
@@ -384,5 +385,21 @@ int safetensors_digest(const struct safetensors *files, char hex[DIGEST_HEX], st
     if (digest)
         digest_finish(digest, hex);
     free(piece);
+    return rc;
+}
+
+int safetensors_digest(const struct safetensors *files, char hex[DIGEST_HEX], struct err *err)
+{
+    static const char what[] = "tensors";
+    char key[DIGEST_HEX];
+    int descriptors[SHARDS_MOST];
+    for (int i = 0; i < files->n_shards; i++)
+        descriptors[i] = files->shards[i].fd;
+    bool lasting = known_key(key, what, descriptors, (size_t)files->n_shards);
+    if (lasting && known_find(key, hex))
+        return 0;
+    int rc = digest_tensors(files, hex, err);
+    if (!rc && lasting)
+        known_add(key, hex, what, descriptors, (size_t)files->n_shards);
     return rc;
 }

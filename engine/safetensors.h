@@ -49,7 +49,8 @@ const char *safetensors_path(const struct safetensors *files, const struct tenso
 /* Reads elements first..first+n-1 as they are stored. ERR_IO when the file has become shorter. */
 int safetensors_read(const struct safetensors *files, const struct tensor *tensor, uint64_t first, uint64_t n, void *out, struct err *err);
 
-/* SHA-256 over names, dtypes, shapes and bytes of all tensors in name order: the same for one file and for shards. */
+/* SHA-256 over names, dtypes, shapes and bytes of all tensors in name order: the same for one file and for shards. Remembered as long as
+ * no file changes (core/known.h). */
 int safetensors_digest(const struct safetensors *files, char hex[DIGEST_HEX], struct err *err);
 
 #endif

@@ -62,8 +62,19 @@ static void native_close(void *self)
     if (native) {
         model_close(native->model);
         model_close(native->assistant);
+        pthread_mutex_destroy(&native->lock);
     }
     free(native);
+}
+
+/* A card must hold the weights beside what is on it. */
+static int check_card(const struct native *native, size_t weights, struct err *err)
+{
+    size_t left = native->model->kernels->memory->left();
+    if (!left || weights < left)
+        return 0;
+    return err_set(err, ERR_MEMORY, "the weights take %.1f MiB, %s has %.1f MiB left; take another card, a smaller model or a smaller dtype",
+                   (double)weights / 0x1p20, native->device, (double)left / 0x1p20);
 }
 
 static int native_open(void **self, const struct runner_options *options, struct runner_facts *facts, struct err *err)
@@ -79,21 +90,25 @@ static int native_open(void **self, const struct runner_options *options, struct
     struct native *native = calloc(1, sizeof *native);
     if (!native)
         return err_no_memory(err, "the native runner");
-    rc = model_open(&native->model, options->model, kernels, dtype, err);
+    pthread_mutex_init(&native->lock, NULL);
+    name_device(native, kernels);
+    rc = model_examine(&native->model, options->model, kernels, dtype, err);
     if (!rc && options->assistant)
-        rc = model_open(&native->assistant, options->assistant, kernels, dtype, err);
+        rc = model_examine(&native->assistant, options->assistant, kernels, dtype, err);
+    size_t weights = rc ? 0 : native->model->weight_bytes + (native->assistant ? native->assistant->weight_bytes : 0);
+    if (!rc)
+        rc = check_card(native, weights, err);
     if (rc) {
         native_close(native);
         return rc;
     }
     const struct model_shape *shape = &native->model->shape;
-    name_device(native, kernels);
+    size_t left = kernels->memory->left();
     *facts = (struct runner_facts){.model_digest = native->model->digest, .isa = native->isa, .device = native->device,
                                    .frame_side = shape->vision.image_size, .repetition_penalty = shape->repetition_penalty,
                                    .pooling = checkpoint_pooling(shape), .newline = newline_name(shape->newline),
                                    .assistant_digest = native->assistant ? native->assistant->digest : NULL,
-                                   .fixed_bytes = native->model->weight_bytes + (native->assistant ? native->assistant->weight_bytes : 0),
-                                   .device_bytes = kernels->memory->left()};
+                                   .fixed_bytes = weights, .device_bytes = left ? left - weights : 0};
     *self = native;
     return 0;
 }
@@ -109,6 +124,20 @@ static void native_worker_close(void *self, void *worker)
     free(native_worker);
 }
 
+/* Weights are read when the first worker is about to need them: a run that finds all its answers in the store has none. */
+static int load_models(struct native *native, struct err *err)
+{
+    pthread_mutex_lock(&native->lock);
+    struct err *failure = &native->load_failure;
+    if (!native->model->loaded && !model_load(native->model, failure) && native->assistant)
+        model_load(native->assistant, failure);
+    if (failure->code)
+        *err = *failure;
+    int rc = failure->code;
+    pthread_mutex_unlock(&native->lock);
+    return rc;
+}
+
 static int native_worker_open(void *self, void **worker, int threads, struct err *err)
 {
     struct native *native = self;
@@ -117,7 +146,9 @@ static int native_worker_open(void *self, void **worker, int threads, struct err
     if (!made)
         return err_no_memory(err, "a worker");
     made->threads = threads;
-    int rc = vision_space_new(&made->space, native->model, threads, err);
+    int rc = load_models(native, err);
+    if (!rc)
+        rc = vision_space_new(&made->space, native->model, threads, err);
     if (!rc && native->assistant)
         rc = vision_space_new(&made->assistant_space, native->assistant, threads, err);
     if (rc)

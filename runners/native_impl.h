@@ -9,12 +9,16 @@
 #include "engine/features.h"
 #include "engine/generate.h"
 
+#include <pthread.h>
+
 enum { TEXT_ALLOWANCE = 2048 }; /* rows planned for a question before it is tokenized */
 
 struct native {
     struct model *model, *assistant; /* assistant: NULL unless the sweep names one */
     char isa[16];                    /* table, and on a card what it computes with */
     char device[160];
+    pthread_mutex_t lock;            /* of what follows */
+    struct err load_failure;         /* why the weights could not be read; code 0: they were, or nobody has asked yet */
 };
 
 struct native_worker {

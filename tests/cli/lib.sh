@@ -10,7 +10,8 @@ cd "$folder" || exit 1
 for variable in ${!TOKSWEEP_@} ${!HF_@}; do
     unset "$variable"
 done
-export HOME=$folder # no Hub cache of this machine
+export HOME=$folder # no caches of this machine
+unset XDG_CACHE_HOME
 export OMP_WAIT_POLICY=passive # other tests run beside this one: threads that wait should not burn their processors
 
 # ---- saying what is wrong ---------------------------------------------------------------------------------------------------

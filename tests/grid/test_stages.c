@@ -502,6 +502,30 @@ static int open_all(void **state)
     return 0;
 }
 
+/* What is planned with before the weights are read is what they take: pooling head, biases and all. */
+static void test_an_examined_model_knows_its_bytes(void **state)
+{
+    (void)state;
+    static const char *const folders[] = {MICRO, FIXTURES_DIR "/micro-sharded"};
+    static const enum dtype dtypes[] = {DTYPE_F32, DTYPE_BF16};
+    for (size_t i = 0; i < 4; i++) {
+        struct err err = {0};
+        struct model *examined, *opened;
+        micro_check(model_examine(&examined, folders[i / 2], kernels, dtypes[i % 2], &err), &err);
+        opened = open_model(folders[i / 2], kernels->name, dtypes[i % 2]);
+        assert_false(examined->loaded);
+        assert_int_equal(examined->weight_bytes, opened->weight_bytes);
+        assert_string_equal(examined->digest, opened->digest);
+        micro_check(model_load(examined, &err), &err);
+        assert_int_equal(examined->weight_bytes, opened->weight_bytes);
+        assert_int_equal(examined->head.n_out, opened->head.n_out);
+        size_t bytes = matrix_bytes(opened->embed.n_out, opened->embed.n_in, opened->embed.dtype, opened->embed.layout);
+        assert_memory_equal(examined->embed.panels, opened->embed.panels, bytes);
+        model_close(examined);
+        model_close(opened);
+    }
+}
+
 static int close_all(void **state)
 {
     (void)state;
@@ -526,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_hf_layout),
         cmocka_unit_test(test_hf_layout_saved_again),
         cmocka_unit_test(test_untied_head),
+        cmocka_unit_test(test_an_examined_model_knows_its_bytes),
     };
     int failed = 0;
     for (const char *const *isa = kernels_names(); *isa; isa++) {
