@@ -16,6 +16,7 @@ enum err_code {
     ERR_MEMORY = -4, /* it does not fit */
     ERR_DEVICE = -5, /* an accelerator is missing or failed */
     ERR_REMOTE = -6, /* a server failed */
+    ERR_LIBRARY = -7, /* a library that is opened when it is needed is not installed */
 };
 
 struct err {

@@ -5,11 +5,9 @@
  * there really are, and libavformat does not show its presentation times. */
 #include "datasets/container.h"
 
+#include "datasets/ffmpeg.h"
+
 #include <errno.h>
-#include <libavutil/error.h>
-#include <libavutil/log.h>
-#include <libavutil/opt.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,12 +16,6 @@
 enum { MOST_PACKETS = 1 << 26, VP8_SHOWN = 0x10 };
 
 static const char containers[] = "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,ivf,flv,asf,ogg,gif,nut,mxf,rm,wtv,dv";
-
-/* FFmpeg would write its findings to stderr, which belongs to the command line. */
-static void silence_ffmpeg(void)
-{
-    av_log_set_level(AV_LOG_QUIET);
-}
 
 static int av_failed(struct err *err, int code, const char *path)
 {
@@ -34,7 +26,7 @@ static int av_failed(struct err *err, int code, const char *path)
         return err_errno(err, "read", path);
     }
     return err_set(err, ERR_DATA, "'%s' is not a video that can be read (%s); expected a whole file in a container such as mp4, mkv, webm "
-                   "or avi", path, code == AVERROR(EINVAL) ? "unknown container" : av_err2str(code));
+                   "or avi", path, code == AVERROR(EINVAL) ? "unknown container" : ffmpeg_error(code));
 }
 
 static int check_is_file(const char *path, struct err *err)
@@ -52,25 +44,25 @@ static int open_format(AVFormatContext **out, const char *path, struct err *err)
     size_t length = strlen(path) + sizeof "file:";
     char *url = malloc(length);
     AVDictionary *options = NULL;
-    if (!url || av_dict_set(&options, "format_whitelist", containers, 0) < 0 ||
-        av_dict_set(&options, "protocol_whitelist", "file", 0) < 0) {
+    if (!url || ff.av_dict_set(&options, "format_whitelist", containers, 0) < 0 ||
+        ff.av_dict_set(&options, "protocol_whitelist", "file", 0) < 0) {
         free(url);
-        av_dict_free(&options);
+        ff.av_dict_free(&options);
         return err_no_memory(err, path);
     }
     snprintf(url, length, "file:%s", path); /* a colon in the path is no protocol */
-    int code = avformat_open_input(out, url, NULL, &options);
+    int code = ff.avformat_open_input(out, url, NULL, &options);
     free(url);
-    av_dict_free(&options);
-    if (code == 0 && (code = avformat_find_stream_info(*out, NULL)) < 0)
-        avformat_close_input(out);
+    ff.av_dict_free(&options);
+    if (code == 0 && (code = ff.avformat_find_stream_info(*out, NULL)) < 0)
+        ff.avformat_close_input(out);
     return code < 0 ? av_failed(err, code, path) : 0;
 }
 
 static int choose_stream(struct container *container, const char *path, struct err *err)
 {
     AVFormatContext *format = container->format;
-    int best = av_find_best_stream(format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
+    int best = ff.av_find_best_stream(format, AVMEDIA_TYPE_VIDEO, -1, -1, NULL, 0);
     if (best < 0)
         return err_set(err, ERR_DATA, "'%s' has no video stream among its %u streams", path, format->nb_streams);
     for (unsigned i = 0; i < format->nb_streams; i++)
@@ -84,14 +76,14 @@ static int choose_stream(struct container *container, const char *path, struct e
 
 int container_open(struct container *out, const char *path, struct err *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, silence_ffmpeg);
     *out = (struct container){0};
-    int rc;
+    int rc = ffmpeg_open(err);
+    if (rc)
+        return rc;
     if ((rc = check_is_file(path, err)) < 0 || (rc = open_format(&out->format, path, err)) < 0 ||
         (rc = choose_stream(out, path, err)) < 0)
         goto failed;
-    if (!(out->packet = av_packet_alloc())) {
+    if (!(out->packet = ff.av_packet_alloc())) {
         rc = err_no_memory(err, path);
         goto failed;
     }
@@ -103,16 +95,16 @@ failed:
 
 void container_close(struct container *container)
 {
-    av_packet_free(&container->packet);
-    avformat_close_input(&container->format);
+    ff.av_packet_free(&container->packet);
+    ff.avformat_close_input(&container->format);
     container->stream = NULL;
 }
 
 bool container_next(struct container *container)
 {
     do {
-        av_packet_unref(container->packet);
-        if (av_read_frame(container->format, container->packet) < 0)
+        ff.av_packet_unref(container->packet);
+        if (ff.av_read_frame(container->format, container->packet) < 0)
             return false;
     } while (container->packet->stream_index != container->stream->index);
     return true;

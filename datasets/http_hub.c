@@ -1,12 +1,12 @@
 /* The Hub over HTTP: lists and downloads. Paths and names come from a server, so none is used before it was looked at. */
 #include "datasets/http_hub.h"
 
+#include "core/curl.h"
 #include "core/file.h"
 #include "core/hub.h"
 #include "core/json.h"
 #include "core/text.h"
 
-#include <curl/curl.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -56,16 +56,11 @@ struct transfer {
     long status;
 };
 
-static void start_curl(void)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 /* The first bytes of a file: a server that knows ranges goes on where the file ends, another starts again. */
 static bool begin_file(struct transfer *transfer)
 {
     transfer->began = true;
-    curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &transfer->status);
+    curl.curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &transfer->status);
     if (transfer->status == 200 && transfer->have) {
         transfer->have = 0;
         return ftruncate(transfer->fd, 0) == 0 && lseek(transfer->fd, 0, SEEK_SET) == 0;
@@ -113,53 +108,53 @@ static int look_for_stop(void *context, curl_off_t total, curl_off_t now, curl_o
 /* libcurl leaves the Authorization header out where a redirection leads to another host. */
 static int transfer_begin(struct transfer *transfer, const char *url, struct err *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, start_curl);
-    transfer->easy = curl_easy_init();
+    transfer->easy = curl.curl_easy_init();
     if (!transfer->easy)
         return err_no_memory(err, "a download");
     if (transfer->remote->token) {
         struct text line = {0};
         text_printf(&line, "Authorization: Bearer %s", transfer->remote->token);
-        transfer->headers = line.failed ? NULL : curl_slist_append(NULL, line.bytes);
+        transfer->headers = line.failed ? NULL : curl.curl_slist_append(NULL, line.bytes);
         text_free(&line);
         if (!transfer->headers)
             return err_no_memory(err, "a download");
     }
     CURL *easy = transfer->easy;
-    curl_easy_setopt(easy, CURLOPT_URL, url);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "toksweep");
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
-    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 5L);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, strncmp(url, "https:", 6) ? "http,https" : "https");
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, 20L);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, look_for_stop);
-    curl_easy_setopt(easy, CURLOPT_XFERINFODATA, transfer);
-    curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
+    curl.curl_easy_setopt(easy, CURLOPT_URL, url);
+    curl.curl_easy_setopt(easy, CURLOPT_HTTPHEADER, transfer->headers);
+    curl.curl_easy_setopt(easy, CURLOPT_USERAGENT, "toksweep");
+    curl.curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
+    curl.curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
+    curl.curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 5L);
+    curl.curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl.curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, strncmp(url, "https:", 6) ? "http,https" : "https");
+    curl.curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT, 20L);
+    curl.curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl.curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)SILENCE_S);
+    curl.curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
+    curl.curl_easy_setopt(easy, CURLOPT_WRITEDATA, transfer);
+    curl.curl_easy_setopt(easy, CURLOPT_XFERINFOFUNCTION, look_for_stop);
+    curl.curl_easy_setopt(easy, CURLOPT_XFERINFODATA, transfer);
+    curl.curl_easy_setopt(easy, CURLOPT_NOPROGRESS, 0L);
     char range[32];
     snprintf(range, sizeof range, "%lld-", (long long)transfer->have);
     if (!transfer->text && transfer->have) /* not CURLOPT_RESUME_FROM, which gives up on servers without ranges */
-        curl_easy_setopt(easy, CURLOPT_RANGE, range);
+        curl.curl_easy_setopt(easy, CURLOPT_RANGE, range);
     return 0;
 }
 
 /* Sends the request; *code is libcurl's, and transfer->status the server's. */
 static int transfer_run(struct transfer *transfer, const char *url, CURLcode *code, struct err *err)
 {
-    int rc = transfer_begin(transfer, url, err);
-    if (!rc) {
-        *code = curl_easy_perform(transfer->easy);
-        curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &transfer->status);
+    int rc = curl_open(err);
+    if (rc)
+        return rc;
+    if (!(rc = transfer_begin(transfer, url, err))) {
+        *code = curl.curl_easy_perform(transfer->easy);
+        curl.curl_easy_getinfo(transfer->easy, CURLINFO_RESPONSE_CODE, &transfer->status);
     }
-    curl_easy_cleanup(transfer->easy);
-    curl_slist_free_all(transfer->headers);
+    curl.curl_easy_cleanup(transfer->easy);
+    curl.curl_slist_free_all(transfer->headers);
     return rc;
 }
 
@@ -218,7 +213,7 @@ static int get_list(struct hub_repository *repository, const struct hub_remote *
     int rc = url.failed ? err_no_memory(err, "a URL") : transfer_run(&transfer, url.bytes, &code, err);
     if (!rc && code)
         rc = err_set(err, ERR_REMOTE, "cannot ask '%s' about '%s': %s; check the network, HF_ENDPOINT, or set HF_HUB_OFFLINE=1", remote->endpoint,
-                     repository->id, transfer.too_long ? "its list of files is too long" : curl_easy_strerror(code));
+                     repository->id, transfer.too_long ? "its list of files is too long" : curl.curl_easy_strerror(code));
     if (!rc && transfer.status != 200)
         rc = say_status(repository, remote, transfer.status, err);
     if (!rc)

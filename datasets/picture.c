@@ -7,10 +7,9 @@
 #include "datasets/picture.h"
 
 #include "core/clock.h"
+#include "datasets/ffmpeg.h"
 #include "datasets/video.h"
 
-#include <libavutil/pixdesc.h>
-#include <libswscale/swscale.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,7 +17,7 @@ enum { CHANNELS = 3 };
 
 void painter_free(struct painter *painter)
 {
-    sws_freeContext(painter->sws);
+    ff.sws_freeContext(painter->sws);
     free(painter->rgb);
     free(painter->upright);
     *painter = (struct painter){0};
@@ -61,7 +60,7 @@ static const int *matrix_of(const AVFrame *frame)
     case AVCOL_SPC_ICTCP:
         return NULL;
     default:
-        return sws_getCoefficients((int)frame->colorspace);
+        return ff.sws_getCoefficients((int)frame->colorspace);
     }
 }
 
@@ -125,13 +124,13 @@ static int convert_by_swscale(struct painter *painter, const AVFrame *frame, enu
                               bool full_range, uint8_t *rgb, struct err *err)
 {
     int w = frame->width, h = frame->height;
-    painter->sws = sws_getCachedContext(painter->sws, w, h, format, w, h, AV_PIX_FMT_RGB24, SWS_BILINEAR, NULL, NULL, NULL);
+    painter->sws = ff.sws_getCachedContext(painter->sws, w, h, format, w, h, AV_PIX_FMT_RGB24, SWS_BILINEAR, NULL, NULL, NULL);
     if (!painter->sws)
-        return err_set(err, ERR_DATA, "pictures of %dx%d in pixel format %s cannot be converted to RGB", w, h, av_get_pix_fmt_name(format));
-    sws_setColorspaceDetails(painter->sws, matrix, full_range, matrix, 1, 0, 1 << 16, 1 << 16);
+        return err_set(err, ERR_DATA, "pictures of %dx%d in pixel format %s cannot be converted to RGB", w, h, ff.av_get_pix_fmt_name(format));
+    ff.sws_setColorspaceDetails(painter->sws, matrix, full_range, matrix, 1, 0, 1 << 16, 1 << 16);
     uint8_t *planes[4] = {rgb};
     int strides[4] = {w * CHANNELS};
-    sws_scale(painter->sws, (const uint8_t *const *)frame->data, frame->linesize, 0, h, planes, strides);
+    ff.sws_scale(painter->sws, (const uint8_t *const *)frame->data, frame->linesize, 0, h, planes, strides);
     return 0;
 }
 
@@ -143,7 +142,7 @@ static int convert(struct painter *painter, const AVFrame *frame, uint8_t *rgb, 
     enum AVPixelFormat format = plain_format((enum AVPixelFormat)frame->format, &full_range);
     const int *matrix = matrix_of(frame);
     if (!matrix)
-        return err_set(err, ERR_DATA, "pictures in colour space %s cannot be converted to RGB", av_color_space_name(frame->colorspace));
+        return err_set(err, ERR_DATA, "pictures in colour space %s cannot be converted to RGB", ff.av_color_space_name(frame->colorspace));
     bool is_420 = format == AV_PIX_FMT_YUV420P || format == AV_PIX_FMT_YUVA420P;
     if ((is_420 || format == AV_PIX_FMT_YUV422P) && frame->height % 2 == 0) {
         struct yuv_factors factors = yuv_factors(matrix, full_range);

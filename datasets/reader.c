@@ -6,6 +6,8 @@
  * start instead. One thread per reader: readers of parts of a file run side by side better than the threads of one decoder. */
 #include "datasets/reader.h"
 
+#include "datasets/ffmpeg.h"
+
 #include <stdlib.h>
 
 enum { SEEK_GAIN = 4 }; /* packets that a seek has to spare before it is worth its flush */
@@ -16,27 +18,27 @@ static int reader_open(struct reader *reader, struct err *err)
     if (rc < 0)
         return rc;
     const AVCodecParameters *parameters = reader->container.stream->codecpar;
-    const AVCodec *codec = avcodec_find_decoder(parameters->codec_id);
+    const AVCodec *codec = ff.avcodec_find_decoder(parameters->codec_id);
     if (!codec)
         return err_set(err, ERR_DATA, "'%s' is coded as %s, which this build of FFmpeg cannot decode; convert it to h264",
-                       reader->path, avcodec_get_name(parameters->codec_id));
-    reader->frame = av_frame_alloc();
-    reader->decoder = avcodec_alloc_context3(codec);
-    if (!reader->frame || !reader->decoder || avcodec_parameters_to_context(reader->decoder, parameters) < 0)
+                       reader->path, ff.avcodec_get_name(parameters->codec_id));
+    reader->frame = ff.av_frame_alloc();
+    reader->decoder = ff.avcodec_alloc_context3(codec);
+    if (!reader->frame || !reader->decoder || ff.avcodec_parameters_to_context(reader->decoder, parameters) < 0)
         return err_no_memory(err, reader->path);
     reader->decoder->pkt_timebase = reader->container.stream->time_base;
     reader->decoder->thread_count = 1;
     reader->decoder->max_pixels = PICTURE_MOST_PIXELS;
-    int code = avcodec_open2(reader->decoder, codec, NULL);
+    int code = ff.avcodec_open2(reader->decoder, codec, NULL);
     if (code < 0)
-        return err_set(err, ERR_DATA, "'%s' cannot be decoded as %s: %s", reader->path, codec->name, av_err2str(code));
+        return err_set(err, ERR_DATA, "'%s' cannot be decoded as %s: %s", reader->path, codec->name, ffmpeg_error(code));
     return 0;
 }
 
 void reader_close(struct reader *reader)
 {
-    av_frame_free(&reader->frame);
-    avcodec_free_context(&reader->decoder);
+    ff.av_frame_free(&reader->frame);
+    ff.avcodec_free_context(&reader->decoder);
     container_close(&reader->container);
     painter_free(&reader->painter);
 }
@@ -109,14 +111,14 @@ static int some_send(struct reader *reader, const AVPacket *packet, struct err *
 {
     AVFrame *frame = reader->frame;
     int rc = 0;
-    (void)avcodec_send_packet(reader->decoder, packet);
-    while (rc == 0 && avcodec_receive_frame(reader->decoder, frame) == 0) {
+    (void)ff.avcodec_send_packet(reader->decoder, packet);
+    while (rc == 0 && ff.avcodec_receive_frame(reader->decoder, frame) == 0) {
         int64_t rank = packet_table_rank(reader->table, frame->pts);
         if (is_false_key(reader, frame, rank))
             rc = READER_UNSURE;
         else if (rank != PACKET_NONE && !is_damaged(frame))
             rc = paint_exact(reader, frame, (uint32_t)rank, err);
-        av_frame_unref(frame);
+        ff.av_frame_unref(frame);
     }
     return rc;
 }
@@ -150,7 +152,7 @@ static bool some_arrive(struct reader *reader, int64_t time, uint32_t place)
 {
     const struct packet_table *table = reader->table;
     struct container *container = &reader->container;
-    if (time == AV_NOPTS_VALUE || av_seek_frame(container->format, container->stream->index, time, AVSEEK_FLAG_BACKWARD) < 0)
+    if (time == AV_NOPTS_VALUE || ff.av_seek_frame(container->format, container->stream->index, time, AVSEEK_FLAG_BACKWARD) < 0)
         return false;
     while (container_next(container)) {
         int64_t rank = packet_table_rank(table, container->packet->pts);
@@ -164,7 +166,7 @@ static bool some_arrive(struct reader *reader, int64_t time, uint32_t place)
 static int some_seek(struct reader *reader, uint32_t place)
 {
     const struct packet_entry *entry = &reader->table->entries[place];
-    avcodec_flush_buffers(reader->decoder);
+    ff.avcodec_flush_buffers(reader->decoder);
     if (reader->seek_by_dts || !some_arrive(reader, entry->pts, place)) {
         reader->seek_by_dts = true;
         if (!some_arrive(reader, entry->dts, place))
@@ -240,8 +242,8 @@ static int all_offer(struct whole_pass *pass, const AVFrame *frame, uint32_t ran
             rc = paint_target(reader, frame, &reader->targets[pass->cursor], TARGET_REPLACED, err);
     if (rc == 0 && rank > pass->last_rank) {
         pass->last_rank = rank;
-        av_frame_unref(pass->last);
-        if (av_frame_ref(pass->last, frame) < 0)
+        ff.av_frame_unref(pass->last);
+        if (ff.av_frame_ref(pass->last, frame) < 0)
             rc = err_no_memory(err, reader->path);
     }
     return rc;
@@ -273,12 +275,12 @@ static int all_take_frame(struct whole_pass *pass, const AVFrame *frame, struct 
 static int all_send(struct whole_pass *pass, const AVPacket *packet, struct err *err)
 {
     struct reader *reader = pass->reader;
-    int rc = 0, code = avcodec_send_packet(reader->decoder, packet);
+    int rc = 0, code = ff.avcodec_send_packet(reader->decoder, packet);
     while (rc == 0 && code >= 0) {
-        code = avcodec_receive_frame(reader->decoder, reader->frame);
+        code = ff.avcodec_receive_frame(reader->decoder, reader->frame);
         if (code >= 0)
             rc = all_take_frame(pass, reader->frame, err);
-        av_frame_unref(reader->frame);
+        ff.av_frame_unref(reader->frame);
     }
     if (code < 0 && code != AVERROR(EAGAIN) && code != AVERROR_EOF)
         all_note_failure(pass);
@@ -328,9 +330,9 @@ int reader_read_all(struct reader *reader, struct err *err)
     if (rc < 0)
         return rc;
     pass.failed = calloc(reader->table->n, sizeof *pass.failed);
-    pass.last = av_frame_alloc();
+    pass.last = ff.av_frame_alloc();
     rc = pass.failed && pass.last ? all_decode(&pass, err) : err_no_memory(err, reader->path);
-    av_frame_free(&pass.last);
+    ff.av_frame_free(&pass.last);
     free(pass.failed);
     return rc;
 }

@@ -6,10 +6,10 @@
 
 #include "core/clock.h"
 #include "datasets/container.h"
+#include "datasets/ffmpeg.h"
 #include "datasets/folder.h"
 #include "datasets/reader.h"
 
-#include <libavutil/display.h>
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -46,10 +46,10 @@ void video_close(struct video *video)
 static int rotation_of(const AVStream *stream)
 {
     size_t size = 0;
-    const uint8_t *matrix = av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+    const uint8_t *matrix = ff.av_stream_get_side_data(stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
     if (!matrix || size < 9 * sizeof(int32_t))
         return 0;
-    double quarters = -av_display_rotation_get((const int32_t *)(const void *)matrix) / 90;
+    double quarters = -ff.av_display_rotation_get((const int32_t *)(const void *)matrix) / 90;
     if (isnan(quarters) || fabs(quarters - rint(quarters)) > 0.01)
         return 0;
     return ((int)rint(quarters) + 4) % 4 * 90;
@@ -67,12 +67,12 @@ static double rate_of(const AVStream *stream)
 int video_header(const char *path, double *fps, int64_t *n_frames, struct err *err)
 {
     struct container container;
-    int rc = container_open(&container, path, err);
     *fps = 0;
     *n_frames = 0;
+    int rc = container_open(&container, path, err);
     if (rc)
         return rc;
-    AVRational rate = av_guess_frame_rate(container.format, container.stream, NULL);
+    AVRational rate = ff.av_guess_frame_rate(container.format, container.stream, NULL);
     *fps = rate.num && rate.den ? av_q2d(rate) : 0;
     double seconds = (double)container.format->duration / AV_TIME_BASE;
     if (seconds < 0.000025) /* OpenCV's zero */
@@ -115,20 +115,23 @@ static int video_open_folder(struct video *video, double fps, struct err *err)
     int rc = folder_list(&video->folder, video->path, err);
     if (rc < 0)
         return rc;
-    AVFrame *frame = av_frame_alloc();
+    AVFrame *frame = ff.av_frame_alloc();
     if (!frame)
         return err_no_memory(err, video->path);
     if ((rc = folder_decode(video->folder.paths[0], frame, err)) == 0)
         video->facts = (struct video_facts){
             .width = frame->width, .height = frame->height, .n_frames = video->folder.n, .fps = fps > 0 ? fps : 1,
         };
-    av_frame_free(&frame);
+    ff.av_frame_free(&frame);
     return rc;
 }
 
 int video_open(struct video **out, const struct video_ref *ref, int threads, struct err *err)
 {
     *out = NULL;
+    int rc = ffmpeg_open(err);
+    if (rc)
+        return rc;
     struct video *video = calloc(1, sizeof *video);
     if (!video || !(video->path = strdup(ref->path))) {
         video_close(video);
@@ -136,7 +139,7 @@ int video_open(struct video **out, const struct video_ref *ref, int threads, str
     }
     video->threads = threads < 1 ? 1 : threads > MOST_THREADS ? MOST_THREADS : threads;
     video->is_folder = ref->is_folder;
-    int rc = video->is_folder ? video_open_folder(video, ref->folder_fps, err) : video_open_file(video, err);
+    rc = video->is_folder ? video_open_folder(video, ref->folder_fps, err) : video_open_file(video, err);
     if (rc < 0) {
         video_close(video);
         return rc;
@@ -188,7 +191,7 @@ static int frames_make(struct frames *out, const struct video *video, const uint
 
 static int read_folder(const struct video *video, struct frames *out, int side, struct err *err)
 {
-    AVFrame *frame = av_frame_alloc();
+    AVFrame *frame = ff.av_frame_alloc();
     if (!frame)
         return err_no_memory(err, video->path);
     struct painter painter = {.from_files = true, .side = side, .width = out->width, .height = out->height};
@@ -199,12 +202,12 @@ static int read_folder(const struct video *video, struct frames *out, int side, 
         if ((rc = folder_decode(path, frame, err)) == 0 &&
             (rc = painter_paint(&painter, frame, out->rgb + i * picture_bytes(out), err)) < 0)
             err_prefix(err, "'%s'", path);
-        av_frame_unref(frame);
+        ff.av_frame_unref(frame);
     }
     out->resize_ms = painter.resize_ms;
     out->decode_ms = now_ms() - start - painter.resize_ms;
     painter_free(&painter);
-    av_frame_free(&frame);
+    ff.av_frame_free(&frame);
     return rc;
 }
 

@@ -28,7 +28,8 @@ struct video_facts {
 };
 
 /* Reads the container, decodes nothing (of a folder: the first picture, for its size). ERR_IO: no such file; ERR_DATA: not a video,
- * no video stream, no packets; the text names the path. `threads` is for decoding later. */
+ * no video stream, no packets; the text names the path. ERR_LIBRARY: FFmpeg's libraries, which the first call opens, are not here: no other
+ * video can be read either. `threads` is for decoding later. */
 int video_open(struct video **out, const struct video_ref *ref, int threads, struct err *err);
 void video_close(struct video *video); /* NULL is fine */
 const struct video_facts *video_facts(const struct video *video);
@@ -61,7 +62,8 @@ int resize_bicubic(const uint8_t *src, int w, int h, uint8_t *dst, int ow, int o
 
 /* ---- single pictures ----------------------------------------------------------------------------------------------------- */
 
-/* A PNG or JPEG file in memory -> RGB24 [side][side][3], as a picture of a folder is read. `name` is for messages. ERR_DATA. */
+/* A PNG or JPEG file in memory -> RGB24 [side][side][3], as a picture of a folder is read. `name` is for messages. ERR_DATA,
+ * and here and below ERR_LIBRARY as above. */
 int picture_decode(const char *bytes, size_t n, const char *name, int side, uint8_t *rgb, struct err *err);
 
 /* RGB24 [h][w][3] -> a picture file in malloc'ed memory: PNG, which loses nothing, when jpeg_quantiser is 0; else JPEG with FFmpeg's

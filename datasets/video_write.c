@@ -1,7 +1,7 @@
 #include "datasets/video_write.h"
 
-#include <libavcodec/avcodec.h>
-#include <libavformat/avformat.h>
+#include "datasets/ffmpeg.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +18,7 @@ struct video_writer {
 
 static int failed(struct err *err, const char *path, const char *what, int code)
 {
-    return err_set(err, ERR_IO, "cannot write video '%s': %s: %s", path, what, av_err2str(code));
+    return err_set(err, ERR_IO, "cannot write video '%s': %s: %s", path, what, ffmpeg_error(code));
 }
 
 /* ---- colours -------------------------------------------------------------------------------------------------------------- */
@@ -61,7 +61,7 @@ static void planes_fill(AVFrame *frame, const uint8_t *rgb)
 
 static AVCodecContext *encoder_open(const struct video_form *form)
 {
-    AVCodecContext *encoder = avcodec_alloc_context3(avcodec_find_encoder(AV_CODEC_ID_MPEG4));
+    AVCodecContext *encoder = ff.avcodec_alloc_context3(ff.avcodec_find_encoder(AV_CODEC_ID_MPEG4));
     if (!encoder)
         return NULL;
     encoder->width = form->width;
@@ -73,67 +73,70 @@ static AVCodecContext *encoder_open(const struct video_form *form)
     encoder->thread_count = 1;
     encoder->flags = AV_CODEC_FLAG_BITEXACT | AV_CODEC_FLAG_QSCALE | AV_CODEC_FLAG_GLOBAL_HEADER;
     encoder->global_quality = form->quantiser * FF_QP2LAMBDA;
-    if (avcodec_open2(encoder, encoder->codec, NULL) < 0)
-        avcodec_free_context(&encoder);
+    if (ff.avcodec_open2(encoder, encoder->codec, NULL) < 0)
+        ff.avcodec_free_context(&encoder);
     return encoder;
 }
 
 static AVFrame *frame_new(const AVCodecContext *encoder)
 {
-    AVFrame *frame = av_frame_alloc();
+    AVFrame *frame = ff.av_frame_alloc();
     if (!frame)
         return NULL;
     frame->width = encoder->width;
     frame->height = encoder->height;
     frame->format = encoder->pix_fmt;
     frame->quality = encoder->global_quality;
-    if (av_frame_get_buffer(frame, 0) < 0)
-        av_frame_free(&frame);
+    if (ff.av_frame_get_buffer(frame, 0) < 0)
+        ff.av_frame_free(&frame);
     return frame;
 }
 
 static void writer_free(struct video_writer *writer)
 {
     if (writer->format && writer->format->pb)
-        avio_closep(&writer->format->pb);
-    avformat_free_context(writer->format);
-    avcodec_free_context(&writer->encoder);
-    av_frame_free(&writer->frame);
-    av_packet_free(&writer->packet);
+        ff.avio_closep(&writer->format->pb);
+    ff.avformat_free_context(writer->format);
+    ff.avcodec_free_context(&writer->encoder);
+    ff.av_frame_free(&writer->frame);
+    ff.av_packet_free(&writer->packet);
     free(writer->path);
     free(writer);
 }
 
 static int begin(struct video_writer *writer, const struct video_form *form, struct err *err)
 {
-    int code = avformat_alloc_output_context2(&writer->format, NULL, "mp4", writer->path);
+    int code = ff.avformat_alloc_output_context2(&writer->format, NULL, "mp4", writer->path);
     if (code < 0)
         return failed(err, writer->path, "container", code);
     writer->format->flags |= AVFMT_FLAG_BITEXACT;
-    writer->stream = avformat_new_stream(writer->format, NULL);
-    writer->packet = av_packet_alloc();
+    writer->stream = ff.avformat_new_stream(writer->format, NULL);
+    writer->packet = ff.av_packet_alloc();
     writer->encoder = encoder_open(form);
     writer->frame = writer->encoder ? frame_new(writer->encoder) : NULL;
     if (!writer->stream || !writer->packet || !writer->frame)
         return failed(err, writer->path, "FFmpeg's MPEG-4 encoder", AVERROR(ENOMEM));
     writer->stream->time_base = writer->encoder->time_base;
     writer->stream->avg_frame_rate = writer->encoder->framerate;
-    if ((code = avcodec_parameters_from_context(writer->stream->codecpar, writer->encoder)) < 0 ||
-        (code = avio_open(&writer->format->pb, writer->path, AVIO_FLAG_WRITE)) < 0 ||
-        (code = avformat_write_header(writer->format, NULL)) < 0)
+    if ((code = ff.avcodec_parameters_from_context(writer->stream->codecpar, writer->encoder)) < 0 ||
+        (code = ff.avio_open(&writer->format->pb, writer->path, AVIO_FLAG_WRITE)) < 0 ||
+        (code = ff.avformat_write_header(writer->format, NULL)) < 0)
         return failed(err, writer->path, "header", code);
     return 0;
 }
 
 int video_write_open(struct video_writer **out, const char *path, const struct video_form *form, struct err *err)
 {
-    struct video_writer *writer = calloc(1, sizeof *writer);
     *out = NULL;
+    int rc = ffmpeg_open(err);
+    if (rc)
+        return rc;
+    struct video_writer *writer = calloc(1, sizeof *writer);
     if (!writer || !(writer->path = strdup(path))) {
         free(writer);
         return err_no_memory(err, "writing a video");
     }
-    int rc = begin(writer, form, err);
+    rc = begin(writer, form, err);
     if (rc)
         writer_free(writer);
     else
@@ -144,19 +147,19 @@ int video_write_open(struct video_writer **out, const char *path, const struct v
 /* Sends a frame, or NULL for the end, and muxes what comes out. */
 static int encode(struct video_writer *writer, const AVFrame *frame)
 {
-    int code = avcodec_send_frame(writer->encoder, frame);
-    while (code >= 0 && (code = avcodec_receive_packet(writer->encoder, writer->packet)) >= 0) {
+    int code = ff.avcodec_send_frame(writer->encoder, frame);
+    while (code >= 0 && (code = ff.avcodec_receive_packet(writer->encoder, writer->packet)) >= 0) {
         writer->packet->stream_index = writer->stream->index;
         writer->packet->duration = 1;
-        av_packet_rescale_ts(writer->packet, writer->encoder->time_base, writer->stream->time_base);
-        code = av_interleaved_write_frame(writer->format, writer->packet);
+        ff.av_packet_rescale_ts(writer->packet, writer->encoder->time_base, writer->stream->time_base);
+        code = ff.av_interleaved_write_frame(writer->format, writer->packet);
     }
     return code == AVERROR(EAGAIN) || code == AVERROR_EOF ? 0 : code;
 }
 
 int video_write_frame(struct video_writer *writer, const uint8_t *rgb, struct err *err)
 {
-    int code = av_frame_make_writable(writer->frame);
+    int code = ff.av_frame_make_writable(writer->frame);
     if (code >= 0) {
         planes_fill(writer->frame, rgb);
         writer->frame->pts = writer->n_frames++;
@@ -167,20 +170,30 @@ int video_write_frame(struct video_writer *writer, const uint8_t *rgb, struct er
 
 int video_write_close(struct video_writer *writer, struct err *err)
 {
-    int code = encode(writer, NULL), last = av_write_trailer(writer->format);
+    int code = encode(writer, NULL), last = ff.av_write_trailer(writer->format);
     code = code < 0 ? code : last;
     if (code >= 0)
-        code = avio_closep(&writer->format->pb); /* what was buffered may not fit on the disk */
+        code = ff.avio_closep(&writer->format->pb); /* what was buffered may not fit on the disk */
     int rc = code < 0 ? failed(err, writer->path, "the end", code) : 0;
     writer_free(writer);
     return rc;
 }
 
-const char *video_write_versions(void)
+static void versions_put(char text[VIDEO_VERSIONS], unsigned codec, unsigned format)
 {
-    static char text[64];
-    unsigned codec = avcodec_version(), format = avformat_version();
-    snprintf(text, sizeof text, "libavcodec %u.%u.%u, libavformat %u.%u.%u", AV_VERSION_MAJOR(codec), AV_VERSION_MINOR(codec),
+    snprintf(text, VIDEO_VERSIONS, "libavcodec %u.%u.%u, libavformat %u.%u.%u", AV_VERSION_MAJOR(codec), AV_VERSION_MINOR(codec),
              AV_VERSION_MICRO(codec), AV_VERSION_MAJOR(format), AV_VERSION_MINOR(format), AV_VERSION_MICRO(format));
-    return text;
+}
+
+void video_write_versions_built(char text[VIDEO_VERSIONS])
+{
+    versions_put(text, LIBAVCODEC_VERSION_INT, LIBAVFORMAT_VERSION_INT);
+}
+
+int video_write_versions(char text[VIDEO_VERSIONS], struct err *err)
+{
+    int rc = ffmpeg_open(err);
+    if (!rc)
+        versions_put(text, ff.avcodec_version(), ff.avformat_version());
+    return rc;
 }

@@ -16,7 +16,7 @@ struct video_form {
     int gop;           /* frames from one key frame to the next */
 };
 
-/* Begins a file, in the place of one that is there. ERR_IO. */
+/* Begins a file, in the place of one that is there. ERR_IO; ERR_LIBRARY without FFmpeg's libraries. */
 int video_write_open(struct video_writer **out, const char *path, const struct video_form *form, struct err *err);
 
 /* Adds a frame, RGB24 [height][width][3]. */
@@ -25,7 +25,10 @@ int video_write_frame(struct video_writer *writer, const uint8_t *rgb, struct er
 /* Ends the file and frees `writer`, whatever happens. Only after 0 the file is a video. */
 int video_write_close(struct video_writer *writer, struct err *err);
 
-/* Versions of what the bytes depend on: "libavcodec 59.37.100, libavformat 59.27.100". */
-const char *video_write_versions(void);
+/* Versions of what the bytes depend on, as "libavcodec 59.37.100, libavformat 59.27.100": of the libraries that are here (opened for it;
+ * ERR_LIBRARY when they are not), and of those that the program was built with. */
+enum { VIDEO_VERSIONS = 64 };
+int video_write_versions(char text[VIDEO_VERSIONS], struct err *err);
+void video_write_versions_built(char text[VIDEO_VERSIONS]);
 
 #endif

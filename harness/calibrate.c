@@ -110,7 +110,10 @@ static int search(const struct sweep *sweep, const struct sweep_cell *cell, void
         struct err why = {0};
         double before = counts.before;
         int failed = count_video(sweep, cell, &manifest->videos[draws[i].video], runner, worker, facts, threads, stop, &counts, &why);
-        if (failed)
+        if (failed == ERR_LIBRARY) { /* no video can be read here */
+            *err = why;
+            rc = failed;
+        } else if (failed)
             log_say(LOG_WARNING, "calibration leaves out video '%s': %s", manifest->videos[draws[i].video].id, why.text);
         out->n_videos += counts.before > before;
     }

@@ -140,7 +140,24 @@ static int reuse_build(struct run *run, struct err *err)
     return 0;
 }
 
-/* Writes cells and manifests, and asks which answers are there. */
+static const struct manifest *manifest_of(const struct run *run, size_t c)
+{
+    return &run->sweep.benchmarks[run->sweep.cells[c].benchmark].manifest;
+}
+
+static int put_cells(struct run *run, struct err *err)
+{
+    struct sweep *sweep = &run->sweep;
+    int rc = store_begin_batch(run->store, err);
+    if (rc)
+        return rc;
+    for (size_t c = 0; c < sweep->n_cells && !rc; c++)
+        rc = store_put_cell(run->store, &sweep->cells[c].run.cell, profile_protocol(sweep->profile, manifest_of(run, c)->benchmark),
+                            &run->cell_ids[c], err);
+    return store_end_batch(run->store, rc, err);
+}
+
+/* Writes cells and manifests, and asks which answers are there: behind the transaction, because of large stores that takes a while. */
 static int register_cells(struct run *run, struct err *err)
 {
     struct sweep *sweep = &run->sweep;
@@ -149,16 +166,13 @@ static int register_cells(struct run *run, struct err *err)
         rc = store_put_manifest(run->store, &sweep->benchmarks[b].manifest, err);
     run->cell_ids = arena_alloc(&run->arena, sweep->n_cells, sizeof *run->cell_ids);
     run->done = arena_alloc(&run->arena, sweep->n_cells, sizeof *run->done);
-    if (!rc && (!run->cell_ids || !run->done))
-        rc = err_no_memory(err, "the cells of a sweep");
+    if (!rc)
+        rc = run->cell_ids && run->done ? put_cells(run, err) : err_no_memory(err, "the cells of a sweep");
     for (size_t c = 0; c < sweep->n_cells && !rc; c++) {
-        const struct manifest *manifest = &sweep->benchmarks[sweep->cells[c].benchmark].manifest;
+        const struct manifest *manifest = manifest_of(run, c);
         run->done[c] = arena_alloc(&run->arena, manifest->n_samples, sizeof **run->done);
-        if (!run->done[c])
-            return err_no_memory(err, "the cells of a sweep");
-        rc = store_put_cell(run->store, &sweep->cells[c].run.cell, profile_protocol(sweep->profile, manifest->benchmark), &run->cell_ids[c], err);
-        if (!rc)
-            rc = store_answered(run->store, run->cell_ids[c], manifest, run->schedule.retry_failed, run->done[c], err);
+        rc = run->done[c] ? store_answered(run->store, run->cell_ids[c], manifest, run->schedule.retry_failed, run->done[c], err)
+                          : err_no_memory(err, "the cells of a sweep");
     }
     return rc;
 }

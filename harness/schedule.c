@@ -298,6 +298,8 @@ static void *run_tasks(void *context)
         *end = (struct result){.task = task, .ends = true};
         if (rc)
             task->failure = opened;
+        else if (task->why.code == ERR_LIBRARY) /* no video can be read here */
+            task->failure = task->why;
         else if (task->status != ANSWER_OK)
             answer_failure(&at);
         else if (!atomic_load(&schedule->halt))

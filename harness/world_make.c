@@ -3,6 +3,7 @@
 #include "core/arena.h"
 #include "core/digest.h"
 #include "core/file.h"
+#include "core/known.h"
 #include "datasets/video_write.h"
 #include "harness/cli.h"
 #include "world/manifest.h"
@@ -65,7 +66,7 @@ static bool is_there(const char *path, const char *listed)
 {
     char hex[DIGEST_HEX];
     struct err err = {0};
-    return *listed && !access(path, R_OK) && !digest_of_file(path, hex, &err) && !strcmp(hex, listed);
+    return *listed && !access(path, R_OK) && !known_digest_of_file(path, hex, &err) && !strcmp(hex, listed);
 }
 
 static int list_video(struct making *making, const char *name, const char *hex, struct err *err)
@@ -126,40 +127,59 @@ static void *work(void *context)
 
 static const char sums_lead[] = "# " WORLD_NAME ", made with ";
 
-/* Takes the lines of the list; later ones count. Lists of other libraries, and lines that are cut off, count as nothing. */
-static bool read_sums(struct making *making, char *text)
+/* Takes the lines of the list; later ones count. Lists of other libraries than these, and lines that are cut off, count as nothing. */
+static bool read_sums(struct making *making, const char *path, const char *versions)
 {
-    char first[128], *rest = NULL;
-    snprintf(first, sizeof first, "%s%s\n", sums_lead, video_write_versions());
-    if (strncmp(text, first, strlen(first)))
+    char first[128], *rest = NULL, *text;
+    struct err missing = {0};
+    size_t length;
+    if (file_load(&text, &length, path, MOST_SUMS_BYTES, &missing))
         return false;
-    for (char *line = strtok_r(text + strlen(first), "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
+    snprintf(first, sizeof first, "%s%s\n", sums_lead, versions);
+    bool theirs = !strncmp(text, first, strlen(first));
+    for (char *line = theirs ? strtok_r(text + strlen(first), "\n", &rest) : NULL; line; line = strtok_r(NULL, "\n", &rest)) {
         char name[WORLD_MOST_NAME];
-        int v = -1, length = 0;
-        bool numbered = strlen(line) > DIGEST_HEX && sscanf(line + DIGEST_HEX - 1, "  tw%5d.mp4%n", &v, &length) == 1 && length;
+        int v = -1, end = 0;
+        bool numbered = strlen(line) > DIGEST_HEX && sscanf(line + DIGEST_HEX - 1, "  tw%5d.mp4%n", &v, &end) == 1 && end;
         int k = numbered ? v : making->n;
         world_video_name(numbered ? v : -1, name);
         if (k < 0 || k > making->n || strncmp(line + DIGEST_HEX + 1, name, strlen(name)))
             continue;
         snprintf(making->listed[k], DIGEST_HEX, "%s", line);
     }
-    return true;
+    free(text);
+    return theirs;
+}
+
+/* Whether every video is as the libraries made it that this program was built with. Where they are, those that are here need not be
+ * opened, which takes longer than all else that a start does. */
+static bool all_there(struct making *making, const char *sums)
+{
+    char versions[VIDEO_VERSIONS], name[WORLD_MOST_NAME], path[4096];
+    video_write_versions_built(versions);
+    bool there = read_sums(making, sums, versions);
+    for (int k = 0; k <= making->n && there; k++) {
+        world_video_name(number_of(making, k), name);
+        snprintf(path, sizeof path, "%s/%s.mp4", making->videos, name);
+        there = is_there(path, making->listed[k]);
+    }
+    if (there)
+        making->made.n_kept = making->n + 1;
+    memset(making->listed, 0, ((size_t)making->n + 1) * sizeof *making->listed);
+    return there;
 }
 
 static int open_sums(struct making *making, const char *path, struct err *err)
 {
-    struct err missing = {0};
-    char *text = NULL;
-    size_t length;
-    int rc = file_load(&text, &length, path, MOST_SUMS_BYTES, &missing);
-    bool goes_on = !rc && read_sums(making, text);
-    free(text);
-    if (!goes_on) {
+    char versions[VIDEO_VERSIONS];
+    int rc = video_write_versions(versions, err);
+    if (!rc && !read_sums(making, path, versions)) {
         char first[128];
-        int n = snprintf(first, sizeof first, "%s%s\n", sums_lead, video_write_versions());
-        if ((rc = file_save(path, first, (size_t)n, err)))
-            return rc;
+        int n = snprintf(first, sizeof first, "%s%s\n", sums_lead, versions);
+        rc = file_save(path, first, (size_t)n, err);
     }
+    if (rc)
+        return rc;
     making->sums = open(path, O_WRONLY | O_APPEND);
     return making->sums < 0 ? err_errno(err, "open", path) : 0;
 }
@@ -180,17 +200,9 @@ static int make_folder(const char *path, struct err *err)
 
 int world_folder(const char *cache, char *folder, size_t size, struct err *err)
 {
-    const char *xdg = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    int length = -1;
-    if (cache)
-        length = snprintf(folder, size, "%s/" WORLD_NAME, cache);
-    else if (xdg && *xdg)
-        length = snprintf(folder, size, "%s/toksweep/" WORLD_NAME, xdg);
-    else if (home && *home)
-        length = snprintf(folder, size, "%s/.cache/toksweep/" WORLD_NAME, home);
-    else
-        return err_set(err, ERR_CONFIG, "there is neither XDG_CACHE_HOME nor HOME; say where the tiny world goes with --cache FOLDER");
-    return length < (int)size ? 0 : err_set(err, ERR_CONFIG, "the path of the cache is longer than %zu bytes", size - 1);
+    bool found = cache ? snprintf(folder, size, "%s/" WORLD_NAME, cache) < (int)size : file_cache_path(folder, size, WORLD_NAME);
+    return found ? 0 : err_set(err, ERR_CONFIG, "%s; say where the tiny world goes with --cache FOLDER",
+                               cache ? "the path of the cache is too long" : "there is neither XDG_CACHE_HOME nor HOME with a path that is short enough");
 }
 
 void world_manifest_path(const char *folder, const char *tier, const char *control, char *path, size_t size)
@@ -198,18 +210,55 @@ void world_manifest_path(const char *folder, const char *tier, const char *contr
     snprintf(path, size, "%s/%s%s%s.json", folder, tier, *control ? "-" : "", control);
 }
 
+static bool holds(const char *path, const struct text *text)
+{
+    char *bytes = NULL;
+    size_t length;
+    struct err missing;
+    bool same = !file_load(&bytes, &length, path, text->length, &missing) && length == text->length && !memcmp(bytes, text->bytes, length);
+    free(bytes);
+    return same;
+}
+
+/* *held: it is there already. */
+static int make_manifest(const char *path, const struct world_tier *tier, enum world_control control, bool *held, struct err *err)
+{
+    struct text text = {0};
+    int rc = world_manifest_write(&text, tier->n_videos, control, err);
+    *held = !rc && holds(path, &text);
+    if (!rc && !*held)
+        rc = file_save(path, text.bytes, text.length, err);
+    text_free(&text);
+    return rc;
+}
+
+/* A manifest that this very program file has found to be what it writes need not be written again to find that. */
+static int keep_manifest(const char *path, const struct world_tier *tier, enum world_control control, int program, struct err *err)
+{
+    char what[256], key[DIGEST_HEX], known[DIGEST_HEX];
+    int files[] = {open(path, O_RDONLY | O_CLOEXEC), program}, rc = 0;
+    snprintf(what, sizeof what, "manifest %s %d", tier->name, control);
+    bool lasting = known_key(key, what, files, 2), held = lasting && known_find(key, known);
+    if (!held) {
+        rc = make_manifest(path, tier, control, &held, err);
+        if (!rc && held && lasting)
+            known_add(key, key, what, files, 2);
+    }
+    if (files[0] >= 0)
+        close(files[0]);
+    return rc;
+}
+
 static int make_manifests(const char *folder, const struct world_tier *tier, struct err *err)
 {
-    int rc = 0;
+    int program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC), rc = 0;
     for (int control = 0; control < N_CONTROLS && !rc; control++) {
-        struct text text = {0};
         char path[4096];
         world_manifest_path(folder, tier->name, world_control_names[control], path, sizeof path);
-        rc = world_manifest_write(&text, tier->n_videos, (enum world_control)control, err);
-        if (!rc)
-            rc = file_save(path, text.bytes, text.length, err);
-        text_free(&text);
+        rc = keep_manifest(path, tier, (enum world_control)control, program, err);
     }
+    if (program >= 0)
+        close(program);
     return rc;
 }
 
@@ -239,9 +288,7 @@ int world_make(struct world_made *out, const char *folder, const struct world_ti
     int rc = making.listed ? make_folder(videos, err) : err_no_memory(err, "a list of videos");
     if (!rc)
         rc = make_manifests(folder, tier, err);
-    if (!rc)
-        rc = open_sums(&making, sums, err);
-    if (!rc)
+    if (!rc && !all_there(&making, sums) && !(rc = open_sums(&making, sums, err)))
         rc = run_workers(&making, jobs, err);
     if (making.sums >= 0)
         close(making.sums);

@@ -4,7 +4,8 @@
  *   FOLDER/videos/tw00000.mp4 ...
  *   FOLDER/videos/SHA256SUMS       a line per video as sha256sum has it, added as soon as the video is whole; and the libraries' versions
  *
- * A video stays when its bytes have the digest that is listed and the libraries are those that made it; otherwise it is made again. So
+ * A video stays when its bytes have the digest that is listed and the libraries are those that made it (while nothing has to be made: those
+ * that this program was built with); otherwise it is made again. So
  * what was interrupted goes on, and what was damaged is put right. */
 #ifndef TOKSWEEP_HARNESS_WORLD_MAKE_H
 #define TOKSWEEP_HARNESS_WORLD_MAKE_H

@@ -2,9 +2,9 @@
  * `toksweep serve`, which it recognises by its list of models and then sends the cells' compressors by name. */
 #include "runners/http_impl.h"
 
+#include "core/curl.h"
 #include "core/log.h"
 
-#include <curl/curl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -84,11 +84,6 @@ static int meet(struct http *http, struct runner_facts *facts, struct err *err)
 
 /* ---- the runner ---------------------------------------------------------------------------------------------------------------- */
 
-static void start_curl(void)
-{
-    curl_global_init(CURL_GLOBAL_DEFAULT);
-}
-
 static void http_close(void *self)
 {
     struct http *http = self;
@@ -102,17 +97,17 @@ static void http_close(void *self)
 
 static int http_open(void **self, const struct runner_options *options, struct runner_facts *facts, struct err *err)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    struct http *http = calloc(1, sizeof *http);
     struct timespec now;
     *self = NULL;
+    int rc = curl_open(err);
+    if (rc)
+        return rc;
+    struct http *http = calloc(1, sizeof *http);
     if (!http)
         return err_no_memory(err, "the http runner");
-    pthread_once(&once, start_curl);
     clock_gettime(CLOCK_REALTIME, &now);
     http->jitter = (uint64_t)now.tv_sec << 30 ^ (uint64_t)now.tv_nsec;
-    int rc = http_settings_read(&http->settings, options, err);
-    if (rc) {
+    if ((rc = http_settings_read(&http->settings, options, err))) {
         free(http);
         return rc;
     }

@@ -5,9 +5,9 @@
 #include "runners/http_impl.h"
 
 #include "core/clock.h"
+#include "core/curl.h"
 #include "core/rng.h"
 
-#include <curl/curl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,15 +104,15 @@ static void flight_free(struct flight *flight)
 {
     if (!flight)
         return;
-    curl_easy_cleanup(flight->easy);
-    curl_slist_free_all(flight->headers);
+    curl.curl_easy_cleanup(flight->easy);
+    curl.curl_slist_free_all(flight->headers);
     free(flight->reply);
     free(flight);
 }
 
 static bool add_header(struct flight *flight, const char *line)
 {
-    struct curl_slist *longer = curl_slist_append(flight->headers, line);
+    struct curl_slist *longer = curl.curl_slist_append(flight->headers, line);
     flight->headers = longer ? longer : flight->headers;
     return longer;
 }
@@ -132,12 +132,12 @@ static bool add_headers(struct flight *flight, const struct http_settings *setti
 
 static void set_body(struct flight *flight)
 {
-    curl_easy_setopt(flight->easy, CURLOPT_POST, 1L);
-    curl_easy_setopt(flight->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)flight->body->length);
-    curl_easy_setopt(flight->easy, CURLOPT_READFUNCTION, send_bytes);
-    curl_easy_setopt(flight->easy, CURLOPT_READDATA, flight);
-    curl_easy_setopt(flight->easy, CURLOPT_SEEKFUNCTION, send_again);
-    curl_easy_setopt(flight->easy, CURLOPT_SEEKDATA, flight);
+    curl.curl_easy_setopt(flight->easy, CURLOPT_POST, 1L);
+    curl.curl_easy_setopt(flight->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)flight->body->length);
+    curl.curl_easy_setopt(flight->easy, CURLOPT_READFUNCTION, send_bytes);
+    curl.curl_easy_setopt(flight->easy, CURLOPT_READDATA, flight);
+    curl.curl_easy_setopt(flight->easy, CURLOPT_SEEKFUNCTION, send_again);
+    curl.curl_easy_setopt(flight->easy, CURLOPT_SEEKDATA, flight);
 }
 
 /* Redirections are not followed: they would carry the key elsewhere. */
@@ -148,7 +148,7 @@ static struct flight *flight_new(const struct http_settings *settings, const cha
         return NULL;
     struct text url = {0};
     text_printf(&url, "%s%s", settings->base_url, path);
-    flight->easy = curl_easy_init();
+    flight->easy = curl.curl_easy_init();
     flight->body = body;
     flight->retry_after_s = NAN;
     flight->started_s = now_s();
@@ -157,18 +157,18 @@ static struct flight *flight_new(const struct http_settings *settings, const cha
         flight_free(flight);
         return NULL;
     }
-    curl_easy_setopt(flight->easy, CURLOPT_URL, url.bytes);
+    curl.curl_easy_setopt(flight->easy, CURLOPT_URL, url.bytes);
     text_free(&url);
-    curl_easy_setopt(flight->easy, CURLOPT_HTTPHEADER, flight->headers);
-    curl_easy_setopt(flight->easy, CURLOPT_USERAGENT, "toksweep");
-    curl_easy_setopt(flight->easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(flight->easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(flight->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
-    curl_easy_setopt(flight->easy, CURLOPT_TIMEOUT_MS, (long)ceil(settings->timeout_s * 1e3));
-    curl_easy_setopt(flight->easy, CURLOPT_WRITEFUNCTION, take_bytes);
-    curl_easy_setopt(flight->easy, CURLOPT_WRITEDATA, flight);
-    curl_easy_setopt(flight->easy, CURLOPT_HEADERFUNCTION, take_header);
-    curl_easy_setopt(flight->easy, CURLOPT_HEADERDATA, flight);
+    curl.curl_easy_setopt(flight->easy, CURLOPT_HTTPHEADER, flight->headers);
+    curl.curl_easy_setopt(flight->easy, CURLOPT_USERAGENT, "toksweep");
+    curl.curl_easy_setopt(flight->easy, CURLOPT_NOSIGNAL, 1L);
+    curl.curl_easy_setopt(flight->easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    curl.curl_easy_setopt(flight->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_MS);
+    curl.curl_easy_setopt(flight->easy, CURLOPT_TIMEOUT_MS, (long)ceil(settings->timeout_s * 1e3));
+    curl.curl_easy_setopt(flight->easy, CURLOPT_WRITEFUNCTION, take_bytes);
+    curl.curl_easy_setopt(flight->easy, CURLOPT_WRITEDATA, flight);
+    curl.curl_easy_setopt(flight->easy, CURLOPT_HEADERFUNCTION, take_header);
+    curl.curl_easy_setopt(flight->easy, CURLOPT_HEADERDATA, flight);
     if (body)
         set_body(flight);
     return flight;
@@ -189,13 +189,13 @@ int http_get_models(const struct http *http, long *status, char **body, size_t *
     *body = NULL;
     if (!flight)
         return err_no_memory(err, "a request");
-    CURLcode code = curl_easy_perform(flight->easy);
+    CURLcode code = curl.curl_easy_perform(flight->easy);
     int rc = 0;
     if (code) {
         rc = err_set(err, ERR_REMOTE, "no server answers at '%s': %s; start it, or give another base_url", http->settings.base_url,
-                     flight->too_large ? "its list of models is too long" : curl_easy_strerror(code));
+                     flight->too_large ? "its list of models is too long" : curl.curl_easy_strerror(code));
     } else {
-        curl_easy_getinfo(flight->easy, CURLINFO_RESPONSE_CODE, status);
+        curl.curl_easy_getinfo(flight->easy, CURLINFO_RESPONSE_CODE, status);
         hide_key(flight->reply, flight->n, http->settings.key);
         *body = flight->reply ? flight->reply : calloc(1, 1);
         *n = flight->n;
@@ -236,12 +236,12 @@ struct asking {
 
 void *http_connections_new(void)
 {
-    return curl_multi_init();
+    return curl.curl_multi_init();
 }
 
 void http_connections_free(void *connections)
 {
-    curl_multi_cleanup(connections);
+    curl.curl_multi_cleanup(connections);
 }
 
 /* What was measured here: fetching the frames. Tokens and times of the server are its own affair. */
@@ -317,8 +317,8 @@ static bool prepare(struct asking *asking, struct ask *ask)
 static void launch(struct asking *asking, struct ask *ask)
 {
     struct flight *flight = prepare(asking, ask) ? flight_new(&asking->http->settings, "/chat/completions", &ask->body) : NULL;
-    if (flight && curl_easy_setopt(flight->easy, CURLOPT_PRIVATE, ask) == CURLE_OK &&
-        curl_multi_add_handle(asking->multi, flight->easy) == CURLM_OK) {
+    if (flight && curl.curl_easy_setopt(flight->easy, CURLOPT_PRIVATE, ask) == CURLE_OK &&
+        curl.curl_multi_add_handle(asking->multi, flight->easy) == CURLM_OK) {
         ask->flight = flight;
         ask->attempts++;
         asking->n_flying++;
@@ -364,7 +364,7 @@ static void read_failure(struct http_reply *out, const struct flight *flight, CU
 {
     bool late = code == CURLE_OPERATION_TIMEDOUT;
     *out = (struct http_reply){.verdict = late ? HTTP_STRAINED : HTTP_AGAIN, .status = late ? ANSWER_TIMEOUT : ANSWER_RUNNER_FAILED,
-                               .message = flight->too_large ? "the server's reply is longer than 4 MiB" : curl_easy_strerror(code)};
+                               .message = flight->too_large ? "the server's reply is longer than 4 MiB" : curl.curl_easy_strerror(code)};
 }
 
 static int read_reply(struct asking *asking, struct flight *flight, CURLcode code, struct http_reply *out, struct err *err)
@@ -375,7 +375,7 @@ static int read_reply(struct asking *asking, struct flight *flight, CURLcode cod
         read_failure(out, flight, code);
         return 0;
     }
-    curl_easy_getinfo(flight->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl.curl_easy_getinfo(flight->easy, CURLINFO_RESPONSE_CODE, &status);
     hide_key(flight->reply, flight->n, asking->http->settings.key);
     return http_reply_read(out, status, flight->reply ? flight->reply : "", flight->n, &asking->scratch, err);
 }
@@ -425,7 +425,7 @@ static void land(struct asking *asking, struct ask *ask, CURLcode code)
     double retry_after_s = flight->retry_after_s;
     http_gate_leave(&asking->http->gate, reply.verdict, flight->started_s, now, reply.tokens,
                     retry_after_s > LONGEST_WAIT_S ? 0 : retry_after_s);
-    curl_multi_remove_handle(asking->multi, flight->easy);
+    curl.curl_multi_remove_handle(asking->multi, flight->easy);
     flight_free(flight);
     conclude(asking, ask, &reply, retry_after_s);
 }
@@ -434,12 +434,12 @@ static void land_all(struct asking *asking)
 {
     CURLMsg *message;
     int left;
-    while (!asking->stopped && (message = curl_multi_info_read(asking->multi, &left))) {
+    while (!asking->stopped && (message = curl.curl_multi_info_read(asking->multi, &left))) {
         struct ask *ask = NULL;
         CURLcode code = message->data.result;
         if (message->msg != CURLMSG_DONE)
             continue;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&ask);
+        curl.curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&ask);
         land(asking, ask, code);
     }
 }
@@ -450,7 +450,7 @@ static void give_up_flights(struct asking *asking)
         struct flight *flight = asking->asks[i].flight;
         if (!flight)
             continue;
-        curl_multi_remove_handle(asking->multi, flight->easy);
+        curl.curl_multi_remove_handle(asking->multi, flight->easy);
         http_gate_leave(&asking->http->gate, HTTP_FAILED, flight->started_s, now_s(), 0, 0);
         flight_free(flight);
     }
@@ -478,7 +478,7 @@ int http_ask(struct http *http, void *connections, const struct job *job, answer
     int rc = begin(&asking, err);
     while (!rc && !asking.stopped && !asking.end.code && asking.n_done < asking.n) {
         int running, wait_ms = launch_due(&asking);
-        if (curl_multi_perform(asking.multi, &running) || curl_multi_poll(asking.multi, NULL, 0, wait_ms, NULL))
+        if (curl.curl_multi_perform(asking.multi, &running) || curl.curl_multi_poll(asking.multi, NULL, 0, wait_ms, NULL))
             rc = err_set(err, ERR_REMOTE, "libcurl cannot go on with the requests of video '%s'", job->video->id);
         land_all(&asking);
         asking.stopped |= atomic_load(job->stop);

@@ -1,7 +1,8 @@
 /* Replies: from what a server sent to a verdict. Servers are strangers: whatever comes is an answer or a reason. */
 #include "runners/http_impl.h"
 
-#include <curl/curl.h>
+#include "core/curl.h"
+
 #include <ctype.h>
 #include <math.h>
 #include <stdlib.h>
@@ -22,7 +23,8 @@ double http_retry_after(const char *value, double now)
             end++;
         return *end ? NAN : seconds;
     }
-    time_t date = curl_getdate(value, NULL);
+    struct err ignored;
+    time_t date = curl_open(&ignored) ? -1 : curl.curl_getdate(value, NULL);
     return date == (time_t)-1 ? NAN : fmax(0, (double)date - now);
 }
 

@@ -1,7 +1,6 @@
 # The tiny world on disk: the same for any number of jobs, gone on with where it was stopped, put right where it was damaged, and a benchmark.
 . "$(dirname "$0")/lib.sh"
 
-unset XDG_CACHE_HOME
 name=tinyworld-v1
 assert_status 0 world smoke --cache one --jobs 1
 assert_contains err '21 videos rendered, 0 were there'
