@@ -44,8 +44,9 @@ struct features {
     size_t n_frames, n_grids;
     struct grid_store *grids;
     unsigned keep;              /* of all grids */
-    float *X, *normed, *P;      /* one frame's, [patches][width] and [patches][d] */
-    struct vision_side side;
+    float *X, *P;               /* of the frames in work, [frames][patches][width] and [frames][patches][d] */
+    struct vision_side side;    /* of the same */
+    float *normed;              /* one frame's, [patches][width] */
     float *pooled_x, *pooled;   /* [patches][width], [patches][widest] */
     void *memory;
 };
@@ -93,21 +94,22 @@ static size_t kind_bytes(const struct model_shape *shape, enum dtype dtype, size
     return keeps(grid, kind) ? rounded(n_frames * values_of(shape, grid, kind) * dtype_size(dtype_of(kind->width, dtype))) : 0;
 }
 
-/* One frame's buffers. */
-struct buffers { size_t x, p, one, key, row, pooled; };
+/* Of the frames in work: x, p, one (value a patch), key and row; of one frame: patch_x and pooled. */
+struct buffers { size_t x, p, one, key, row, patch_x, pooled; };
 
-static struct buffers frame_buffers(const struct model_shape *shape)
+static struct buffers frame_buffers(const struct model_shape *shape, int frames_at_once)
 {
-    size_t n = patches(shape), x = width_of(shape, WIDTH_X), h = width_of(shape, WIDTH_H), size = sizeof(float);
-    return (struct buffers){.x = rounded(n * x * size), .p = rounded(n * h * size), .one = rounded(n * size),
-                            .key = rounded(n * width_of(shape, WIDTH_KEY) * size), .row = rounded(x * size),
-                            .pooled = rounded(n * (x > h ? x : h) * size)};
+    size_t n = patches(shape), all = (size_t)frames_at_once * n, x = width_of(shape, WIDTH_X), h = width_of(shape, WIDTH_H), size = sizeof(float);
+    return (struct buffers){.x = rounded(all * x * size), .p = rounded(all * h * size), .one = rounded(all * size),
+                            .key = rounded(all * width_of(shape, WIDTH_KEY) * size), .row = rounded((size_t)frames_at_once * x * size),
+                            .patch_x = rounded(n * x * size), .pooled = rounded(n * (x > h ? x : h) * size)};
 }
 
-size_t features_bytes(const struct model_shape *shape, enum dtype dtype, size_t n_frames, const struct feature_grid *grids, size_t n_grids)
+size_t features_bytes(const struct model_shape *shape, enum dtype dtype, int frames_at_once, size_t n_frames, const struct feature_grid *grids,
+                      size_t n_grids)
 {
-    struct buffers b = frame_buffers(shape);
-    size_t total = 4 * b.x + b.p + 2 * b.one + b.key + b.row + b.pooled;
+    struct buffers b = frame_buffers(shape, frames_at_once);
+    size_t total = 2 * b.x + 2 * b.patch_x + b.p + 2 * b.one + b.key + b.row + b.pooled;
     for (size_t i = 0; i < n_grids; i++)
         for (size_t k = 0; k < KINDS; k++)
             total += kind_bytes(shape, dtype, n_frames, &grids[i], &kinds[k]);
@@ -133,10 +135,10 @@ static void *carve(char **at, size_t bytes)
 
 static void carve_frame(struct features *features, char **at)
 {
-    struct buffers b = frame_buffers(&features->model->shape);
+    struct buffers b = frame_buffers(&features->model->shape, features->model->frames_at_once);
     features->X = carve(at, b.x);
-    features->normed = carve(at, b.x);
-    features->pooled_x = carve(at, b.x);
+    features->normed = carve(at, b.patch_x);
+    features->pooled_x = carve(at, b.patch_x);
     features->P = carve(at, b.p);
     features->pooled = carve(at, b.pooled);
     features->side = (struct vision_side){.keys = carve(at, b.x), .sal = carve(at, b.one), .probe = carve(at, b.one), .kv = carve(at, b.key),
@@ -147,7 +149,7 @@ int features_new(struct features **out, const struct model *model, size_t n_fram
                  struct err *err)
 {
     const struct model_shape *shape = &model->shape;
-    size_t total = features_bytes(shape, model->act, n_frames, grids, n_grids);
+    size_t total = features_bytes(shape, model->act, model->frames_at_once, n_frames, grids, n_grids);
     struct features *features = calloc(1, sizeof *features);
     struct grid_store *stores = calloc(n_grids, sizeof *stores);
     char *memory = model->kernels->memory->take(total);
@@ -182,27 +184,29 @@ void features_free(struct features *features)
 
 /* ---- encoding ------------------------------------------------------------------------------------------------------------ */
 
-/* The frame's values of a kind on the tower's own grid. */
-static const float *raw_values(const struct features *features, const struct feature_grid *grid, const struct kept *kind)
+/* Values of a kind on the tower's own grid, of frame i of those in work. */
+static const float *raw_values(const struct features *features, const struct feature_grid *grid, const struct kept *kind, size_t i)
 {
+    const struct model_shape *shape = &features->model->shape;
+    size_t n = patches(shape), x = n * width_of(shape, WIDTH_X);
     switch (kind->need) {
     case NEED_H_POOLED:
     case NEED_H_RAW:
-        return features->P;
+        return features->P + i * n * width_of(shape, WIDTH_H);
     case NEED_SAL_POOLED:
     case NEED_SAL_RAW:
-        return features->side.sal;
+        return features->side.sal + i * n;
     case NEED_PROBE_POOLED:
-        return features->side.probe;
+        return features->side.probe + i * n;
     case NEED_KV_POOLED:
     case NEED_KV_RAW:
-        return features->side.kv;
+        return features->side.kv + i * n * width_of(shape, WIDTH_KEY);
     case NEED_KEYS_RAW:
-        return features->side.keys;
+        return features->side.keys + i * x;
     case NEED_FRAME:
-        return features->side.frame;
+        return features->side.frame + i * width_of(shape, WIDTH_X);
     default:
-        return grid->post_norm ? features->normed : features->X;
+        return grid->post_norm ? features->normed : features->X + i * x;
     }
 }
 
@@ -215,17 +219,18 @@ static void keep_values(const struct model *model, const float *values, size_t n
         model->kernels->convert(1, n, values, n, to, n, dtype, 1);
 }
 
-static void fill_kind(struct features *features, struct vision_space *space, struct grid_store *store, size_t k, size_t slot)
+/* Of frame i of those in work. */
+static void fill_kind(struct features *features, struct vision_space *space, struct grid_store *store, size_t k, size_t i, size_t slot)
 {
     const struct model *model = features->model;
     const struct feature_grid *grid = &store->grid;
     const struct kept *kind = &kinds[k];
-    const float *values = raw_values(features, grid, kind);
+    const float *values = raw_values(features, grid, kind, i);
     int side = model->shape.vision.side, dx = model->shape.vision.width;
     size_t n = values_of(&model->shape, grid, kind);
     enum dtype dtype = dtype_of(kind->width, model->act);
     if (kind->need == NEED_H_POOLED && grid->before_projector) {
-        model->kernels->pool(grid->mode, grid->stride, side, dx, features->X, features->pooled_x);
+        model->kernels->pool(grid->mode, grid->stride, side, dx, features->X + i * patches(&model->shape) * (size_t)dx, features->pooled_x);
         vision_project(model, space, features->pooled_x, rows_of(&model->shape, grid, ROWS_POOLED), features->pooled);
         values = features->pooled;
     } else if (kind->rows == ROWS_POOLED) {
@@ -235,28 +240,35 @@ static void fill_kind(struct features *features, struct vision_space *space, str
     keep_values(model, values, n, dtype, (char *)store->kept[k] + slot * n * dtype_size(dtype));
 }
 
-static void fill_grid(struct features *features, struct vision_space *space, struct grid_store *store, size_t slot)
+static void fill_grid(struct features *features, struct vision_space *space, struct grid_store *store, size_t i, size_t slot)
 {
+    const struct model *model = features->model;
     if (store->grid.post_norm)
-        vision_post_norm(features->model, space, features->X, features->normed);
+        vision_post_norm(model, space, features->X + i * patches(&model->shape) * width_of(&model->shape, WIDTH_X), features->normed);
     for (size_t k = 0; k < KINDS; k++)
         if (store->kept[k])
-            fill_kind(features, space, store, k, slot);
+            fill_kind(features, space, store, k, i, slot);
 }
 
-int features_encode(struct features *features, struct vision_space *space, size_t slot, const uint8_t *rgb, int image_side, struct err *err)
+int features_encode(struct features *features, struct vision_space *space, const size_t *slots, size_t n, const uint8_t *rgb, int image_side,
+                    struct err *err)
 {
+    const struct model *model = features->model;
+    const uint8_t *frames[MOST_FRAMES_AT_ONCE] = {NULL};
     unsigned keep = features->keep;
     struct vision_side side = {.sal = keep & (NEED_SAL_POOLED | NEED_SAL_RAW) ? features->side.sal : NULL,
                                .keys = keep & NEED_KEYS_RAW ? features->side.keys : NULL,
                                .kv = keep & (NEED_KV_POOLED | NEED_KV_RAW) ? features->side.kv : NULL,
                                .probe = keep & NEED_PROBE_POOLED ? features->side.probe : NULL,
                                .frame = keep & NEED_FRAME ? features->side.frame : NULL};
-    vision_encode(features->model, space, rgb, image_side, features->X, &side, NULL, NULL);
-    vision_project(features->model, space, features->X, patches(&features->model->shape), features->P);
-    for (size_t i = 0; i < features->n_grids; i++)
-        fill_grid(features, space, &features->grids[i], slot);
-    return features->model->kernels->memory->settle(err);
+    for (size_t i = 0; i < n; i++)
+        frames[i] = rgb + slots[i] * (size_t)(image_side * image_side) * 3;
+    vision_encode(model, space, frames, (int)n, image_side, features->X, &side, NULL, NULL);
+    vision_project(model, space, features->X, n * patches(&model->shape), features->P);
+    for (size_t i = 0; i < n; i++)
+        for (size_t g = 0; g < features->n_grids; g++)
+            fill_grid(features, space, &features->grids[g], i, slots[i]);
+    return model->kernels->memory->settle(err);
 }
 
 /* ---- views --------------------------------------------------------------------------------------------------------------- */

@@ -22,14 +22,17 @@ struct features;
 /* ERR_CONFIG when the checkpoint lacks what these needs are made of: the tower's final norm, its pooling head. */
 int features_check(const struct model *model, unsigned needs, struct err *err);
 
-/* Bytes for n_frames frames. */
-size_t features_bytes(const struct model_shape *shape, enum dtype dtype, size_t n_frames, const struct feature_grid *grids, size_t n_grids);
+/* Bytes for n_frames frames, of which so many are encoded at once. */
+size_t features_bytes(const struct model_shape *shape, enum dtype dtype, int frames_at_once, size_t n_frames, const struct feature_grid *grids,
+                      size_t n_grids);
 int features_new(struct features **out, const struct model *model, size_t n_frames, const struct feature_grid *grids, size_t n_grids,
                  struct err *err);
 void features_free(struct features *features); /* NULL is fine */
 
-/* Encodes one frame into its slot (0..n_frames-1); rgb as for vision_encode. Fails where a device does (struct memory's settle). */
-int features_encode(struct features *features, struct vision_space *space, size_t slot, const uint8_t *rgb, int image_side, struct err *err);
+/* Encodes n frames, at most the model's frames_at_once, into their slots (0..n_frames-1). rgb: the frames of all slots, one behind the other,
+ * each as for vision_encode. Fails where a device does (struct memory's settle). */
+int features_encode(struct features *features, struct vision_space *space, const size_t *slots, size_t n, const uint8_t *rgb, int image_side,
+                    struct err *err);
 
 /* Bytes of the view below. */
 size_t features_view_bytes(const struct model_shape *shape, const struct feature_grid *grid, unsigned needs, int T);

@@ -4,6 +4,7 @@
 #include "core/log.h"
 #include "core/rng.h"
 #include "engine/safetensors.h"
+#include "engine/vision.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -642,6 +643,8 @@ int model_examine(struct model **out, const char *folder, const struct kernels *
         !(rc = read_all(model, err)))
         rc = model_identify(model, err);
     int32_t ids = rc ? 0 : tokenizer_size(model->tokenizer);
+    size_t left = kernels->memory->left();
+    model->frames_at_once = vision_frames_at_once(&shape, kernels, dtype, left > model->weight_bytes ? left - model->weight_bytes : 0);
     if (ids > shape.language.vocab)
         rc = err_set(err, ERR_DATA, "%s: the tokenizer knows %d ids, the embedding has %d rows; they do not belong together", folder, ids,
                      shape.language.vocab);
@@ -689,9 +692,11 @@ int model_random(struct model **out, const struct model_shape *shape, const stru
     if (!rc)
         rc = kernels->memory->settle(err);
     free(source.piece);
-    if (rc)
+    if (rc) {
         model_close(model);
-    else
-        *out = model;
-    return rc;
+        return rc;
+    }
+    model->frames_at_once = vision_frames_at_once(shape, kernels, dtype, kernels->memory->left());
+    *out = model;
+    return 0;
 }

@@ -55,6 +55,7 @@ struct model {
     size_t n_method_tensors;
 
     size_t weight_bytes;         /* that the weights take, or will take */
+    int frames_at_once;          /* that go through the tower in one pass (vision_frames_at_once); never a matter of bits */
     bool loaded;                 /* else nothing may be computed: weights that the checkpoint has are not NULL, but nowhere */
     struct safetensors *files;   /* open until then */
     struct model_blocks *blocks; /* what is to be freed */

@@ -37,11 +37,11 @@ static int time_gemm(struct bench *bench, const char *name, const struct matrix 
     return rc ? rc : bench_add(bench, part, full, "products/s", 1, 2.0 * (double)rows * (double)w->n_in * (double)w->n_out, seconds, err);
 }
 
-/* Keys and values of `n` positions. */
+/* Keys and values of `n` positions of each sequence. */
 static int make_kv(struct bench *bench, struct kv *kv, size_t n, struct err *err)
 {
-    size_t width = (size_t)(kv->kv_heads * kv->head_dim);
-    float *rows = bench_take(bench, n * width * sizeof *rows);
+    size_t width = (size_t)(kv->kv_heads * kv->head_dim), all = kv_sequences(kv) * n;
+    float *rows = bench_take(bench, all * width * sizeof *rows);
     kv->dtype = act_of(bench);
     kv->layout = bench->model->kernels->layout;
     kv->capacity = (n + PANEL - 1) / PANEL * PANEL;
@@ -49,7 +49,7 @@ static int make_kv(struct bench *bench, struct kv *kv, size_t n, struct err *err
     kv->values = bench_take(bench, kv_value_bytes(kv));
     if (!rows || !kv->keys || !kv->values)
         return err_no_memory(err, "a benchmark");
-    int rc = bench_fill(bench, rows, n * width, err);
+    int rc = bench_fill(bench, rows, all * width, err);
     if (!rc)
         bench->model->kernels->kv_write(kv, 0, n, rows, rows, width, bench->threads);
     return rc;
@@ -58,14 +58,14 @@ static int make_kv(struct bench *bench, struct kv *kv, size_t n, struct err *err
 static int time_attention(struct bench *bench, const char *name, struct kv *kv, int heads, size_t n, bool causal, struct err *err)
 {
     const struct kernels *kernels = bench->model->kernels;
-    size_t width = (size_t)(heads * kv->head_dim);
+    size_t width = (size_t)(heads * kv->head_dim), all = kv_sequences(kv) * n;
     double seconds[BENCH_MOST_REPEATS];
-    float *values = bench_take(bench, n * width * sizeof *values);
-    void *q = bench_take(bench, n * width * dtype_size(act_of(bench))), *out = bench_take(bench, n * width * dtype_size(act_of(bench)));
+    float *values = bench_take(bench, all * width * sizeof *values);
+    void *q = bench_take(bench, all * width * dtype_size(act_of(bench))), *out = bench_take(bench, all * width * dtype_size(act_of(bench)));
     void *scratch = bench_take(bench, attention_scratch_bytes(kv->head_dim, bench->threads));
     int rc = values && q && out && scratch ? make_kv(bench, kv, n, err) : err_no_memory(err, "a benchmark");
-    if (!rc && !(rc = bench_fill(bench, values, n * width, err)))
-        kernels->convert(n, width, values, width, q, width, act_of(bench), bench->threads);
+    if (!rc && !(rc = bench_fill(bench, values, all * width, err)))
+        kernels->convert(all, width, values, width, q, width, act_of(bench), bench->threads);
     const struct attention attention = {.n = n, .n_keys = n, .causal = causal, .heads = heads, .scale = 0.125f, .kv = kv, .q = q, .ldq = width,
                                         .out = out, .ldo = width, .scratch = scratch};
     for (int r = -1; r < bench->repeats && !rc && !(rc = kernels->memory->settle(err)); r++) {
@@ -75,22 +75,22 @@ static int time_attention(struct bench *bench, const char *name, struct kv *kv, 
         seconds[r < 0 ? 0 : r] = bench_now(bench) - start;
     }
     char full[96];
-    snprintf(full, sizeof full, "%s: %zu rows, %d heads of %d", name, n, heads, kv->head_dim);
+    snprintf(full, sizeof full, "%s: %zu rows, %d heads of %d", name, all, heads, kv->head_dim);
     bench_release(bench);
-    return rc ? rc : bench_add(bench, part, full, "calls/s", 1, (causal ? 2.0 : 4.0) * (double)n * (double)n * (double)width, seconds, err);
+    return rc ? rc : bench_add(bench, part, full, "calls/s", 1, (causal ? 2.0 : 4.0) * (double)all * (double)n * (double)width, seconds, err);
 }
 
 static int time_tower(struct bench *bench, struct err *err)
 {
     const struct vision_shape *v = &bench->model->shape.vision;
     const struct vision_layer *layer = &bench->model->vision_layers[0];
-    size_t n = (size_t)(v->side * v->side);
-    struct kv kv = {.kv_heads = v->heads, .head_dim = v->width / v->heads};
-    int rc = time_gemm(bench, "tower fc1", &layer->fc1, n, EPILOGUE_GELU_TANH, err);
+    size_t n = (size_t)(v->side * v->side), rows = (size_t)bench->model->frames_at_once * n;
+    struct kv kv = {.kv_heads = v->heads, .head_dim = v->width / v->heads, .sequences = bench->model->frames_at_once};
+    int rc = time_gemm(bench, "tower fc1", &layer->fc1, rows, EPILOGUE_GELU_TANH, err);
     if (!rc)
-        rc = time_gemm(bench, "tower fc2", &layer->fc2, n, EPILOGUE_ADD, err);
+        rc = time_gemm(bench, "tower fc2", &layer->fc2, rows, EPILOGUE_ADD, err);
     if (!rc)
-        rc = time_gemm(bench, "tower keys and values", &layer->kv, n, EPILOGUE_NONE, err);
+        rc = time_gemm(bench, "tower keys and values", &layer->kv, rows, EPILOGUE_NONE, err);
     return rc ? rc : time_attention(bench, "tower attention", &kv, v->heads, n, false, err);
 }
 

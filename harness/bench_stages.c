@@ -43,16 +43,16 @@ static int settle(const struct bench *bench, struct err *err)
 
 /* ---- the tower ----------------------------------------------------------------------------------------------------------- */
 
-struct tower { /* one frame at a time */
+struct tower { /* as many frames as go through in one pass */
     struct vision_space *space;
-    uint8_t *rgb;
+    uint8_t *rgb; /* one, shown again and again */
     float *X, *P;
 };
 
 static int tower_new(struct tower *tower, struct bench *bench, struct err *err)
 {
     const struct model_shape *shape = &bench->model->shape;
-    size_t n = (size_t)(shape->vision.side * shape->vision.side), side = (size_t)shape->vision.image_size;
+    size_t side = (size_t)shape->vision.image_size, n = (size_t)(bench->model->frames_at_once * shape->vision.side * shape->vision.side);
     *tower = (struct tower){.rgb = arena_alloc(&bench->arena, side * side, 3),
                             .X = bench_take(bench, n * (size_t)shape->vision.width * sizeof *tower->X),
                             .P = bench_take(bench, n * (size_t)shape->language.width * sizeof *tower->P)};
@@ -63,11 +63,14 @@ static int tower_new(struct tower *tower, struct bench *bench, struct err *err)
     return vision_space_new(&tower->space, bench->model, bench->threads, err);
 }
 
-static void tower_encode(const struct tower *tower, const struct bench *bench)
+static void tower_encode(const struct tower *tower, const struct bench *bench, int n)
 {
     const struct vision_shape *v = &bench->model->shape.vision;
-    vision_encode(bench->model, tower->space, tower->rgb, v->image_size, tower->X, NULL, NULL, NULL);
-    vision_project(bench->model, tower->space, tower->X, (size_t)(v->side * v->side), tower->P);
+    const uint8_t *rgb[MOST_FRAMES_AT_ONCE] = {NULL};
+    for (int i = 0; i < n; i++)
+        rgb[i] = tower->rgb;
+    vision_encode(bench->model, tower->space, rgb, n, v->image_size, tower->X, NULL, NULL, NULL);
+    vision_project(bench->model, tower->space, tower->X, (size_t)(n * v->side * v->side), tower->P);
 }
 
 int bench_time_vision(struct bench *bench, double *seconds, struct err *err)
@@ -76,7 +79,7 @@ int bench_time_vision(struct bench *bench, double *seconds, struct err *err)
     int rc = tower_new(&tower, bench, err);
     for (int r = -1; r < bench->repeats && !rc; r++) {
         double start = bench_now(bench);
-        tower_encode(&tower, bench);
+        tower_encode(&tower, bench, bench->model->frames_at_once);
         rc = settle(bench, err);
         seconds[r < 0 ? 0 : r] = bench_now(bench) - start;
     }
@@ -130,6 +133,19 @@ static double rows_flops(const struct bench *bench, size_t n)
     return prefill_flops(shape, (double)n) - 2.0 * shape->language.vocab * shape->language.width;
 }
 
+/* Weights that one step of generation reads: what its time goes to on a card, to be held against the rate of copies there. */
+static double step_bytes(const struct model *model)
+{
+    double sum = (double)matrix_bytes(model->head.n_out, model->head.n_in, model->head.dtype, model->head.layout);
+    for (int i = 0; i < model->shape.language.layers; i++) {
+        const struct language_layer *layer = &model->language_layers[i];
+        const struct matrix *const read[] = {&layer->qkv, &layer->out, &layer->gate_up, &layer->down};
+        for (int m = 0; m < 4; m++)
+            sum += (double)matrix_bytes(read[m]->n_out, read[m]->n_in, read[m]->dtype, read[m]->layout);
+    }
+    return sum;
+}
+
 static int time_language(struct bench *bench, struct err *err)
 {
     double prefill[BENCH_MOST_REPEATS], generation[BENCH_MOST_REPEATS];
@@ -146,7 +162,11 @@ static int time_language(struct bench *bench, struct err *err)
     snprintf(name, sizeof name, "prefill of %zu rows", bench->rows);
     if (!rc)
         rc = bench_add(bench, "stages", name, "tokens/s", (double)bench->rows, rows_flops(bench, bench->rows), prefill, err);
-    return rc ? rc : bench_add(bench, "stages", "generation", "text ids/s", 1, 0, generation, err);
+    if (!rc)
+        rc = bench_add(bench, "stages", "generation", "text ids/s", 1, 0, generation, err);
+    if (rc || bench->model->kernels->memory->host)
+        return rc;
+    return bench_add(bench, "stages", "weights read by generation", "GB/s", 1e-9 * step_bytes(bench->model), 0, generation, err);
 }
 
 /* ---- video --------------------------------------------------------------------------------------------------------------- */
@@ -203,7 +223,8 @@ int bench_stages(struct bench *bench, struct err *err)
     const char *path = cli_text(bench->args, "video");
     int rc = bench_time_vision(bench, encode, err);
     if (!rc)
-        rc = bench_add(bench, "stages", "vision tower and projector", "frames/s", 1, vision_flops(&bench->model->shape), encode, err);
+        rc = bench_add(bench, "stages", "vision tower and projector", "frames/s", bench->model->frames_at_once,
+                       bench->model->frames_at_once * vision_flops(&bench->model->shape), encode, err);
     if (!rc)
         rc = time_language(bench, err);
     if (!rc && !bench->model->kernels->memory->host)
@@ -222,9 +243,13 @@ static int time_sample(struct bench *bench, struct tower *tower, struct speaker 
     size_t d = (size_t)shape->language.width, side = (size_t)pool_side(shape->pool_mode, shape->vision.side, shape->pool_stride);
     int rc = bench_fill(bench, speaker->rows, speaker->n * d, err);
     double start = bench_now(bench), step;
-    for (size_t t = 0; t < bench->frames; t++) {
-        tower_encode(tower, bench);
-        bench->model->kernels->pool(shape->pool_mode, shape->pool_stride, shape->vision.side, (int)d, tower->P, speaker->rows + t * side * side * d);
+    size_t most = (size_t)bench->model->frames_at_once, patches = (size_t)(shape->vision.side * shape->vision.side), n;
+    for (size_t t = 0; t < bench->frames; t += n) {
+        n = bench->frames - t < most ? bench->frames - t : most;
+        tower_encode(tower, bench, (int)n);
+        for (size_t i = 0; i < n; i++)
+            bench->model->kernels->pool(shape->pool_mode, shape->pool_stride, shape->vision.side, (int)d, tower->P + i * patches * d,
+                                        speaker->rows + (t + i) * side * side * d);
     }
     if (!rc)
         rc = settle(bench, err);

@@ -358,7 +358,9 @@ static void print_memory(const struct estimate *estimate, const struct kernels *
     struct feature_grid grid = {.mode = shape->pool_mode, .stride = shape->pool_stride, .keep = NEED_X_POOLED};
     double assistant = estimate->assistant.language.layers ? (double)model_bytes(&estimate->assistant, kernels, dtype) : 0;
     double weights = (double)model_bytes(shape, kernels, dtype) + assistant;
-    double features = (double)(features_bytes(shape, dtype, estimate->most_frames, &grid, 1) + vision_space_bytes(shape, kernels, dtype, threads));
+    int at_once = vision_frames_at_once(shape, kernels, dtype, kernels->memory->left());
+    double features = (double)(features_bytes(shape, dtype, at_once, estimate->most_frames, &grid, 1) +
+                               vision_space_bytes(shape, kernels, dtype, at_once, threads));
     double state = (double)(language_state_bytes(shape, kernels, dtype, estimate->most_rows, estimate->most_rows, threads) +
                             estimate->most_rows * (size_t)shape->language.width * sizeof(float));
     double frames = (double)estimate->most_frames * shape->vision.image_size * shape->vision.image_size * 3;

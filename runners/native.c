@@ -203,11 +203,11 @@ static int native_bytes(void *self, const struct job_cell *cells, size_t n_cells
     }
     most_rows = most_rows + TEXT_ALLOWANCE < context ? most_rows + TEXT_ALLOWANCE : context;
     if (!rc)
-        *bytes = features_bytes(shape, model->dtype, n_frames, set.grids, set.n) + most_view + most_hooks +
+        *bytes = features_bytes(shape, model->dtype, model->frames_at_once, n_frames, set.grids, set.n) + most_view + most_hooks +
                  native_guide_bytes(self, cells, n_cells, n_frames, threads) +
                  most_rows * (size_t)shape->language.width * sizeof(float) +
                  language_state_bytes(shape, model->kernels, model->dtype, most_rows, most_rows, threads) +
-                 vision_space_bytes(shape, model->kernels, model->dtype, threads);
+                 vision_space_bytes(shape, model->kernels, model->dtype, model->frames_at_once, threads);
     arena_free(&arena);
     return rc;
 }
@@ -295,6 +295,7 @@ static int native_run(void *self, void *worker, const struct job *job, answer_si
     }
     rc = run_cells(&work, err);
 done:
+    model->kernels->memory->settle(&why); /* memory that ran out here is not the next job's affair */
     features_free(work.features);
     features_free(work.assistant_features);
     model->kernels->memory->release(work.rows);

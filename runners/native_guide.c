@@ -82,23 +82,15 @@ static int encode_frames(struct work *work, size_t c, double *alone_ms, double *
     const struct job *job = work->job;
     const struct model *model = work->native->assistant;
     struct feature_grid grid = guide_grid(work, GUIDE_ASSISTANT, c);
-    size_t frame_bytes = (size_t)(job->frames.width * job->frames.height) * 3;
+    size_t frames = 0;
     int rc = work->assistant_features ? 0 : features_new(&work->assistant_features, model, job->frames.n, &grid, 1, err);
     if (!rc && !work->assistant_ms && !(work->assistant_ms = arena_alloc(&work->arena, job->frames.n, sizeof *work->assistant_ms)))
         rc = err_no_memory(err, "a job");
-    for (size_t i = 0; i < job->cells[c].n && !rc && !native_must_stop(work); i++) {
-        size_t slot = work->cells[c].slots[i];
-        if (work->assistant_ms[slot] == 0) {
-            double start = now_ms();
-            if ((rc = features_encode(work->assistant_features, work->worker->assistant_space, slot, job->frames.rgb + slot * frame_bytes,
-                                      job->frames.width, err)))
-                break;
-            work->assistant_ms[slot] = now_ms() - start;
-            *paid_ms += work->assistant_ms[slot];
-        }
-        if (i == 0 || slot != work->cells[c].slots[i - 1])
-            *alone_ms += work->assistant_ms[slot];
-    }
+    const struct encoder encoder = {model, work->assistant_features, work->worker->assistant_space};
+    if (!rc)
+        rc = native_encode(work, &encoder, work->cells[c].slots, job->cells[c].n, work->assistant_ms, paid_ms, &frames, err);
+    if (!rc)
+        *alone_ms += native_encode_ms(work->cells[c].slots, job->cells[c].n, work->assistant_ms, &frames);
     return rc;
 }
 
@@ -338,8 +330,8 @@ size_t native_guide_bytes(const struct native *native, const struct job_cell *ce
         size_t bytes = guide_bytes(&model->shape, model->kernels, model->dtype, rows, threads);
         most = bytes > most ? bytes : most;
         if (!self)
-            features = features_bytes(&model->shape, model->dtype, n_frames, &grid, 1) + 
-                       vision_space_bytes(&model->shape, model->kernels, model->dtype, threads);
+            features = features_bytes(&model->shape, model->dtype, model->frames_at_once, n_frames, &grid, 1) +
+                       vision_space_bytes(&model->shape, model->kernels, model->dtype, model->frames_at_once, threads);
     }
     return most + features;
 }

@@ -111,6 +111,17 @@ void native_guide_cost(struct work *work, size_t c, size_t s, struct cost *cost)
 
 /* ---- native_tokens.c ----------------------------------------------------------------------------------------------------------- */
 
+/* What encodes frames, the model's own or the assistant's. */
+struct encoder { const struct model *model; struct features *features; struct vision_space *space; };
+
+/* Encodes the frames in these slots whose ms is 0, several at a time, and notes there how long each took; adds what that came to. Stops
+ * between passes when the job must. */
+int native_encode(struct work *work, const struct encoder *by, const size_t *slots, size_t n, double *ms, double *paid_ms, size_t *paid_frames,
+                  struct err *err);
+
+/* What the frames in these slots took, each counted once, and how many they are. */
+double native_encode_ms(const size_t *slots, size_t n, const double *ms, size_t *distinct);
+
 /* The method that chooses a cell's tokens: all of them where it names none. */
 const struct method *native_token_method(const struct run_cell *run);
 

@@ -81,32 +81,56 @@ static size_t slot_of(const struct frames *frames, uint32_t index)
     return low;
 }
 
+int native_encode(struct work *work, const struct encoder *by, const size_t *slots, size_t n, double *ms, double *paid_ms, size_t *paid_frames,
+                  struct err *err)
+{
+    const struct frames *frames = &work->job->frames;
+    size_t batch[MOST_FRAMES_AT_ONCE], most = (size_t)by->model->frames_at_once;
+    for (size_t i = 0; i < n && !native_must_stop(work);) {
+        double start = now_ms();
+        size_t b = 0;
+        for (; i < n && b < most; i++)
+            if (ms[slots[i]] == 0 && (b == 0 || batch[b - 1] != slots[i]))
+                batch[b++] = slots[i];
+        int rc = b ? features_encode(by->features, by->space, batch, b, frames->rgb, frames->width, err) : 0;
+        if (rc)
+            return rc;
+        double spent = now_ms() - start;
+        for (size_t k = 0; k < b; k++)
+            ms[batch[k]] = spent / (double)b;
+        *paid_ms += b ? spent : 0;
+        *paid_frames += b;
+    }
+    return 0;
+}
+
+double native_encode_ms(const size_t *slots, size_t n, const double *ms, size_t *distinct)
+{
+    double sum = 0;
+    *distinct = 0;
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || slots[i] != slots[i - 1]) {
+            sum += ms[slots[i]];
+            ++*distinct;
+        }
+    return sum;
+}
+
 /* Encodes the cell's frames that no cell before it has shown. */
 static int encode_cell(struct work *work, size_t c, struct err *err)
 {
     const struct job *job = work->job;
     struct cell_work *cell = &work->cells[c];
-    size_t n = job->cells[c].n, frame_bytes = (size_t)(job->frames.width * job->frames.height) * 3;
+    const struct encoder encoder = {work->native->model, work->features, work->worker->space};
+    size_t n = job->cells[c].n;
     cell->slots = arena_alloc(&work->arena, n, sizeof *cell->slots);
     if (!cell->slots)
         return err_no_memory(err, "a job");
-    for (size_t i = 0; i < n && !native_must_stop(work); i++) {
-        size_t slot = cell->slots[i] = slot_of(&job->frames, job->cells[c].index[i]);
-        if (work->frame_ms[slot] == 0) {
-            double start = now_ms();
-            int rc = features_encode(work->features, work->worker->space, slot, job->frames.rgb + slot * frame_bytes, job->frames.width, err);
-            if (rc)
-                return rc;
-            work->frame_ms[slot] = now_ms() - start;
-            cell->owed_vision_ms += work->frame_ms[slot];
-            cell->owed_frames++;
-        }
-        if (i == 0 || slot != cell->slots[i - 1]) {
-            cell->vision_ms += work->frame_ms[slot];
-            cell->frames_distinct++;
-        }
-    }
-    return 0;
+    for (size_t i = 0; i < n; i++)
+        cell->slots[i] = slot_of(&job->frames, job->cells[c].index[i]);
+    int rc = native_encode(work, &encoder, cell->slots, n, work->frame_ms, &cell->owed_vision_ms, &cell->owed_frames, err);
+    cell->vision_ms = native_encode_ms(cell->slots, n, work->frame_ms, &cell->frames_distinct);
+    return rc;
 }
 
 /* ---- tokens -------------------------------------------------------------------------------------------------------------- */

@@ -48,8 +48,14 @@ fi
 build/cuda/tests/render_clips build/cuda/tests/clips
 check 'sweeps: the card against the processor' bash tests/emulated/test_run.sh "$root/$toksweep" "$root" "$root/build/cuda/tests/clips"
 for model in lmms-lab/llava-onevision-qwen2-0.5b-ov lmms-lab/LLaVA-Video-7B-Qwen2; do
+    measured=${record%.md}-${model##*/}.json
     check "speed, $model, bf16" "$toksweep" bench kernels stages sample --device cuda --dtype bf16 --model "$model" --rows 20160 --frames 96 \
-        --format md --json "${record%.md}-${model##*/}.json"
+        --format md --json "$measured"
+    if python3 -c 'import torch; raise SystemExit(not torch.cuda.is_available())' 2>/dev/null; then
+        check "the same by PyTorch, $model" python3 tests/bench/peer_torch_card.py "$measured"
+    else
+        say '' 'PyTorch with CUDA is not installed: nothing to compare with'
+    fi
 done
 say '' "$([ $failed -eq 0 ] && echo 'All checks passed.' || echo 'Some checks failed.')"
 echo "recorded in $record"

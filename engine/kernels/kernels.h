@@ -130,7 +130,7 @@ struct gemm {
 /* Keys and values of one layer, packed for attention as they are written. LAYOUT_PANELS: in blocks of 64 positions per kv head:
  *   keys   [kv_head][block] : f32 [hd][64]   16 bit [hd/2][64][2] (pairs along hd)
  *   values [kv_head][block] : f32 [64][hp]   16 bit [32][hp][2]   (pairs along positions), hp = hd rounded up to 16, pad zero
- * LAYOUT_ROWS: keys and values [kv_head][capacity][hp]. Positions past the written ones hold zeros or old finite values; attention masks
+ * LAYOUT_ROWS: keys and values [kv_head][capacity][hp]. The caches of several sequences lie one behind the other. Positions past the written ones hold zeros or old finite values; attention masks
  * them. */
 struct kv {
     enum dtype dtype;
@@ -138,14 +138,23 @@ struct kv {
     size_t capacity;         /* positions, a multiple of 64 */
     void *keys, *values;     /* 64-byte aligned, kv_bytes() together, zeroed once by the owner */
     enum layout layout;
+    int sequences;           /* that are written and attended to together, each on its own; 0: one */
 };
+
+static inline size_t kv_sequences(const struct kv *kv)
+{
+    return kv->sequences ? (size_t)kv->sequences : 1;
+}
 
 size_t kv_key_bytes(const struct kv *kv);   /* of all keys */
 size_t kv_value_bytes(const struct kv *kv); /* of all values */
 
+/* The cache of one of several sequences. */
+struct kv kv_sequence(const struct kv *kv, size_t i);
+
 /* out[i, head] = softmax over keys j of (q[i,head] . k[j]) * scale + bias[j], times v; causal: query i sees keys 0..first+i, else
  * all n_keys. Query head h uses kv head h / (heads / kv_heads). Softmax in f32 (online, key blocks in order of position).
- * q and out are act, [n][ld]; head h at columns h*head_dim. */
+ * q and out are act, [n][ld]; head h at columns h*head_dim. With several sequences in kv, n queries of each, one behind the other. */
 struct attention {
     size_t n;            /* queries */
     size_t first;        /* position of query 0 (causal only); first + n <= n_keys */
@@ -201,10 +210,11 @@ struct kernels {
     void (*attention)(const struct attention *a, int threads);
 
     /* weights[i][head][j] = that softmax itself, j < n_keys: 0 for keys that query i does not see. f32, never rounded; `out` is not
-     * touched. For those who read attention: `attention` never holds a whole row. */
+     * touched. Of one sequence. For those who read attention: `attention` never holds a whole row. */
     void (*attention_weights)(const struct attention *a, float *weights, int threads);
 
-    /* Writes n keys and values (f32 rows [n][ld], head h at h*head_dim) at positions first..first+n-1, rounding to kv->dtype. */
+    /* Writes n keys and values (f32 rows [n][ld], head h at h*head_dim) at positions first..first+n-1, rounding to kv->dtype; n of each
+     * sequence, one behind the other. */
     void (*kv_write)(const struct kv *kv, size_t first, size_t n, const float *keys, const float *values, size_t ld, int threads);
 
     /* y[n,D] (act dtype `out`) = (x - mean) / sqrt(var + eps) * w + b, biased variance; models.md 2.4. */

@@ -108,12 +108,34 @@ void matrix_row(const struct matrix *matrix, size_t row, float *out)
 size_t kv_key_bytes(const struct kv *kv)
 {
     size_t width = kv->layout == LAYOUT_ROWS ? kv_padded(kv) : (size_t)kv->head_dim;
-    return (size_t)kv->kv_heads * matrix_bytes(kv->capacity, width, kv->dtype, kv->layout);
+    return kv_sequences(kv) * (size_t)kv->kv_heads * matrix_bytes(kv->capacity, width, kv->dtype, kv->layout);
 }
 
 size_t kv_value_bytes(const struct kv *kv)
 {
-    return (size_t)kv->kv_heads * kv->capacity * kv_padded(kv) * dtype_size(kv->dtype);
+    return kv_sequences(kv) * (size_t)kv->kv_heads * kv->capacity * kv_padded(kv) * dtype_size(kv->dtype);
+}
+
+struct kv kv_sequence(const struct kv *kv, size_t i)
+{
+    struct kv one = *kv;
+    one.sequences = 1;
+    one.keys = (char *)kv->keys + i * kv_key_bytes(&one);
+    one.values = (char *)kv->values + i * kv_value_bytes(&one);
+    return one;
+}
+
+void attention_each(const struct attention *a, int threads, void (*attend)(const struct attention *a, int threads))
+{
+    size_t size = dtype_size(a->kv->dtype);
+    for (size_t i = 0; i < kv_sequences(a->kv); i++) {
+        const struct kv kv = kv_sequence(a->kv, i);
+        struct attention one = *a;
+        one.kv = &kv;
+        one.q = (const char *)a->q + i * a->n * a->ldq * size;
+        one.out = (char *)a->out + i * a->n * a->ldo * size;
+        attend(&one, threads);
+    }
 }
 
 enum { SCORES_BYTES = TILE_ROWS * ATTENTION_KEYS * sizeof(float) };

@@ -80,6 +80,9 @@ static inline float matrix_value(const struct matrix *matrix, size_t row, size_t
     return matrix->dtype == DTYPE_I8 ? (float)(*(const uint8_t *)at - 128) * matrix_scales(matrix)[row] : value_load(at, matrix->dtype);
 }
 
+/* Attention on several sequences by one that knows of one alone. */
+void attention_each(const struct attention *a, int threads, void (*attend)(const struct attention *a, int threads));
+
 /* head_dim rounded up to what a row of values takes. */
 static inline size_t kv_padded(const struct kv *kv)
 {

@@ -43,7 +43,7 @@ class Gemm(ctypes.Structure):
 
 class Kv(ctypes.Structure):
     _fields_ = [("dtype", ctypes.c_int), ("kv_heads", ctypes.c_int), ("head_dim", ctypes.c_int), ("capacity", SIZE), ("keys", POINTER),
-                ("values", POINTER), ("layout", ctypes.c_int)]
+                ("values", POINTER), ("layout", ctypes.c_int), ("sequences", ctypes.c_int)]
 
 
 class Attention(ctypes.Structure):
@@ -74,7 +74,7 @@ def build(folder):
     kernels, out = ROOT / "engine/kernels", pathlib.Path(folder) / "kernels.so"
     flags = "-O3 -fPIC -shared -fopenmp -std=gnu17 -ffp-contract=off -mavx2 -mfma -mavx512f -mavx512bw -mavx512dq -mavx512vl".split()
     sources = [kernels / "cpu/avx512.c", kernels / "cpu/parallel.c", kernels / "layout.c", *kernels.glob("ref/*.c"),
-               *(ROOT / "core" / name for name in ("dtype.c", "tokens.c", "digest.c", "err.c", "arena.c"))]
+               *(ROOT / "core" / name for name in ("dtype.c", "tokens.c", "similarity.c", "digest.c", "err.c", "arena.c"))]
     subprocess.run(["cc", *flags, "-mprefer-vector-width=512", f"-I{ROOT}", *map(str, sources), "-o", str(out), "-lm", "-lcrypto"],
                    check=True)
     return ctypes.CDLL(str(out))

@@ -2,7 +2,8 @@
  * time, each thread of a block in a fiber of its own. Names and meanings are those of the CUDA runtime API; nothing here is fast.
  *
  * Environment: EMULATED_APART=1 keeps the card's memory out of the host's reach outside of kernels and copies, and refuses kernels that are
- * given pointers to the host's memory, so that what mixes the two up dies; EMULATED_MEMORY_MIB limits the card's memory (512). */
+ * given pointers to the host's memory, so that what mixes the two up dies; EMULATED_MEMORY_MIB limits the card's memory (512);
+ * EMULATED_FAIL=N lets the N-th allocation find none left, EMULATED_ALLOCATIONS=FILE has their number written there in the end. */
 #ifndef TOKSWEEP_TESTS_EMULATED_CUDA_RUNTIME_API_H
 #define TOKSWEEP_TESTS_EMULATED_CUDA_RUNTIME_API_H
 
@@ -18,6 +19,7 @@ typedef enum {
     cudaErrorInvalidValue = 1,
     cudaErrorMemoryAllocation = 2,
     cudaErrorInvalidConfiguration = 9,
+    cudaErrorUnknown = 999,
     cudaErrorNoDevice = 100,
     cudaErrorInvalidDevice = 101
 } cudaError_t;
@@ -30,10 +32,12 @@ struct cudaDeviceProp {
 
 typedef struct emulated_stream *cudaStream_t;
 typedef struct emulated_pool *cudaMemPool_t;
+typedef struct emulated_event *cudaEvent_t;
 #define cudaStreamPerThread ((cudaStream_t)2)
 
 enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2, cudaMemcpyDeviceToDevice = 3 };
 enum cudaMemPoolAttr { cudaMemPoolAttrReleaseThreshold = 4 };
+enum { cudaHostAllocDefault = 0, cudaEventDisableTiming = 2 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 
 cudaError_t cudaGetDeviceCount(int *n);
@@ -47,6 +51,12 @@ cudaError_t cudaMallocAsync(void **out, size_t bytes, cudaStream_t stream);
 cudaError_t cudaFreeAsync(void *memory, cudaStream_t stream);
 cudaError_t cudaMemsetAsync(void *memory, int value, size_t bytes, cudaStream_t stream);
 cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream);
+cudaError_t cudaHostAlloc(void **out, size_t bytes, unsigned flags);
+cudaError_t cudaFreeHost(void *memory); /* NULL is fine */
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned flags);
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream);
+cudaError_t cudaEventSynchronize(cudaEvent_t event);
+cudaError_t cudaEventDestroy(cudaEvent_t event);
 cudaError_t cudaMemcpy2DAsync(void *to, size_t to_stride, const void *from, size_t from_stride, size_t bytes, size_t n,
                               enum cudaMemcpyKind kind, cudaStream_t stream);
 cudaError_t cudaStreamSynchronize(cudaStream_t stream);

@@ -236,6 +236,15 @@ static char *memory;
 static size_t memory_bytes;
 static bool apart;
 static int open_count;
+static long allocations, failing_allocation; /* so many were asked for; this one finds no memory, 0: none */
+
+/* How many there were, for tests that let one of them fail. */
+static void count_allocations()
+{
+    FILE *file = fopen(getenv("EMULATED_ALLOCATIONS"), "w");
+    if (!file || fprintf(file, "%ld\n", allocations) < 0 || fclose(file))
+        die("the number of allocations cannot be written");
+}
 
 static void memory_init()
 {
@@ -243,6 +252,9 @@ static void memory_init()
     if (memory)
         return;
     apart = kept && *kept == '1';
+    failing_allocation = getenv("EMULATED_FAIL") ? atol(getenv("EMULATED_FAIL")) : 0;
+    if (getenv("EMULATED_ALLOCATIONS"))
+        atexit(count_allocations);
     memory_bytes = (size_t)(mib ? atol(mib) : 512) << 20;
     void *mapped = mmap(NULL, memory_bytes, apart ? PROT_NONE : PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapped == MAP_FAILED)
@@ -272,12 +284,81 @@ static bool on_card(const void *at)
     return (const char *)at >= memory && (const char *)at < memory + memory_bytes;
 }
 
+/* Copies from pinned memory happen as late as a stream may let them: the host that reuses such memory without waiting sends something else. */
+struct copy { void *to; const void *from; size_t bytes; };
+static thread_local std::vector<copy> late;
+static thread_local size_t asked, arrived; /* copies of this kind so far; those that have happened */
+static std::map<const char *, size_t> pinned; /* under the lock */
+
+static bool is_pinned(const void *at)
+{
+    std::lock_guard<std::mutex> guard(lock);
+    auto above = pinned.upper_bound((const char *)at);
+    return above != pinned.begin() && (--above, (const char *)at < above->first + above->second);
+}
+
+static void catch_up(size_t until)
+{
+    opened memory_is_open;
+    size_t n = until > arrived ? until - arrived : 0;
+    for (size_t i = 0; i < n; i++)
+        memcpy(late[i].to, late[i].from, late[i].bytes);
+    late.erase(late.begin(), late.begin() + (ptrdiff_t)n);
+    arrived += n;
+}
+
+cudaError_t cudaHostAlloc(void **out, size_t bytes, unsigned)
+{
+    *out = malloc(bytes);
+    std::lock_guard<std::mutex> guard(lock);
+    pinned[(char *)*out] = bytes;
+    return *out ? cudaSuccess : cudaErrorMemoryAllocation;
+}
+
+cudaError_t cudaFreeHost(void *at)
+{
+    catch_up(asked);
+    std::lock_guard<std::mutex> guard(lock);
+    pinned.erase((const char *)at);
+    free(at);
+    return cudaSuccess;
+}
+
+/* What its thread had asked for when it was recorded. */
+struct emulated_event { size_t asked; };
+
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t *out, unsigned)
+{
+    *out = new emulated_event();
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t)
+{
+    event->asked = asked;
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventSynchronize(cudaEvent_t event)
+{
+    catch_up(event->asked);
+    return cudaSuccess;
+}
+
+cudaError_t cudaEventDestroy(cudaEvent_t event)
+{
+    delete event;
+    return cudaSuccess;
+}
+
 cudaError_t cudaMallocAsync(void **out, size_t bytes, cudaStream_t)
 {
     size_t whole = (bytes + 255) / 256 * 256, at = 0;
     {
         std::lock_guard<std::mutex> guard(lock);
         memory_init();
+        if (++allocations == failing_allocation)
+            return cudaErrorMemoryAllocation;
         for (auto &piece : taken) {
             if (piece.first - at >= whole + 256)
                 break;
@@ -296,6 +377,7 @@ cudaError_t cudaMallocAsync(void **out, size_t bytes, cudaStream_t)
 
 cudaError_t cudaFreeAsync(void *at, cudaStream_t)
 {
+    catch_up(asked);
     std::lock_guard<std::mutex> guard(lock);
     return taken.erase((size_t)((char *)at - memory)) ? cudaSuccess : cudaErrorInvalidValue;
 }
@@ -314,6 +396,7 @@ cudaError_t cudaMemGetInfo(size_t *left, size_t *all)
 
 cudaError_t cudaMemsetAsync(void *at, int value, size_t bytes, cudaStream_t)
 {
+    catch_up(asked);
     opened memory_is_open;
     memset(at, value, bytes);
     return cudaSuccess;
@@ -325,6 +408,12 @@ cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaM
     bool fits = on_card(to) == (kind != cudaMemcpyDeviceToHost) && on_card(from) == (kind != cudaMemcpyHostToDevice);
     if (apart && bytes && !fits)
         die("a copy between other memories than it says");
+    if (kind == cudaMemcpyHostToDevice && is_pinned(from)) {
+        late.push_back({to, from, bytes});
+        asked++;
+        return cudaSuccess;
+    }
+    catch_up(asked);
     memcpy(to, from, bytes);
     return cudaSuccess;
 }
@@ -364,6 +453,7 @@ cudaError_t emulated_launch(const cudaLaunchConfig_t *config, const void *kernel
     int n = (int)config->blockDim.x;
     if (n < 1 || n > MOST_THREADS || config->dynamicSmemBytes > SHARED_BYTES || config->gridDim.y > 65535 || config->gridDim.x > INT32_MAX)
         return cudaErrorInvalidConfiguration;
+    catch_up(asked);
     opened memory_is_open;
     if (apart)
         refuse_host_pointers(call, call_bytes);
@@ -434,6 +524,7 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, enum cudaMemPoolAttr, void *)
 
 cudaError_t cudaStreamSynchronize(cudaStream_t)
 {
+    catch_up(asked);
     return cudaSuccess;
 }
 

@@ -427,7 +427,7 @@ static int open_all(void **state)
     micro_check(features_new(&features, model, T, &grid, 1, &err), &err);
     micro_frames(T, resized[0]);
     for (size_t t = 0; t < T; t++)
-        micro_check(features_encode(features, space, t, resized[t], MICRO_SIZE, &err), &err);
+        micro_check(features_encode(features, space, &t, 1, resized[0], MICRO_SIZE, &err), &err);
     return 0;
 }
 

@@ -65,7 +65,7 @@ static struct stages run_stages(const struct model *model, size_t piece, int thr
     struct stages s = {.n_X = patches * (size_t)model->shape.vision.width, .n_P = patches * d, .n_last = d, .n_logits = model->head.n_out};
     s.X = floats(s.n_X), s.P = floats(s.n_P), s.last = floats(s.n_last), s.logits = floats(s.n_logits);
     micro_check(vision_space_new(&space, model, threads, &err), &err);
-    vision_encode(model, space, frame, MICRO_SIZE, s.X, NULL, NULL, NULL);
+    vision_encode(model, space, (const uint8_t *const[]){frame}, 1, MICRO_SIZE, s.X, NULL, NULL, NULL);
     vision_project(model, space, s.X, patches, s.P);
     vision_space_free(space);
     run_language(model, &s, piece, threads);

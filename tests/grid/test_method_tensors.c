@@ -131,7 +131,7 @@ static void test_methods_get_what_they_were_trained_with(void **state)
     micro_check(features_new(&features, model, T, &grid, 1, &err), &err);
     micro_frames(T, rgb);
     for (size_t t = 0; t < T; t++)
-        micro_check(features_encode(features, space, t, rgb + t * MICRO_SIZE * MICRO_SIZE * 3, MICRO_SIZE, &err), &err);
+        micro_check(features_encode(features, space, &t, 1, rgb, MICRO_SIZE, &err), &err);
     for (size_t c = 0; c < 2; c++) {
         const struct compressor *method = compressor_find(cases[c].method);
         struct arena arena = {0};

@@ -106,7 +106,7 @@ static void test_tower_and_projector(void **state)
     size_t patch[64], n = patch_list(patch), count;
     float *X = malloc(PATCHES * DX * sizeof *X), *P = malloc(PATCHES * D * sizeof *P), *theirs;
     for (int t = 0; t < T; t++) {
-        vision_encode(model, space, resized[t], SIZE, X, NULL, compare_patches, &t);
+        vision_encode(model, space, (const uint8_t *const[]){resized[t]}, 1, SIZE, X, NULL, compare_patches, &t);
         if (t == 0) {
             theirs = load("vision.X_frame0", &count);
             assert_close("vision.X_frame0", X, theirs, PATCHES * DX);
@@ -130,7 +130,7 @@ static void test_pooling(void **state)
     float *X = malloc(PATCHES * DX * sizeof *X), *P = malloc(PATCHES * D * sizeof *P), *out = malloc(PATCHES * DX * sizeof *out);
     for (int t = 0; t < T; t++) {
         size_t count;
-        vision_encode(model, space, resized[t], SIZE, X, NULL, NULL, NULL);
+        vision_encode(model, space, (const uint8_t *const[]){resized[t]}, 1, SIZE, X, NULL, NULL, NULL);
         vision_project(model, space, X, PATCHES, P);
         for (size_t m = 0; m < 3; m++) {
             float *theirs = load(modes[m].name, &count);
@@ -217,7 +217,7 @@ static void talk_open(struct talk *talk, const struct model *of)
     micro_check(vision_space_new(&talk->space, of, 1, &err), &err);
     micro_check(features_new(&talk->features, of, T, &grid, 1, &err), &err);
     for (size_t t = 0; t < T; t++)
-        micro_check(features_encode(talk->features, talk->space, t, resized[t], SIZE, &err), &err);
+        micro_check(features_encode(talk->features, talk->space, &t, 1, resized[0], SIZE, &err), &err);
 }
 
 static void talk_close(struct talk *talk)

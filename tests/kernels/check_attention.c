@@ -24,7 +24,7 @@ struct fixture {
 static struct kv kv_make(struct layer layer, enum dtype dtype, float stale)
 {
     size_t capacity = (layer.n_keys + 63) / 64 * 64;
-    struct kv kv = {dtype, layer.kv_heads, layer.head_dim, capacity, NULL, NULL, LAYOUT_PANELS};
+    struct kv kv = {dtype, layer.kv_heads, layer.head_dim, capacity, NULL, NULL, LAYOUT_PANELS, 1};
     kv.keys = check_alloc(kv_key_bytes(&kv));
     kv.values = check_alloc(kv_value_bytes(&kv));
     size_t width = (size_t)(layer.kv_heads * layer.head_dim);

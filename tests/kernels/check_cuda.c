@@ -69,6 +69,28 @@ static void test_memory(void **state)
     settle();
 }
 
+/* More than a thread's pinned memory holds, in one piece and in many, from memory that changes at once. */
+static void test_copies(void **state)
+{
+    (void)state;
+    enum { N = (18 << 20) + 13, PIECE = 5003 };
+    unsigned char *host = check_alloc(N), *got = check_alloc(N), *tensor = card->memory->take(N), *pieces = card->memory->take(N), piece[PIECE];
+    for (size_t i = 0; i < N; i++)
+        host[i] = (unsigned char)(i * 2654435761u >> 24);
+    card->memory->put(tensor, host, N);
+    for (size_t first = 0, n; first < N; first += n) {
+        n = N - first < PIECE ? N - first : PIECE;
+        memcpy(piece, host + first, n);
+        card->memory->put(pieces + first, piece, n);
+        memset(piece, 0, n);
+    }
+    down(got, tensor, N);
+    check_equal(got, host, N, "a copy in one piece");
+    down(got, pieces, N);
+    check_equal(got, host, N, "a copy in many");
+    free(host), free(got);
+}
+
 /* ---- row-wise slots ------------------------------------------------------------------------------------------------------ */
 
 struct rows { size_t n, D, ldx, ldy; float *x, *w, *b; };
@@ -500,7 +522,7 @@ static struct cached cached_make(struct layer layer, enum dtype dtype, bool bias
 {
     size_t capacity = (layer.n_keys + 63) / 64 * 64, width = (size_t)(layer.kv_heads * layer.hd), n = layer.n_keys;
     struct cached c = {.layer = layer, .dtype = dtype, .ldq = (size_t)(layer.heads * layer.hd) + seed % 3};
-    c.host = (struct kv){dtype, layer.kv_heads, layer.hd, capacity, NULL, NULL, LAYOUT_ROWS};
+    c.host = (struct kv){dtype, layer.kv_heads, layer.hd, capacity, NULL, NULL, LAYOUT_ROWS, 1};
     size_t bytes = kv_key_bytes(&c.host);
     assert_int_equal(bytes, kv_value_bytes(&c.host));
     c.host.keys = check_alloc(bytes), c.host.values = check_alloc(bytes);
@@ -613,6 +635,42 @@ static void test_attention(void **state)
             }
 }
 
+/* Two sequences in one call: each as alone. Queries, keys and values are the rows of `c`, n of either. */
+static void check_sequences(const struct cached *c)
+{
+    size_t n = c->layer.n_keys / 2, width = (size_t)(c->layer.kv_heads * c->layer.hd), row = c->ldq * dtype_size(c->dtype), bytes = 2 * n * row;
+    struct kv both = c->there;
+    both.sequences = 2;
+    both.keys = card->memory->take(kv_key_bytes(&both)), both.values = card->memory->take(kv_value_bytes(&both));
+    float *rows = check_floats(2 * n * width, 5, "rows"), *there = up(rows, 2 * n * width * sizeof *rows);
+    char *got = check_alloc(bytes), *want = check_alloc(bytes), *to = up(got, bytes), *one_by_one = up(got, bytes);
+    card->kv_write(&both, 0, n, there, there, width, 1);
+    struct attention a = call_on(c, true, 0, n, false);
+    a.n_keys = n, a.kv = &both, a.out = to, a.bias = NULL;
+    card->attention(&a, 1);
+    for (size_t i = 0; i < 2; i++) {
+        card->kv_write(&c->there, 0, n, there + i * n * width, there + i * n * width, width, 1);
+        a.kv = &c->there, a.q = (const char *)c->q_there + i * n * row, a.out = one_by_one + i * n * row;
+        card->attention(&a, 1);
+    }
+    down(got, to, bytes), down(want, one_by_one, bytes);
+    check_equal(got, want, bytes, "attention on two sequences");
+    drop(both.keys), drop(both.values), drop(there);
+    free(rows), free(got), free(want);
+}
+
+static void test_sequences(void **state)
+{
+    (void)state;
+    static const struct layer layers[] = {{2, 2, 16, 34}, {3, 1, 30, 66}, {4, 2, 72, 150}};
+    for (size_t s = 0; s < sizeof layers / sizeof *layers; s++)
+        for (int d = 0; d < DTYPES; d++) {
+            struct cached c = cached_make(layers[s], dtypes[d], false, s);
+            check_sequences(&c);
+            cached_free(&c);
+        }
+}
+
 int main(void)
 {
     const char *why = "";
@@ -631,10 +689,11 @@ int main(void)
     emulated = !strcmp(facts.name, "emulated card");
     printf("on cuda:%d, %s\n", number, facts.name);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory), cmocka_unit_test(test_row_slots), cmocka_unit_test(test_rounding), cmocka_unit_test(test_rope),
-        cmocka_unit_test(test_rmsnorm_by_hand),
+        cmocka_unit_test(test_memory), cmocka_unit_test(test_copies), cmocka_unit_test(test_row_slots), cmocka_unit_test(test_rounding),
+        cmocka_unit_test(test_rope), cmocka_unit_test(test_rmsnorm_by_hand),
         cmocka_unit_test(test_patches), cmocka_unit_test(test_pool), cmocka_unit_test(test_merge), cmocka_unit_test(test_dots),
-        cmocka_unit_test(test_sum_rows), cmocka_unit_test(test_embed), cmocka_unit_test(test_gemm), cmocka_unit_test(test_gemm_library), cmocka_unit_test(test_attention),
+        cmocka_unit_test(test_sum_rows), cmocka_unit_test(test_embed), cmocka_unit_test(test_gemm), cmocka_unit_test(test_gemm_library),
+        cmocka_unit_test(test_attention), cmocka_unit_test(test_sequences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -29,16 +29,16 @@ struct show { /* a model that looks at frames of a video */
 static int encode_frames(struct show *show, const struct world_scene *scene)
 {
     static const struct feature_grid grid = {.mode = POOL_NONE, .stride = 1, .keep = NEED_X_POOLED | NEED_H_RAW};
-    static uint8_t rgb[WORLD_FRAME_BYTES];
+    static uint8_t rgb[64 * WORLD_FRAME_BYTES];
     uint32_t index[64];
     frame_indices(FRAMES_UNIFORM, (uint32_t)scene->n_frames, WORLD_FPS, 0, (uint32_t)scene->n_frames - 1, (size_t)show->T, index);
     int rc = vision_space_new(&show->space, show->model, 1, &show->err);
     if (!rc)
         rc = features_new(&show->features, show->model, (size_t)show->T, &grid, 1, &show->err);
     for (int t = 0; t < show->T && !rc; t++) {
-        world_frame_render(scene, (int)index[t], rgb, NULL);
-        rc = features_encode(show->features, show->space, (size_t)t, rgb, WORLD_SIDE, &show->err);
         show->slots[t] = (size_t)t;
+        world_frame_render(scene, (int)index[t], rgb + (size_t)t * WORLD_FRAME_BYTES, NULL);
+        rc = features_encode(show->features, show->space, &show->slots[t], 1, rgb, WORLD_SIDE, &show->err);
     }
     return rc;
 }

@@ -339,6 +339,10 @@ static struct attention_plan attention_plan_make(const struct attention *a, int 
 
 static void attention(const struct attention *a, int threads)
 {
+    if (kv_sequences(a->kv) > 1) {
+        attention_each(a, threads, attention);
+        return;
+    }
     struct attention_plan plan = attention_plan_make(a, threads);
     if (plan.rows)
         kernels_deal((size_t)a->kv->kv_heads * plan.row_units, threads, attention_unit, &plan);

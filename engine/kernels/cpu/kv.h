@@ -65,11 +65,12 @@ static void kv_write_unit(const void *call, size_t unit, int worker)
 
 static void kv_write(const struct kv *kv, size_t first, size_t n, const float *keys, const float *values, size_t ld, int threads)
 {
-    struct kv_call c = {kv, first, first + n, keys, values, ld, 0};
-    if (!n)
-        return;
-    c.blocks = (c.end - 1) / KV_BLOCK - first / KV_BLOCK + 1;
-    kernels_deal((size_t)kv->kv_heads * c.blocks, threads, kv_write_unit, &c);
+    for (size_t i = 0; i < kv_sequences(kv) && n; i++) {
+        const struct kv to = kv_sequence(kv, i);
+        struct kv_call c = {&to, first, first + n, keys + i * n * ld, values + i * n * ld, ld, 0};
+        c.blocks = (c.end - 1) / KV_BLOCK - first / KV_BLOCK + 1;
+        kernels_deal((size_t)kv->kv_heads * c.blocks, threads, kv_write_unit, &c);
+    }
 }
 
 #endif

@@ -18,6 +18,7 @@ struct attention_call {
     void *out;
     size_t ldo;
     float *weights;
+    size_t sequences;
 };
 
 static __device__ size_t visible_keys(const attention_call &c, size_t query)
@@ -32,12 +33,13 @@ static __device__ size_t block_keys(const attention_call &c, size_t row, size_t 
     return visible_keys(c, (end - 1) / (size_t)c.group);
 }
 
-/* Values of row `row`, a query and a head; NULL past the last. */
+/* Values of row `row`, a query and a head; NULL past the last. blockIdx.y counts the kv heads of all sequences. */
 template <class Bits>
 static __device__ Bits *row_at(const attention_call &c, Bits *base, size_t ld, size_t row)
 {
-    size_t query = row / (size_t)c.group, head = blockIdx.y * (size_t)c.group + row % (size_t)c.group;
-    return query < c.n ? base + query * ld + head * (size_t)c.head_dim : NULL;
+    size_t sequence = blockIdx.y / (size_t)c.kv_heads, kv_head = blockIdx.y % (size_t)c.kv_heads;
+    size_t query = row / (size_t)c.group, head = kv_head * (size_t)c.group + row % (size_t)c.group;
+    return query < c.n ? base + (sequence * c.n + query) * ld + head * (size_t)c.head_dim : NULL;
 }
 
 /* `rows` rows of keys or values from position `first`, `width` wide with zeros past head_dim, to shared memory; zeros past n_keys. */
@@ -292,7 +294,7 @@ static attention_call call_of(const struct attention *a)
     const struct kv *kv = a->kv;
     attention_call c = {a->n,      a->first,     a->n_keys,    a->causal,    kv->kv_heads, a->heads / kv->kv_heads,
                         kv->head_dim, (kv->head_dim + 15) / 16 * 16, kv->capacity, a->scale, a->q, a->ldq, kv->keys, kv->values, a->bias, a->out,
-                        a->ldo,    NULL};
+                        a->ldo,    NULL, kv_sequences(kv)};
     return c;
 }
 
@@ -300,7 +302,7 @@ template <class T, int WIDTH>
 static void attend_half_as(const attention_call &c)
 {
     size_t shared = (HALF_ROWS + 2 * HALF_KEYS) * (WIDTH + 8) * sizeof(uint16_t);
-    launch(attend_half<T, WIDTH>, "attention", blocks_for(c.n * (size_t)c.group, HALF_ROWS), (size_t)c.kv_heads, HALF_THREADS, shared, c);
+    launch(attend_half<T, WIDTH>, "attention", blocks_for(c.n * (size_t)c.group, HALF_ROWS), (size_t)c.kv_heads * c.sequences, HALF_THREADS, shared, c);
 }
 
 template <class T>
@@ -322,7 +324,7 @@ template <int WIDTH>
 static void attend_f32_as(const attention_call &c)
 {
     size_t shared = ((F32_ROWS + 2 * F32_KEYS) * (WIDTH + 1) + F32_ROWS * F32_KEYS) * sizeof(float);
-    launch(attend_f32<WIDTH>, "attention", blocks_for(c.n * (size_t)c.group, F32_ROWS), (size_t)c.kv_heads, F32_THREADS, shared, c);
+    launch(attend_f32<WIDTH>, "attention", blocks_for(c.n * (size_t)c.group, F32_ROWS), (size_t)c.kv_heads * c.sequences, F32_THREADS, shared, c);
 }
 
 static void attend_in_f32(const attention_call &c)

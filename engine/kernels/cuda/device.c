@@ -3,6 +3,7 @@
 #include "engine/kernels/cuda/device.h"
 #include "engine/kernels/layout.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,9 +85,80 @@ static void release(void *tensor)
         device_note(cudaFreeAsync(tensor, device_stream()), "releasing memory");
 }
 
+/* What goes to the card goes through pinned memory of the thread's own, in two halves: while the card reads one, the host fills the other,
+ * and neither waits for what the stream has to compute before. */
+enum { HALF_BYTES = 4 << 20, STAGED_ALIGNED = 64 };
+
+struct staging {
+    unsigned char *half[2];
+    cudaEvent_t read[2]; /* what lay in a half has gone */
+    size_t now, used;
+};
+
+static pthread_key_t staging_key;
+static pthread_once_t staging_once = PTHREAD_ONCE_INIT;
+
+static void staging_free(void *memory)
+{
+    struct staging *staging = memory;
+    for (int i = 0; i < 2; i++) {
+        if (staging->read[i])
+            cudaEventDestroy(staging->read[i]);
+        cudaFreeHost(staging->half[i]);
+    }
+    free(staging);
+}
+
+static void staging_start(void)
+{
+    if (pthread_key_create(&staging_key, staging_free))
+        device_note(cudaErrorUnknown, "a thread's memory");
+}
+
+/* NULL when there is no pinned memory. */
+static struct staging *staging_new(void)
+{
+    struct staging *staging = calloc(1, sizeof *staging);
+    bool made = staging != NULL;
+    for (int i = 0; i < 2 && made; i++)
+        made = cudaHostAlloc((void **)&staging->half[i], HALF_BYTES, cudaHostAllocDefault) == cudaSuccess &&
+               cudaEventCreateWithFlags(&staging->read[i], cudaEventDisableTiming) == cudaSuccess;
+    if (made && !pthread_setspecific(staging_key, staging))
+        return staging;
+    cudaGetLastError();
+    if (staging)
+        staging_free(staging);
+    return NULL;
+}
+
+/* At least one byte of room in the half that is filled now; returns how much. */
+static size_t staging_room(struct staging *staging, cudaStream_t stream)
+{
+    if (staging->used == HALF_BYTES) {
+        device_note(cudaEventRecord(staging->read[staging->now], stream), "a copy to the card");
+        staging->now = 1 - staging->now;
+        staging->used = 0;
+        device_note(cudaEventSynchronize(staging->read[staging->now]), "a copy to the card");
+    }
+    return HALF_BYTES - staging->used;
+}
+
 static void put(void *tensor, const void *host, size_t bytes)
 {
-    device_note(cudaMemcpyAsync(tensor, host, bytes, cudaMemcpyHostToDevice, device_stream()), "a copy to the card");
+    cudaStream_t stream = device_stream();
+    pthread_once(&staging_once, staging_start);
+    struct staging *staging = pthread_getspecific(staging_key);
+    if (!staging && !(staging = staging_new())) {
+        device_note(cudaMemcpyAsync(tensor, host, bytes, cudaMemcpyHostToDevice, stream), "a copy to the card");
+        return;
+    }
+    for (size_t done = 0, n; done < bytes; done += n) {
+        n = size_min(bytes - done, staging_room(staging, stream));
+        unsigned char *at = staging->half[staging->now] + staging->used;
+        memcpy(at, (const char *)host + done, n);
+        device_note(cudaMemcpyAsync((char *)tensor + done, at, n, cudaMemcpyHostToDevice, stream), "a copy to the card");
+        staging->used += size_round_up(n, STAGED_ALIGNED);
+    }
 }
 
 static void get(void *host, const void *tensor, size_t bytes)

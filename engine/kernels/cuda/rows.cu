@@ -126,15 +126,17 @@ struct kv_call {
     const float *keys, *values;
     size_t ld;
     void *to_keys, *to_values;
+    size_t sequences;
 };
 
 template <class T>
 static __global__ void kv_values(kv_call c)
 {
     size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x, d = i % c.width, head = i / c.width % c.heads, row = i / c.width / c.heads;
-    if (row >= c.n)
+    if (row >= c.n * c.sequences)
         return;
-    size_t from = row * c.ld + head * c.width + d, to = (head * c.capacity + c.first + row) * c.padded + d;
+    size_t from = row * c.ld + head * c.width + d;
+    size_t to = ((row / c.n * c.heads + head) * c.capacity + c.first + row % c.n) * c.padded + d;
     ((typename T::bits *)c.to_keys)[to] = T::store(c.keys[from]);
     ((typename T::bits *)c.to_values)[to] = T::store(c.values[from]);
 }
@@ -143,6 +145,7 @@ void cuda_kv_write(const struct kv *kv, size_t first, size_t n, const float *key
 {
     (void)threads;
     size_t heads = (size_t)kv->kv_heads, width = (size_t)kv->head_dim;
-    kv_call c = {n, first, heads, width, (width + 15) / 16 * 16, kv->capacity, keys, values, ld, kv->keys, kv->values};
-    WITH_DTYPE(kv->dtype, launch(kv_values<T>, "kv_write", blocks_for(n * heads * width, EACH_THREADS), 1, EACH_THREADS, 0, c));
+    kv_call c = {n, first, heads, width, (width + 15) / 16 * 16, kv->capacity, keys, values, ld, kv->keys, kv->values,
+                 kv_sequences(kv)};
+    WITH_DTYPE(kv->dtype, launch(kv_values<T>, "kv_write", blocks_for(c.sequences * n * heads * width, EACH_THREADS), 1, EACH_THREADS, 0, c));
 }

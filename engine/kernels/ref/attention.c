@@ -7,13 +7,15 @@
 void ref_kv_write(const struct kv *kv, size_t first, size_t n, const float *keys, const float *values, size_t ld, int threads)
 {
     (void)threads;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < kv_sequences(kv) * n; i++) {
+        const struct kv to = kv_sequence(kv, i / n);
         for (size_t head = 0; head < (size_t)kv->kv_heads; head++)
             for (size_t d = 0; d < (size_t)kv->head_dim; d++) {
                 size_t at = i * ld + head * (size_t)kv->head_dim + d;
-                value_store(kv_key_at(kv, head, first + i, d), keys[at], kv->dtype);
-                value_store(kv_value_at(kv, head, first + i, d), values[at], kv->dtype);
+                value_store(kv_key_at(&to, head, first + i % n, d), keys[at], kv->dtype);
+                value_store(kv_value_at(&to, head, first + i % n, d), values[at], kv->dtype);
             }
+    }
 }
 
 static double score(const struct attention *a, const char *q, size_t kv_head, size_t key)
@@ -43,7 +45,10 @@ static void attend(const struct attention *a, const char *q, size_t kv_head, siz
 
 void ref_attention(const struct attention *a, int threads)
 {
-    (void)threads;
+    if (kv_sequences(a->kv) > 1) {
+        attention_each(a, threads, ref_attention);
+        return;
+    }
     size_t heads = (size_t)a->heads, group = heads / (size_t)a->kv->kv_heads, size = dtype_size(a->kv->dtype);
     for (size_t i = 0; i < a->n; i++)
         for (size_t head = 0; head < heads; head++) {
