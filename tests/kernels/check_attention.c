@@ -448,7 +448,7 @@ struct timed {
 static void timed_call(const void *context)
 {
     const struct timed *timed = context;
-    timed->bench->k->attention(&timed->call, timed->bench->threads, 1);
+    timed->bench->k->attention(&timed->call, timed->bench->threads);
 }
 
 static void bench_layer(const struct check_bench *bench, enum dtype dtype, struct layer layer, size_t n, bool causal, double peak)
@@ -487,7 +487,7 @@ static int bench_all(const struct check_bench *bench)
         {{28, 4, 128, 2048}, 2048, true}, {{14, 2, 64, 8192}, 1, true},
     };
     for (int d = 1; d >= 0; d--) {
-        double peak = kernels_peak_gflops(bench->k, check_dtypes[d], bench->threads);
+        double peak = kernels_peak_gflops(bench->k, check_dtypes[d], bench->threads, 1);
         printf("%s %s, %d thread(s): peak %.1f GFLOP/s\n", bench->k->name, dtype_name(check_dtypes[d]), bench->threads, peak);
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
             bench_layer(bench, check_dtypes[d], cases[i].layer, cases[i].n, cases[i].causal, peak);

@@ -419,7 +419,7 @@ struct timed {
 static void timed_call(const void *context)
 {
     const struct timed *timed = context;
-    timed->bench->k->gemm(&timed->call, timed->bench->threads, 1);
+    timed->bench->k->gemm(&timed->call, timed->bench->threads);
 }
 
 static void bench_shape(const struct check_bench *bench, enum dtype dtype, struct shape s, enum epilogue epilogue, double peak)
@@ -457,7 +457,7 @@ static int bench_all(const struct check_bench *bench)
         {{7, 9728, 896}, EPILOGUE_SWIGLU},
     };
     for (int d = 1; d >= 0; d--) {
-        double peak = kernels_peak_gflops(bench->k, check_dtypes[d], bench->threads);
+        double peak = kernels_peak_gflops(bench->k, check_dtypes[d], bench->threads, 1);
         printf("%s %s, %d thread(s): peak %.1f GFLOP/s\n", bench->k->name, dtype_name(check_dtypes[d]), bench->threads, peak);
         for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
             bench_shape(bench, check_dtypes[d], cases[i].shape, cases[i].epilogue, peak);
