@@ -345,8 +345,8 @@ static int read_table(struct source *source, const float **out, const char *name
 static int read_norm(struct source *source, const float **w, const float **b, const char *prefix, size_t n)
 {
     char name[NAME_BYTES];
-    int rc = read_table(source, w, NAMED("%s.weight", prefix), n, 1, 1);
-    return rc || !b ? rc : read_table(source, b, NAMED("%s.bias", prefix), n, 1, 0.02);
+    int rc = read_table(source, w, NAMED("%.180s.weight", prefix), n, 1, 1);
+    return rc || !b ? rc : read_table(source, b, NAMED("%.180s.bias", prefix), n, 1, 0.02);
 }
 
 static int read_vision_layer(struct source *source, struct vision_layer *layer, int i)
