@@ -16,7 +16,7 @@ sort "$videos/SHA256SUMS" >found.sums
 assert_same_file 'digests of the encoded videos' expected.sums found.sums
 
 cat >sweep.yaml <<END
-model: $source/models/tinyworld
+model: $source/models/tinyworld-baseline
 runner: { name: native, device: cpu, dtype: f32, isa: avx2 }
 axes:
   benchmark: tinyworld_smoke
