@@ -149,7 +149,7 @@ static void test_every_fault_ends(void **state)
     (void)state;
     struct subject subject;
     struct err err = {0};
-    open_subject(&subject, 0, ", \"concurrency\": 32");
+    open_subject(&subject, 0, ", \"concurrency\": 32, \"timeout\": 2"); /* for what stalls; 4 MiB have to come within it on a busy machine too */
     for (int i = 0; i < FAULTS; i++)
         ask(&subject, faults[i].question);
     if (run(&subject, &err))
