@@ -5,20 +5,16 @@
 
 #include <pthread.h>
 
-#define FIND(name) \
-    if (!rc)       \
-        rc = library_find(library, soname, #name, &curl.name, &failure);
+#define FUNCTION(name) {#name, &curl.name},
 
 struct curl curl;
 static struct err failure; /* what came of opening */
 
 static void bind_all(void)
 {
-    static const char soname[] = "libcurl.so.4"; /* the one that there has been since 2006 */
-    void *library;
-    int rc = library_open(&library, soname, "libcurl4", "talking to a server", &failure);
-    CURL_FUNCTIONS(FIND)
-    if (!rc)
+    static const struct library_function functions[] = {CURL_FUNCTIONS(FUNCTION)};
+    /* the soname that there has been since 2006 */
+    if (!library_bind("libcurl.so.4", "libcurl4", "talking to a server", functions, sizeof functions / sizeof *functions, &failure))
         curl.curl_global_init(CURL_GLOBAL_DEFAULT);
 }
 

@@ -7,11 +7,16 @@
 
 #include "core/err.h"
 
-/* Opens a library by its soname, looked for where the system looks for libraries. ERR_LIBRARY with a sentence that says what it is needed
- * for and that `package` brings it. */
-int library_open(void **library, const char *soname, const char *package, const char *purpose, struct err *err);
+#include <stddef.h>
 
-/* Writes the address of a function to the function pointer at `slot`. ERR_LIBRARY when the library, named for the message, lacks it. */
-int library_find(void *library, const char *soname, const char *name, void *slot, struct err *err);
+struct library_function {
+    const char *name;
+    void *slot; /* the function pointer that takes its address */
+};
+
+/* Opens a library by its soname, looked for where the system looks for libraries, and fills the slots of n functions. ERR_LIBRARY with a
+ * sentence that says what it is needed for and that `package` brings it, or which function it lacks. */
+int library_bind(const char *soname, const char *package, const char *purpose, const struct library_function *functions, size_t n,
+                 struct err *err);
 
 #endif

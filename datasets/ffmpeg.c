@@ -6,55 +6,20 @@
 #include <pthread.h>
 
 #define TEXT_OF(number) #number
-#define SONAME(name, major) "lib" name ".so." TEXT_OF(major)
-#define PACKAGE(name, major) "lib" name TEXT_OF(major)
-#define OPEN(library, name, major) library_open(library, SONAME(name, major), PACKAGE(name, major), "reading or writing pictures and videos", &failure)
-#define FIND(name) \
-    if (!rc)       \
-        rc = library_find(library, soname, #name, &ff.name, &failure);
+#define FUNCTION(name) {#name, &ff.name},
+#define BIND(library, major, functions)                                                                                       \
+    library_bind("lib" library ".so." TEXT_OF(major), "lib" library TEXT_OF(major), "reading or writing pictures and videos", \
+                 functions, sizeof functions / sizeof *functions, &failure)
 
 struct ffmpeg ff;
 static struct err failure; /* what came of opening */
 
-static int bind_util(void)
-{
-    static const char soname[] = SONAME("avutil", LIBAVUTIL_VERSION_MAJOR);
-    void *library;
-    int rc = OPEN(&library, "avutil", LIBAVUTIL_VERSION_MAJOR);
-    FFMPEG_UTIL(FIND)
-    return rc;
-}
-
-static int bind_codec(void)
-{
-    static const char soname[] = SONAME("avcodec", LIBAVCODEC_VERSION_MAJOR);
-    void *library;
-    int rc = OPEN(&library, "avcodec", LIBAVCODEC_VERSION_MAJOR);
-    FFMPEG_CODEC(FIND)
-    return rc;
-}
-
-static int bind_format(void)
-{
-    static const char soname[] = SONAME("avformat", LIBAVFORMAT_VERSION_MAJOR);
-    void *library;
-    int rc = OPEN(&library, "avformat", LIBAVFORMAT_VERSION_MAJOR);
-    FFMPEG_FORMAT(FIND)
-    return rc;
-}
-
-static int bind_scale(void)
-{
-    static const char soname[] = SONAME("swscale", LIBSWSCALE_VERSION_MAJOR);
-    void *library;
-    int rc = OPEN(&library, "swscale", LIBSWSCALE_VERSION_MAJOR);
-    FFMPEG_SCALE(FIND)
-    return rc;
-}
-
 static void bind_all(void)
 {
-    if (!bind_util() && !bind_codec() && !bind_format() && !bind_scale())
+    static const struct library_function util[] = {FFMPEG_UTIL(FUNCTION)}, codec[] = {FFMPEG_CODEC(FUNCTION)},
+                                         format[] = {FFMPEG_FORMAT(FUNCTION)}, scale[] = {FFMPEG_SCALE(FUNCTION)};
+    if (!BIND("avutil", LIBAVUTIL_VERSION_MAJOR, util) && !BIND("avcodec", LIBAVCODEC_VERSION_MAJOR, codec) &&
+        !BIND("avformat", LIBAVFORMAT_VERSION_MAJOR, format) && !BIND("swscale", LIBSWSCALE_VERSION_MAJOR, scale))
         ff.av_log_set_level(AV_LOG_QUIET);
 }
 
