@@ -8,6 +8,7 @@ from torch import nn
 
 CODES = (12, 16, 32)  # drawn from for training: fixed lengths, and what the adaptive ones come to
 HEADS = 8
+ROW = 0.2  # deviation of what the projector gives to the language model
 
 
 class Fusion(nn.Module):
@@ -18,6 +19,19 @@ class Fusion(nn.Module):
         self.to_q_proj = nn.Linear(patches, width)
         layer = nn.TransformerDecoderLayer(width, HEADS, 4 * width, dropout=0.0, batch_first=True)
         self.transformer_decoder = nn.TransformerDecoder(layer, 1)
+        self.begin(width)
+
+    @torch.no_grad()
+    def begin(self, width):
+        """Begins as means of codes, as large as a projected row: label numbers say nothing of what a code shows, and drowned the codes."""
+        layer = self.transformer_decoder.layers[0]
+        self.to_q_proj.weight.mul_(0.02)
+        nn.init.normal_(self.to_q_proj.bias)
+        nn.init.zeros_(layer.self_attn.out_proj.weight)
+        layer.multihead_attn.in_proj_weight[:width].mul_(3)
+        layer.multihead_attn.in_proj_weight[2 * width:].copy_(width ** 0.5 * torch.eye(width))
+        layer.multihead_attn.out_proj.weight.copy_(torch.eye(width))
+        nn.init.constant_(layer.norm3.weight, ROW)
 
     def forward(self, codes, labels):
         """codes [v][k][width], labels [v][t][patches] -> [v][max(t, k)][width]."""

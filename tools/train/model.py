@@ -39,7 +39,7 @@ class Shape:
 
 
 SHAPES = {"A": Shape(128, 4, 4, 512, 128, 4, 4, 2, 512), "C": Shape(96, 4, 3, 384, 128, 4, 4, 2, 384)}
-SHAPES["C2"] = dataclasses.replace(SHAPES["C"], layers=2)  # an assistant's
+SHAPES["C3"] = dataclasses.replace(SHAPES["C"], layers=3)  # an assistant's
 
 
 class VisionLayer(nn.Module):
@@ -160,7 +160,7 @@ class Model(nn.Module):
         for layer in self.layers:
             rows = layer(rows, cos, sin, mask)
             states.append(rows)
-        return states[len(states) // 2 - 1], states[-2], self.norm(rows)
+        return states[(len(states) + 1) // 2 - 1], states[-2], self.norm(rows)
 
     def logits(self, hidden):
         return hidden @ self.embed_tokens.weight.T
