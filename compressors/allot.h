@@ -1,4 +1,4 @@
-/* Allotting a total to frames by weight: largest remainder, capped, what is left going round (compressors.md 2.2). */
+/* Allotting a total to frames by weight: largest remainder, capped, what is left going round. */
 #ifndef TOKSWEEP_COMPRESSORS_ALLOT_H
 #define TOKSWEEP_COMPRESSORS_ALLOT_H
 

@@ -1,4 +1,4 @@
-/* Composition: several methods in one cell, each in its own place of the pipeline (compressors.md 9.1). */
+/* Composition: several methods in one cell, each in its own place of the pipeline. */
 #include "compressors/compressor.h"
 
 #include "compressors/match.h"

@@ -1,4 +1,4 @@
-/* Compressors: pure functions from features to a token plan (compressors.md 9).
+/* Compressors: pure functions from features to a token plan.
  *
  * A compressor is one file and one line in the table (table.c). It owns no memory, starts no threads and reads nothing but its
  * arguments, so equal arguments give equal plans on any machine with the same arithmetic.

@@ -1,4 +1,4 @@
-/* Max-min diversity: the choice of tokens that are least alike (DivPrune, CVPR 2025; compressors.md 6). */
+/* Max-min diversity: the choice of tokens that are least alike (DivPrune, CVPR 2025). */
 #ifndef TOKSWEEP_COMPRESSORS_DIVERSE_H
 #define TOKSWEEP_COMPRESSORS_DIVERSE_H
 

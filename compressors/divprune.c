@@ -1,4 +1,4 @@
-/* DivPrune (Alvar et al., CVPR 2025; compressors.md 6): keeps the tokens that are least alike, by max-min diversity of projected
+/* DivPrune (Alvar et al., CVPR 2025): keeps the tokens that are least alike, by max-min diversity of projected
  * features, over the whole video as the released code does with all tokens of a prompt, or within each frame. Query-free, class A. */
 #include "compressors/diverse.h"
 #include "compressors/methods.h"

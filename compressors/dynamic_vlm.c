@@ -1,4 +1,4 @@
-/* Dynamic-VLM (arXiv 2412.09530; compressors.md 4.4): every frame is averaged to the largest square grid with which the whole video
+/* Dynamic-VLM (arXiv 2412.09530): every frame is averaged to the largest square grid with which the whole video
  * stays within a number of tokens. Query-free, class A. */
 #include "compressors/methods.h"
 #include "compressors/pooling.h"

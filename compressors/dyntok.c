@@ -1,7 +1,7 @@
 /* DynTok (Zhang et al., arXiv 2506.03990, sections 3.2-4.3): along each row of each frame a token joins the group of its left
  * neighbour when the cosine of their vision features exceeds a threshold; each group becomes its mean, each row ends with a marker.
- * Query-free, class A. What the paper leaves open is an option here (models.md 6.3), its default the reading argued for there; the
- * directions other than rows, and exact numbers of groups (DynTok-k), answer its open questions (compressors.md 1, variants). */
+ * Query-free, class A. What the paper leaves open is an option here, its default the reading argued for there; the
+ * directions other than rows, and exact numbers of groups (DynTok-k), answer its open questions. */
 #include "compressors/groups.h"
 #include "compressors/methods.h"
 #include "compressors/topk.h"
@@ -207,7 +207,7 @@ static int linker_new(struct linker *linker, const double *values, const struct 
 
 /* ---- links --------------------------------------------------------------------------------------------------------------- */
 
-/* Cosine of a pair, clamped to [-1, 1]; NaN where a feature is not finite, which starts a new group. models.md 6.3: "zero norm". */
+/* Cosine of a pair, clamped to [-1, 1]; NaN where a feature is not finite, which starts a new group. */
 static float pair_cosine(const struct linker *linker, size_t pair)
 {
     float scale = linker->norms[linker->pairs[pair].a] * linker->norms[linker->pairs[pair].b];
@@ -424,7 +424,7 @@ static int tokens(const double *values, const struct vid_view *video, const stru
 
 /* ---- what a video is like ------------------------------------------------------------------------------------------------ */
 
-/* What a threshold meets on this video (models.md 6.5): how alike neighbours are, and what became of them. */
+/* What a threshold meets on this video: how alike neighbours are, and what became of them. */
 static int measure(const double *values, const struct vid_view *video, struct arena *arena, struct measure *out, int *n, struct err *err)
 {
     struct links links;

@@ -1,6 +1,6 @@
 /* FastV (Chen et al., ECCV 2024): from a layer on, only the visual tokens that the last prompt row attended to most in the layer before.
- * Decided once, in prefill; positions stay. Hiding instead of dropping makes another method of it (compressors.md 6, KV-selection form):
- * every token is computed with all others present, and the prefix is the same for all questions. */
+ * Decided once, in prefill; positions stay. Hiding instead of dropping makes another method of it: every
+ * token is computed with all others present, and the prefix is the same for all questions. */
 #include "compressors/methods.h"
 
 #include "compressors/layer.h"

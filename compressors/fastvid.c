@@ -1,4 +1,4 @@
-/* FastVID (Shen et al., NeurIPS 2025; compressors.md 6): the video is cut where adjacent frames differ; each frame keeps its salient
+/* FastVID (Shen et al., NeurIPS 2025): the video is cut where adjacent frames differ; each frame keeps its salient
  * tokens; of each segment, anchors in every fourth frame, counted from its end, take in the tokens that are most like them. Query-free,
  * class A, positions of the survivors kept. The two released programs share out and merge in slightly different ways; both are here.
  *

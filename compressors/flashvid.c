@@ -1,4 +1,4 @@
-/* FlashVID (ICLR 2026; compressors.md 6). Before the language model, query-free: each frame keeps tokens that are salient and unlike each
+/* FlashVID (ICLR 2026). Before the language model, query-free: each frame keeps tokens that are salient and unlike each
  * other; of the rest, each token that is alike enough to one anywhere in the frame before becomes its child, trees are averaged at
  * their roots, and the roots of each frame are clustered. Inside it FastV's rule, late. */
 #include "compressors/diverse.h"

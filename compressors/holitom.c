@@ -1,4 +1,4 @@
-/* HoliTom (Shao et al., NeurIPS 2025; compressors.md 6). Before the language model, query-free: the video is divided into windows of frames
+/* HoliTom (Shao et al., NeurIPS 2025). Before the language model, query-free: the video is divided into windows of frames
  * so that most tokens are saved by cells that stay alike over a window, whose mean replaces them; these and the cells that move are
  * then reduced further, by density peaks and by saliency. Inside it, at one layer: the tokens that the last prompt row attends to least
  * are merged into those that stay. */

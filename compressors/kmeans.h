@@ -1,4 +1,4 @@
-/* K-means of feature rows by cosine (compressors.md 3): seeds by k-means++, rows assigned to the centroid of largest cosine, a
+/* K-means of feature rows by cosine: seeds by k-means++, rows assigned to the centroid of largest cosine, a
  * centroid the mean of its rows' unit vectors. Ties go to the lower index; a centroid without rows stays where it was.
  *
  * Deterministic: draws are counter-based, sums are double in the order of rows. Rows are not copied. */

@@ -1,4 +1,4 @@
-/* PACT (Dhouib et al., CVPR 2025; compressors.md 6), before a layer of the language model: tokens that neither the mean visual query nor
+/* PACT (Dhouib et al., CVPR 2025), before a layer of the language model: tokens that neither the mean visual query nor
  * the length of their hidden row speaks for are pruned; the others are clustered by distance-bounded density peaks of their keys, and
  * pruned tokens close to a centre are averaged in after all. Query-free, class A; centres keep their positions. */
 #include "compressors/methods.h"

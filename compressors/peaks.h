@@ -1,4 +1,4 @@
-/* Density peaks (DPC-kNN; compressors.md 6): tokens in dense places that are far from denser ones are centres of clusters. */
+/* Density peaks (DPC-kNN): tokens in dense places that are far from denser ones are centres of clusters. */
 #ifndef TOKSWEEP_COMPRESSORS_PEAKS_H
 #define TOKSWEEP_COMPRESSORS_PEAKS_H
 

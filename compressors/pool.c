@@ -1,4 +1,4 @@
-/* Pooling as a compressor: another grid from the tower's own patches (compressors.md 4.1). Query-free, class A. */
+/* Pooling as a compressor: another grid from the tower's own patches. Query-free, class A. */
 #include "compressors/methods.h"
 #include "compressors/pooling.h"
 

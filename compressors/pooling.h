@@ -1,5 +1,4 @@
-/* Pooling of a frame's patches to a smaller grid, as rows of a token plan: what pool, slowfast and dynamic-vlm share
- * (compressors.md 4.1). */
+/* Pooling of a frame's patches to a smaller grid, as rows of a token plan: what pool, slowfast and dynamic-vlm share. */
 #ifndef TOKSWEEP_COMPRESSORS_POOLING_H
 #define TOKSWEEP_COMPRESSORS_POOLING_H
 

@@ -1,9 +1,9 @@
-/* LLaVA-PruMerge and PruMerge+ (Shang et al., ICCV 2025; compressors.md 5.4), per frame on the tower's patches, before the projector:
+/* LLaVA-PruMerge and PruMerge+ (Shang et al., ICCV 2025), per frame on the tower's patches, before the projector:
  * tokens whose saliency stands out are kept, each adds its nearest neighbours by attention keys, weighted by saliency, and one token
  * more sums up all that was dropped. PruMerge+ also keeps evenly spaced tokens. Query-free, class A.
  *
  * The released code reads the attention of CLIP's class token, softmax over keys of full width; SigLIP has no such token, so saliency
- * is attention received (compressors.md 0.2). */
+ * is attention received. */
 #include "compressors/methods.h"
 #include "compressors/topk.h"
 

@@ -1,4 +1,4 @@
-/* PruneVid (Huang et al., ACL 2025; compressors.md 6). Before the language model, query-free: frames are clustered into segments; a cell
+/* PruneVid (Huang et al., ACL 2025). Before the language model, query-free: frames are clustered into segments; a cell
  * that stays alike throughout its segment becomes its mean over time; staying cells of a segment and moving cells of a frame are then
  * clustered. Inside it, at one layer: of each such set those tokens stay that a row of the question attends to most, and the others are
  * taken out of the caches of the layers before, too. */

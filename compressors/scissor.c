@@ -1,4 +1,4 @@
-/* LLaVA-Scissor (Sun et al., arXiv 2506.21862; compressors.md 6): tokens whose cosine exceeds a threshold, anywhere in their frame, are
+/* LLaVA-Scissor (Sun et al., arXiv 2506.21862): tokens whose cosine exceeds a threshold, anywhere in their frame, are
  * linked, and each connected component becomes its mean; the same is done with the means of all frames; at last every token of the video
  * joins the survivor it is most like. Query-free, class A.
  *

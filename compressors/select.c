@@ -1,4 +1,4 @@
-/* Methods that keep tokens as they are: none, uniform, random (compressors.md 4.2). Row and frame markers stay whatever is kept. */
+/* Methods that keep tokens as they are: none, uniform, random. Row and frame markers stay whatever is kept. */
 #include "compressors/methods.h"
 
 #include "core/rng.h"
@@ -213,7 +213,7 @@ static int random_tokens(const double *values, const struct vid_view *video, con
 const struct compressor compressor_uniform = {
     .name = "uniform",
     .summary = "keeps evenly spaced tokens",
-    .source = "compressors.md 4.2",
+    .source = "a control without a paper",
     .options = uniform_options,
     .n_options = 2,
     .flags = EXACT_BUDGET,
@@ -228,7 +228,7 @@ const struct compressor compressor_uniform = {
 const struct compressor compressor_random = {
     .name = "random",
     .summary = "keeps tokens drawn at random: the control every method has to beat",
-    .source = "compressors.md 4.2; VidCom2 reports it as a strong control",
+    .source = "a control; arXiv 2505.14454 reports it as a strong one",
     .options = random_options,
     .n_options = 3,
     .flags = EXACT_BUDGET,

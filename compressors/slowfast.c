@@ -1,4 +1,4 @@
-/* SlowFast of LLaVA-Video (arXiv 2410.02713; compressors.md 4.5): every s-th frame keeps its grid, the others are pooled twice as
+/* SlowFast of LLaVA-Video (arXiv 2410.02713): every s-th frame keeps its grid, the others are pooled twice as
  * hard. Query-free, class A. The learned token after each frame exists in checkpoints trained with it; without it, it is left out. */
 #include "compressors/methods.h"
 #include "compressors/pooling.h"

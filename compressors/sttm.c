@@ -1,4 +1,4 @@
-/* STTM (Hyun et al., ICCV 2025; compressors.md 6): in each frame a quadtree of means, in which a block stays whole while all its children
+/* STTM (Hyun et al., ICCV 2025): in each frame a quadtree of means, in which a block stays whole while all its children
  * are like it; over adjacent frames, blocks of which one holds the other are united when they are alike. Query-free, class A: meant for
  * prefixes that questions share. Acts on hidden rows before a layer of the language model, as released, or on projected features before
  * the language model. */

@@ -1,4 +1,4 @@
-/* ToMe (Bolya et al., ICLR 2023; compressors.md 5.1) on projected tokens, per frame or per video: the tokens at even places look for
+/* ToMe (Bolya et al., ICLR 2023) on projected tokens, per frame or per video: the tokens at even places look for
  * their most alike among those at odd places, and the r most alike pairs become one token each, a mean weighted by how many sources
  * each stands for. Repeated until the number wanted is left, as a step removes half at most. Query-free, class A.
  *

@@ -1,4 +1,4 @@
-/* VidCom2 (Liu et al., EMNLP 2025; compressors.md 6): keeps the tokens that are least like the mean of their video and of their frame,
+/* VidCom2 (Liu et al., EMNLP 2025): keeps the tokens that are least like the mean of their video and of their frame,
  * and more of them in frames that are unlike the video. Looks at projected features, in the channels that vary least. Query-free,
  * class A. Row and frame markers all stay, as released. */
 #include "compressors/methods.h"

@@ -1,4 +1,4 @@
-/* VisionZip (Yang et al., CVPR 2025; compressors.md 5.6), per frame: the tokens that receive most attention stay as they are; evenly
+/* VisionZip (Yang et al., CVPR 2025), per frame: the tokens that receive most attention stay as they are; evenly
  * spaced ones of the rest each take in those whose attention keys are most like theirs. Query-free, class A. On the pooled grid it is
  * what DyToK spends its budgets with; on the tower's own grid, before the projector, it is the method as first released. */
 #include "compressors/methods.h"

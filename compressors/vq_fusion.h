@@ -1,4 +1,4 @@
-/* The trained fusion of token base and token dynamics map (compressors.md 3), in the released form and in the paper's. */
+/* The trained fusion of token base and token dynamics map, in the released form and in the paper's. */
 #ifndef TOKSWEEP_COMPRESSORS_VQ_FUSION_H
 #define TOKSWEEP_COMPRESSORS_VQ_FUSION_H
 

@@ -1,4 +1,4 @@
-/* Token Dynamics, later VQToken (arXiv 2503.16980; compressors.md 3): the tokens of the whole video are clustered into K codes (the
+/* Token Dynamics, later VQToken (arXiv 2503.16980): the tokens of the whole video are clustered into K codes (the
  * token base); which code stands in which cell is the token dynamics map. Query-free, class A.
  *
  * Forms: the base alone, its order the only trace of the map; runs of cells with equal codes, which keep the layout that an untrained

@@ -5,8 +5,8 @@
 
 #define COUNT(table) ((int)(sizeof(table) / sizeof *(table)))
 
-/* Names are lmms-eval's names of its tasks. What differs between the releases, and where the numbers are from: benchmarks.md 1.1 and
- * 2.2. Generation ends at 1,024 ids where a task sets no limit: the adapters' own. */
+/* Names are lmms-eval's names of its tasks. What differs between the releases is read off their task files.
+ * Generation ends at 1,024 ids where a task sets no limit: the adapters' own. */
 enum { UNLIMITED = 1024, MLVU_DEV_TYPES = 7, MLVU_TEST_TYPES = 9 };
 
 #define LIKE_VIDEOMME(...) \

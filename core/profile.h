@@ -1,5 +1,5 @@
 /* Profiles: named evaluation protocols. A profile fixes how a question is put, how a letter is found in the
- * reply and how letters become a score, so that a number can be compared with published ones. Facts: benchmarks.md, section 1. */
+ * reply and how letters become a score, so that a number can be compared with published ones. */
 #ifndef TOKSWEEP_CORE_PROFILE_H
 #define TOKSWEEP_CORE_PROFILE_H
 
@@ -12,7 +12,7 @@ enum frame_rule {
     FRAMES_CENTRE,  /* centres of M equal segments (MVBench's own scripts, honours clip bounds) */
 };
 
-/* How a letter is found in a reply. Rules: benchmarks.md, section 11. */
+/* How a letter is found in a reply. */
 enum extractor {
     EXTRACT_MCQ,            /* 11.1 shared multiple-choice extractor */
     EXTRACT_LEGACY,         /* 11.2 first capital letter A-D after known prefixes are deleted */
@@ -42,7 +42,7 @@ struct protocol { /* one benchmark under one profile */
     int letters;          /* that a reply may name, however many options there are; 0: those of the question's options */
     bool drop_empty;      /* empty replies leave the denominator (MVBench upstream) */
     bool drop_unread;     /* so do all replies without a letter (Video-MME's own script) */
-    bool guesses;         /* upstream draws a letter where it finds none (benchmarks.md 2.5); here it is no answer, and the draw is
+    bool guesses;         /* upstream draws a letter where it finds none; here it is no answer, and the draw is
                            * told beside the score */
     bool macro;           /* headline is the mean over task types, not over questions */
     int macro_types;      /* so many types: those without an answer count as 0 in it; 0: only types with answers count */
@@ -53,7 +53,7 @@ struct profile {
     const char *name;     /* "lmms-0.3.4" */
     const char *summary;  /* one line for `list profiles` */
     bool clip_bounds;     /* honours start and end of a sample */
-    bool drops_reasoning; /* <think> and <analysis> blocks go before a letter is looked for (benchmarks.md 2.6) */
+    bool drops_reasoning; /* <think> and <analysis> blocks go before a letter is looked for */
     const struct protocol *protocols;
     int n_protocols;
 };

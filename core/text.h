@@ -20,7 +20,7 @@ void text_printf(struct text *text, const char *format, ...) __attribute__((form
 char *text_take(struct text *text);
 void text_free(struct text *text);
 
-/* Python's str.isspace() for one code point (benchmarks.md 2.3). */
+/* Python's str.isspace() for one code point. */
 bool text_is_blank(int32_t c);
 
 /* Python's str.strip(): the span of text[0..length) without leading and trailing Unicode blanks. Bytes that are no UTF-8 are not blank. */

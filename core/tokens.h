@@ -1,4 +1,4 @@
-/* Tokens: what visual features look like to a compressor, and the token plan that it makes of them (compressors.md 9.2).
+/* Tokens: what visual features look like to a compressor, and the token plan that it makes of them.
  *
  * Legend, here and everywhere: T frames; h x w grid; N = h*w tokens per frame; dx width of vision features X; d width of projected
  * features H; dk width of attention keys; L layers. Source tokens of a grid are numbered (t*h + y)*w + x. */
@@ -14,7 +14,7 @@
 
 /* ---- pooling ------------------------------------------------------------------------------------------------------------- */
 
-/* How the tower's patches become the grid the language model sees (models.md 1.8). */
+/* How the tower's patches become the grid the language model sees. */
 enum pool_mode { POOL_NONE, POOL_BILINEAR, POOL_AVERAGE, POOL_MAX };
 
 const char *pool_mode_name(enum pool_mode mode); /* "none", "bilinear", "average", "max" */
@@ -35,7 +35,7 @@ struct grid_view { /* arrays are row-major [T][h][w][width]; NULL where the comp
     int dx, d, dk;
     const float *X;     /* vision features [dx]: the projector's input */
     const float *H;     /* projected features [d] */
-    const float *sal;   /* saliency, one number a token: attention that it receives in the tower (compressors.md 0.2) */
+    const float *sal;   /* saliency, one number a token: attention that it receives in the tower */
     const float *kv;    /* attention keys [dk]: mean over heads, or those of all heads side by side */
     const float *frame; /* [T][dx], one row a frame: what the tower's pooling head makes of it */
 };

@@ -1,4 +1,4 @@
-/* LongVideoBench, validation (benchmarks.md 8): the Hub's Parquet and the authors' lvb_val.json, which have the same
+/* LongVideoBench, validation: the Hub's Parquet and the authors' lvb_val.json, which have the same
  * rows. Asked about the whole video (_v), or with its subtitles between the frames (_i). */
 #include "datasets/manifest_build.h"
 #include "datasets/subtitles.h"
@@ -161,7 +161,7 @@ static int load(struct manifest *out, const struct benchmark *benchmark, const s
 
 /* ---- prompts ------------------------------------------------------------------------------------------------------------- */
 
-/* benchmarks.md 8.3. The authors put "Question: " before it, and no LF behind it. */
+/* The authors put "Question: " before it, and no LF behind it. */
 static const char *question_text(const struct sample *sample, const struct prompting *how, struct arena *arena)
 {
     bool official = how->protocol->wording == WORDING_OFFICIAL;

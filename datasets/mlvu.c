@@ -1,4 +1,4 @@
-/* MLVU's multiple-choice questions (benchmarks.md 6): the Hub's files of the dev and the test set, and the authors' own, of the dev set a
+/* MLVU's multiple-choice questions: the Hub's files of the dev and the test set, and the authors' own, of the dev set a
  * folder of seven JSON files, one per task. The Hub's questions end with their options; the authors' are put into that form. */
 #include "datasets/manifest_build.h"
 #include "datasets/records.h"
@@ -204,7 +204,7 @@ static int prompt_official(struct prompt_text *out, const struct sample *sample,
     return out->user ? 0 : err_no_memory(err, "a prompt");
 }
 
-/* benchmarks.md 6.3. The bracket is the end of the question, not the start of the reply. */
+/* The bracket is the end of the question, not the start of the reply. */
 static int prompt_dev(struct prompt_text *out, const struct sample *sample, const struct prompting *how, struct arena *arena,
                       struct err *err)
 {

@@ -1,4 +1,4 @@
-/* MVBench (benchmarks.md 7): a folder of twenty JSON files, one per task, or one of them. Revision `main` of the Hub has whole
+/* MVBench: a folder of twenty JSON files, one per task, or one of them. Revision `main` of the Hub has whole
  * videos and says which part is asked about; revision `video` has the parts cut out. Both are found, each in its own folder. */
 #include "datasets/manifest_build.h"
 #include "datasets/records.h"
@@ -200,7 +200,7 @@ static int prompt_official(struct prompt_text *out, const struct sample *sample,
     return out->user ? 0 : err_no_memory(err, "a prompt");
 }
 
-/* benchmarks.md 7.3. The words are the same for all models. */
+/* The words are the same for all models. */
 static int prompt(struct prompt_text *out, const struct sample *sample, const struct prompting *how, struct arena *arena, struct err *err)
 {
     if (how->protocol->wording == WORDING_OFFICIAL)

@@ -1,4 +1,4 @@
-/* NExT-QA, multiple choice (benchmarks.md 9): the authors' csv of the test and the validation set, and the Hub's Parquet, which has the
+/* NExT-QA, multiple choice: the authors' csv of the test and the validation set, and the Hub's Parquet, which has the
  * same columns. Question and options are taken without blanks at their ends, as everybody shows and compares them. */
 #include "core/json.h"
 #include "core/text.h"
@@ -199,7 +199,7 @@ static int load(struct manifest *out, const struct benchmark *benchmark, const s
     return build_finish(&reading.build, rc, err);
 }
 
-/* benchmarks.md 9.3: no word but the question's own. */
+/* No word but the question's own. */
 static int prompt(struct prompt_text *out, const struct sample *sample, const struct prompting *how, struct arena *arena, struct err *err)
 {
     (void)how;

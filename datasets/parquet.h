@@ -1,4 +1,4 @@
-/* Parquet: flat columns and lists of strings, as the Hub's benchmark files have them (benchmarks.md 2.8).
+/* Parquet: flat columns and lists of strings, as the Hub's benchmark files have them.
  *
  * Reads PLAIN, PLAIN_DICTIONARY, RLE and RLE_DICTIONARY encodings, data pages v1 and v2, uncompressed, snappy, gzip and zstd,
  * any number of row groups, required and optional columns, and three-level (and two-level) lists of them. Physical types:

@@ -1,4 +1,4 @@
-/* Perception Test, multiple choice, validation (benchmarks.md 10): the Hub's Parquet, one row per question, and the authors' JSON, one
+/* Perception Test, multiple choice, validation: the Hub's Parquet, one row per question, and the authors' JSON, one
  * object of videos with their questions. */
 #include "datasets/manifest_build.h"
 #include "datasets/records.h"
@@ -132,7 +132,7 @@ static int load(struct manifest *out, const struct benchmark *benchmark, const s
     return build_finish(&build, rc, err);
 }
 
-/* benchmarks.md 10.3. Upstream calls every option after the second C. */
+/* Upstream calls every option after the second C. */
 static int prompt(struct prompt_text *out, const struct sample *sample, const struct prompting *how, struct arena *arena, struct err *err)
 {
     bool upstream = how->protocol->wording == WORDING_LMMS;

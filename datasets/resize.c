@@ -1,4 +1,4 @@
-/* Pictures to the size a vision tower wants (frames, last step): Pillow's bicubic with antialiasing, to the bit (models.md 2.6).
+/* Pictures to the size a vision tower wants (frames, last step): Pillow's bicubic with antialiasing, to the bit.
  *
  * Two separable passes, horizontal first, weights rounded to 22 bits, 8-bit pixels between the passes. Horizontal first is what
  * Pillow does up to 12.1, with which the published numbers were made; later versions turn the order round for tall pictures.

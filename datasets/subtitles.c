@@ -1,4 +1,4 @@
-/* Subtitles. Which entries are shown, and in what order, is upstream's arithmetic in upstream's precision: see benchmarks.md. */
+/* Subtitles. Which entries are shown, and in what order, is upstream's arithmetic in upstream's precision. */
 #include "datasets/subtitles.h"
 
 #include "core/file.h"

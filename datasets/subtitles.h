@@ -1,4 +1,4 @@
-/* Subtitles: files to entries, and what prompts say of them (benchmarks.md 5.4 and 8.3). Internal to datasets/. */
+/* Subtitles: files to entries, and what prompts say of them. Internal to datasets/. */
 #ifndef TOKSWEEP_DATASETS_SUBTITLES_H
 #define TOKSWEEP_DATASETS_SUBTITLES_H
 

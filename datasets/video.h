@@ -1,4 +1,4 @@
-/* Videos: from a file or a folder of pictures to frames, exactly the ones asked for (models.md 5).
+/* Videos: from a file or a folder of pictures to frames, exactly the ones asked for.
  *
  * Frame k is the frame with the k-th smallest presentation time among the packets of the best video stream (decord's rule: the
  * count is of packets, found by reading the container, never the header's); where the container gives no complete and distinct
@@ -56,7 +56,7 @@ void clip_range(const struct video_facts *facts, const struct video_ref *ref, ui
  * `out`; on failure it is empty. */
 int video_read(struct video *video, const uint32_t *index, size_t n, int side, struct frames *out, size_t *n_replaced, struct err *err);
 
-/* RGB24 -> RGB24, Pillow's bicubic with antialiasing, bit-exact (models.md 2.6). src [h][w][3] -> dst [oh][ow][3].
+/* RGB24 -> RGB24, Pillow's bicubic with antialiasing, bit-exact. src [h][w][3] -> dst [oh][ow][3].
  * ERR_MEMORY only. */
 int resize_bicubic(const uint8_t *src, int w, int h, uint8_t *dst, int ow, int oh, struct err *err);
 

@@ -1,4 +1,4 @@
-/* Video-MME (benchmarks.md 5): the Hub's Parquet, the same rows as a JSON list or JSON Lines, and the nested list of videos that
+/* Video-MME: the Hub's Parquet, the same rows as a JSON list or JSON Lines, and the nested list of videos that
  * its leaderboard takes. With subtitles it is the same questions, and an .srt per video, which some videos have none of. */
 #include "core/text.h"
 #include "datasets/manifest_build.h"
@@ -214,7 +214,7 @@ static char *options_of(const struct sample *sample, const struct prompting *how
     return how->protocol->wording == WORDING_EARLY ? options_repr(sample, arena) : options_text(sample, NULL, NULL, "\n", arena);
 }
 
-/* benchmarks.md 5.3. The early releases have one form for all adapters. */
+/* The early releases have one form for all adapters. */
 int videomme_prompt(struct prompt_text *out, const struct sample *sample, const struct prompting *how, struct arena *arena, struct err *err)
 {
     enum wording wording = how->protocol->wording;
@@ -247,7 +247,6 @@ static const char *subtitles_shown(const struct sample *sample, const struct pro
                           upstream ? SUBTITLES_BY_SET : SUBTITLES_BY_TIME, arena);
 }
 
-/* benchmarks.md 5.4. */
 static int prompt_with_subtitles(struct prompt_text *out, const struct sample *sample, const struct prompting *how, struct arena *arena,
                                  struct err *err)
 {

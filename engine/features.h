@@ -12,7 +12,7 @@
 struct feature_grid {
     enum pool_mode mode;
     int stride;
-    bool before_projector; /* pools first and projects afterwards: another model (models.md 0), for comparison */
+    bool before_projector; /* pools first and projects afterwards: another model, for comparison */
     bool post_norm;        /* X is taken after the tower's final norm; H is not affected */
     unsigned keep;         /* enum compressor_needs: kept beside H on the pooled grid, which always is */
 };

@@ -1,4 +1,4 @@
-/* Generation: greedy decoding behind a cached prefix (models.md 3.6). */
+/* Generation: greedy decoding behind a cached prefix. */
 #ifndef TOKSWEEP_ENGINE_GENERATE_H
 #define TOKSWEEP_ENGINE_GENERATE_H
 

@@ -1,4 +1,4 @@
-/* Guide: how much a language model attends to each frame when a question was put to it (compressors.md 2.1). The uncompressed prefix runs
+/* Guide: how much a language model attends to each frame when a question was put to it. The uncompressed prefix runs
  * once for all questions, through the layers up to the last that counts, of which only keys and queries are needed. */
 #ifndef TOKSWEEP_ENGINE_GUIDE_H
 #define TOKSWEEP_ENGINE_GUIDE_H

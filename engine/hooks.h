@@ -3,7 +3,7 @@
  *
  * The prefix (text before the video, and the visual tokens) runs once, through the layers below the first at which a hook asks about the
  * question; what those layers cached is shared by all questions, the rest is computed for each. So a method that never asks shares the
- * whole prefix (level A of compressors.md 9.3), one that asks at layer K its first K layers (level B(K)). A question alone and a question
+ * whole prefix (level A), one that asks at layer K its first K layers (level B(K)). A question alone and a question
  * among others run through the same steps, so their bits are the same. */
 #ifndef TOKSWEEP_ENGINE_HOOKS_H
 #define TOKSWEEP_ENGINE_HOOKS_H

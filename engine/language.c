@@ -92,7 +92,7 @@ size_t language_state_bytes(const struct model_shape *shape, const struct kernel
     return state_offsets(shape, kernels, dtype, capacity, positions, threads).total;
 }
 
-/* Angles in f32 as the reference has them (models.md 3.4); their cosines from double, rounded once. */
+/* Angles in f32 as the reference has them; their cosines from double, rounded once. */
 static void fill_rope(const struct language_shape *l, size_t positions, float *cosines, float *sines)
 {
     size_t half = (size_t)l->head_dim / 2;

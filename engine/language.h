@@ -1,4 +1,4 @@
-/* Language model: prefill with a KV cache that can be cut back, and the logits of one position (models.md 3). Rows [n][d] and hidden states
+/* Language model: prefill with a KV cache that can be cut back, and the logits of one position. Rows [n][d] and hidden states
  * [d] are tensors (struct memory), all other arrays the host's. */
 #ifndef TOKSWEEP_ENGINE_LANGUAGE_H
 #define TOKSWEEP_ENGINE_LANGUAGE_H

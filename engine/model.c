@@ -110,7 +110,7 @@ struct source {
     struct err *err;
 };
 
-/* Published names of one part of the model (models.md 1.4, 1.4b); the first that is there decides. */
+/* Published names of one part of the model; the first that is there decides. */
 static const char *const vision_prefixes[] = {"model.vision_tower.vision_tower.vision_model.", "vision_tower.vision_model.",
                                               "model.vision_tower.vision_model.", NULL};
 static const char *const projector1_names[] = {"model.mm_projector.0", "multi_modal_projector.linear_1",
@@ -484,7 +484,7 @@ static int read_language(struct source *source)
     if (!has_embed && !has_head)
         return missing_part(source, "embedding", language_prefixes, "embed_tokens.weight");
     int rc = new_matrix(source, &model->embed, model->act, vocab, d, false);
-    if (!rc) /* models.md 1.4b: where one of the two is stored, it is both */
+    if (!rc) /* where one of the two is stored, it is both */
         rc = read_rows(source, &model->embed, has_embed ? NAMED("%sembed_tokens.weight", source->language) : source->head, PLACE_AT, 0, vocab);
     model->head = model->embed;
     model->shape.language.tied = !(has_embed && has_head);
@@ -509,7 +509,7 @@ static bool is_method_tensor(const struct tensor *tensor)
     return known && (tensor->n_dims == 1 || tensor->n_dims == 2);
 }
 
-/* What compressors were trained with (compressors.md 3 and 4.5): kept as it is, by name, for those that ask for it. */
+/* What compressors were trained with: kept as it is, by name, for those that ask for it. */
 static int read_method_tensors(struct source *source)
 {
     struct model *model = source->model;
@@ -540,7 +540,7 @@ static bool ends_with(const char *text, const char *end)
     return n >= m && !strcmp(text + n - m, end);
 }
 
-/* Tensors that published files hold and inference never reads (models.md 1.4). */
+/* Tensors that published files hold and inference never reads. */
 static bool ignorable(const struct source *source, const char *name)
 {
     char layer[NAME_BYTES], head[NAME_BYTES];
@@ -621,7 +621,7 @@ static int read_all(struct model *model, struct err *err)
     if (!rc && !(rc = find_layout(&source)) && !(rc = read_vision(&source)) && !(rc = read_language(&source)) &&
         !(rc = read_method_tensors(&source)))
         rc = refuse_leftovers(&source);
-    /* models.md 3.6: rows past the tokenizer are never chosen, nor are placeholders, whose rows are random (models.md 1.4b) */
+    /* rows past the tokenizer are never chosen, nor are placeholders, whose rows are random */
     int32_t ids = tokenizer_size(model->tokenizer), placeholder = model->shape.first_placeholder;
     model->head.n_out = (size_t)(ids < placeholder ? ids : placeholder);
     free(source.used);

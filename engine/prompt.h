@@ -1,4 +1,4 @@
-/* Prompts: the conversation template round a question, split where the video goes (models.md 4.4-4.7). */
+/* Prompts: the conversation template round a question, split where the video goes. */
 #ifndef TOKSWEEP_ENGINE_PROMPT_H
 #define TOKSWEEP_ENGINE_PROMPT_H
 

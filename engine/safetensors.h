@@ -1,4 +1,4 @@
-/* Safetensors: named tensors in one file or in shards, read in place (models.md 9.1 and 1.2).
+/* Safetensors: named tensors in one file or in shards, read in place.
  *
  * Everything in a header is checked before a byte of data is used: lengths, UTF-8, duplicate names, offsets without holes or
  * overlap, shapes against sizes. Data is read with pread into the caller's memory, never mapped, so a file that shrinks is an

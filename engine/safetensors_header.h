@@ -1,4 +1,4 @@
-/* The header of one safetensors file, read strictly (models.md 9.1). Internal to safetensors.c. */
+/* The header of one safetensors file, read strictly. Internal to safetensors.c. */
 #ifndef TOKSWEEP_ENGINE_SAFETENSORS_HEADER_H
 #define TOKSWEEP_ENGINE_SAFETENSORS_HEADER_H
 

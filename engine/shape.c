@@ -9,7 +9,7 @@
 
 enum { MOST_CONFIG_BYTES = 4 << 20 };
 
-/* The tower of every published checkpoint: google/siglip-so400m-patch14-384 with its last layer unused (models.md 2). */
+/* The tower of every published checkpoint: google/siglip-so400m-patch14-384 with its last layer unused. */
 static const struct vision_shape so400m = {.image_size = 384, .patch = 14, .side = 27, .width = 1152, .layers = 26, .heads = 16, .ff = 4304, .eps = 1e-6f};
 
 static const struct language_shape qwen2_0_5b = {.width = 896, .layers = 24, .heads = 14, .kv_heads = 2, .head_dim = 64, .ff = 4864,
@@ -154,7 +154,7 @@ static void read_lmms(struct reader *reader, const struct json *root, struct mod
     out->pool_mode = (enum pool_mode)pool_mode_find(mode);
     out->newline = (enum newline)newline_find(newline);
     if (!strcmp(merge, "flat") || (out->newline == NEWLINE_ONE && !strstr(merge, "unpad")))
-        out->newline = NEWLINE_NO; /* models.md 1.7 */
+        out->newline = NEWLINE_NO;
 }
 
 static void read_hf(struct reader *reader, const struct json *root, const struct json *text, struct model_shape *out)

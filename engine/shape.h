@@ -1,5 +1,5 @@
 /* Shape of a model: every number of its architecture and protocol, from its config files or from the table of published models.
- * Enough to plan memory, tokens and work without weights. Facts: models.md 1.3, 1.4b, 2, 3.1. */
+ * Enough to plan memory, tokens and work without weights. */
 #ifndef TOKSWEEP_ENGINE_SHAPE_H
 #define TOKSWEEP_ENGINE_SHAPE_H
 
@@ -45,7 +45,7 @@ int model_shape_load(struct model_shape *out, const char *folder, struct err *er
 /* The published model of this Hub id; false if it is not in the table. */
 bool model_shape_published(struct model_shape *out, const char *name);
 
-/* Multiply-adds counted as two (models.md 8): one frame through tower and projector; one prompt of n rows through the language model. */
+/* Multiply-adds counted as two: one frame through tower and projector; one prompt of n rows through the language model. */
 double vision_flops(const struct model_shape *shape);
 double prefill_flops(const struct model_shape *shape, double n);
 

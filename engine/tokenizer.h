@@ -1,4 +1,4 @@
-/* Tokenizer: text <-> text ids, as Qwen2's byte-level BPE does it (models.md 4.1-4.3).
+/* Tokenizer: text <-> text ids, as Qwen2's byte-level BPE does it.
  *
  * Reads tokenizer.json, or vocab.json with merges.txt and added_tokens.json. A tokenizer is read-only after opening and can be
  * used from any number of threads. */

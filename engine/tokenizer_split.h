@@ -1,4 +1,4 @@
-/* From bytes to the pieces that byte-pair merges never cross: repair, NFC, split (models.md 4.2, steps 2 and 3). Internal to
+/* From bytes to the pieces that byte-pair merges never cross: repair, NFC, split. Internal to
  * tokenizer.c and its tests. */
 #ifndef TOKSWEEP_ENGINE_TOKENIZER_SPLIT_H
 #define TOKSWEEP_ENGINE_TOKENIZER_SPLIT_H

@@ -14,7 +14,7 @@ enum { TOKENIZER_MOST_IDS = 1 << 22, TOKENIZER_MOST_ADDED = 4096 };
 
 /* ---- as files give them -------------------------------------------------------------------------------------------------- */
 
-struct vocab_token { /* `text` is in the byte alphabet (models.md 4.2, step 4) */
+struct vocab_token { /* `text` is in the byte alphabet */
     const char *text;
     int32_t id;
 };

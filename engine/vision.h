@@ -1,4 +1,4 @@
-/* Vision tower and projector: from pixels of frames to features (models.md 1.5, 1.6, 1.8, 2). All but pixels are tensors (struct memory). */
+/* Vision tower and projector: from pixels of frames to features. All but pixels are tensors (struct memory). */
 #ifndef TOKSWEEP_ENGINE_VISION_H
 #define TOKSWEEP_ENGINE_VISION_H
 
@@ -19,7 +19,7 @@ void vision_space_free(struct vision_space *space); /* NULL is fine */
 /* What the tower knows of frames beside X, of one frame behind the other; NULL where not wanted, N = side*side. Computed from what the plain path leaves behind, whose
  * bits never change. All f32. */
 struct vision_side {
-    float *sal;   /* [N] attention received in the last layer that runs, mean over heads and queries: sums to 1 (compressors.md 0.2) */
+    float *sal;   /* [N] attention received in the last layer that runs, mean over heads and queries: sums to 1 */
     float *keys;  /* [N][width] that layer's keys, heads side by side */
     float *kv;    /* [N][width/heads] mean over heads of the same */
     float *probe; /* [N] attention of the pooling head's probe, mean over heads: sums to 1; model->vision_pool must be there, */

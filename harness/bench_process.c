@@ -1,5 +1,5 @@
-/* The program as its user starts it: times of whole processes, by the clock and, as a machine may be busy, of their processors. The harness is what is left of a run when the runner computes
- * nothing; a sweep is one with and without sharing. */
+/* The program as its user starts it: times of whole processes, by the clock and, as a machine may be busy, of their
+ * processors. The harness is what is left of a run when the runner computes nothing; a sweep is one with and without sharing. */
 #define _GNU_SOURCE /* wait4, environ */
 #include "harness/bench.h"
 

@@ -172,8 +172,8 @@ static int read_options(struct bench *bench, enum dtype *dtype, enum table_forma
         return err_set(err, ERR_CONFIG, "--dtype should be f32, bf16, f16 or int8, it is '%s'", cli_text(args, "dtype"));
     if (strcmp(clock, "wall") && strcmp(clock, "processor"))
         return err_set(err, ERR_CONFIG, "--clock should be wall or processor, it is '%s'", clock);
-    if ((rc = cli_integer(args, "frames", 1, 1024, &frames, err)) || (rc = cli_integer(args, "rows", 1, 32768, &rows, err)) || (rc = cli_integer(args, "repeats", 1, BENCH_MOST_REPEATS, &repeats, err)) ||
-        (rc = cli_integer(args, "threads", 1, 1024, &threads, err)))
+    if ((rc = cli_integer(args, "frames", 1, 1024, &frames, err)) || (rc = cli_integer(args, "rows", 1, 32768, &rows, err)) ||
+        (rc = cli_integer(args, "repeats", 1, BENCH_MOST_REPEATS, &repeats, err)) || (rc = cli_integer(args, "threads", 1, 1024, &threads, err)))
         return rc;
     *format = (enum table_format)found;
     bench->threads = bench->record.threads = (int)threads;

@@ -2,7 +2,7 @@
  *
  * Replies are walked in place as spans of UTF-8, so nothing is allocated and nothing can fail. Where upstream looks at whole
  * strings only to compare positions of one kind, the spans are searched from the end that decides. An invalid byte counts as one
- * replacement character. Facts: benchmarks.md 11; the numbers of its rules are given below. */
+ * replacement character. */
 #include "metrics/extract.h"
 
 #include "core/text.h"

@@ -1,4 +1,4 @@
-/* From a reply to a letter, as each protocol does it (benchmarks.md 11). Pure; Unicode-aware where upstream is. */
+/* From a reply to a letter, as each protocol does it. Pure; Unicode-aware where upstream is. */
 #ifndef TOKSWEEP_METRICS_EXTRACT_H
 #define TOKSWEEP_METRICS_EXTRACT_H
 

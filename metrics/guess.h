@@ -1,5 +1,5 @@
 /* The letters that lmms-eval draws where it finds none in a reply: random.choice() of Python after random.seed(), so MT19937
- * (Matsumoto and Nishimura, 1998) seeded by an array of one word, and rejection of what is too large (benchmarks.md 2.5). Only the numbers
+ * (Matsumoto and Nishimura, 1998) seeded by an array of one word, and rejection of what is too large. Only the numbers
  * that are compared with lmms-eval's own use it: what it draws depends on all that were drawn before. */
 #ifndef TOKSWEEP_METRICS_GUESS_H
 #define TOKSWEEP_METRICS_GUESS_H

@@ -100,8 +100,8 @@ static inline size_t swiglu_gate_row(size_t i)
 
 enum epilogue {
     EPILOGUE_NONE,       /* y = v */
-    EPILOGUE_GELU_TANH,  /* y = gelu_tanh(v), models.md 2.4 */
-    EPILOGUE_GELU_ERF,   /* y = gelu_erf(v), models.md 1.6 */
+    EPILOGUE_GELU_TANH,  /* y = gelu_tanh(v) */
+    EPILOGUE_GELU_ERF,   /* y = gelu_erf(v) */
     EPILOGUE_ADD,        /* y += v; out is f32 (the residual stream) */
     EPILOGUE_SWIGLU,     /* matrix packed by swiglu_gate_row: y[i] = silu(gate_i) * up_i, i < n_out/2 */
 };
@@ -112,8 +112,8 @@ struct row_scale {
     int32_t sum;
 };
 
-/* y[n, n_out] = epilogue(x[n, n_in] W^T + bias). x is act, or for int8 weights what quantise made of it; out_dtype is F32 or the compute dtype (rounded to nearest even).
- * Leading dimensions count elements. The buffers do not overlap. Accumulation is f32 over n_in in order, in fixed blocks. */
+/* y[n, n_out] = epilogue(x[n, n_in] W^T + bias). x is act, or for int8 weights what quantise made of it; out_dtype is F32 or the
+ * compute dtype (rounded to nearest even). Leading dimensions count elements. The buffers do not overlap. Accumulation is f32 over n_in in order, in fixed blocks. */
 struct gemm {
     size_t n;
     const void *x;      /* act or int8 [n][ldx] */
@@ -130,8 +130,8 @@ struct gemm {
 /* Keys and values of one layer, packed for attention as they are written. LAYOUT_PANELS: in blocks of 64 positions per kv head:
  *   keys   [kv_head][block] : f32 [hd][64]   16 bit [hd/2][64][2] (pairs along hd)
  *   values [kv_head][block] : f32 [64][hp]   16 bit [32][hp][2]   (pairs along positions), hp = hd rounded up to 16, pad zero
- * LAYOUT_ROWS: keys and values [kv_head][capacity][hp]. The caches of several sequences lie one behind the other. Positions past the written ones hold zeros or old finite values; attention masks
- * them. */
+ * LAYOUT_ROWS: keys and values [kv_head][capacity][hp]. The caches of several sequences lie one behind the other. Positions past
+ * the written ones hold zeros or old finite values; attention masks them. */
 struct kv {
     enum dtype dtype;
     int kv_heads, head_dim;  /* head_dim even, 2..256 */
@@ -217,16 +217,16 @@ struct kernels {
      * sequence, one behind the other. */
     void (*kv_write)(const struct kv *kv, size_t first, size_t n, const float *keys, const float *values, size_t ld, int threads);
 
-    /* y[n,D] (act dtype `out`) = (x - mean) / sqrt(var + eps) * w + b, biased variance; models.md 2.4. */
+    /* y[n,D] (act dtype `out`) = (x - mean) / sqrt(var + eps) * w + b, biased variance */
     void (*layernorm)(size_t n, size_t D, const float *x, size_t ldx, const float *w, const float *b, float eps, void *y, size_t ldy,
                       enum dtype out, int threads);
 
-    /* y = round(x * rsqrt(mean(x^2) + eps)) * w: s is rounded to `out` before w, as upstream does; models.md 3.3. */
+    /* y = round(x * rsqrt(mean(x^2) + eps)) * w: s is rounded to `out` before w, as upstream does */
     void (*rmsnorm)(size_t n, size_t D, const float *x, size_t ldx, const float *w, float eps, void *y, size_t ldy, enum dtype out,
                     int threads);
 
     /* Rotates the halves of each head in place: rows x[n][ld] f32, `heads` heads of hd from column 0; cos and sin [position][hd/2]
-     * for row i at position first + i; models.md 3.4. */
+     * for row i at position first + i */
     void (*rope)(size_t n, int heads, int head_dim, float *x, size_t ld, const float *cos, const float *sin, size_t first, int threads);
 
     /* Each row of x (act, [n][ldx]) as whole numbers: scale = its largest size over 127, y = x * (127 / largest) rounded to nearest even,
@@ -241,7 +241,7 @@ struct kernels {
     /* ---- the rest gives the same bits in every table ---- */
 
     /* A square of side * patch pixels of rgb (RGB24, rows of image_side pixels) as side * side rows in the order (channel, ky, kx), each value
-     * (u / 255 - 1/2) / (1/2) rounded to `out`; models.md 2.5. */
+     * (u / 255 - 1/2) / (1/2) rounded to `out` */
     void (*patches)(const uint8_t *rgb, int image_side, int patch, int side, void *out, enum dtype dtype);
 
     /* out[side'][side'][width] from in[side][side][width], side' = pool_side(mode, side, stride). Bilinear: four taps per output with f32

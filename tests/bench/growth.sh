@@ -1,7 +1,8 @@
 #!/bin/bash
 # How time grows with frames, tokens, cells and videos: tests/bench/growth.sh TOKSWEEP MODEL CLIPS OUT.svg
 #
-# Processor time of one thread: of tower and prefill as bench measures them (frames, rows), and of whole runs (cells, videos). Writes OUT.dat, four tables with a blank line between, and draws it with gnuplot.
+# Processor time of one thread: of tower and prefill as bench measures them (frames, rows), and of whole runs (cells, videos).
+# Writes OUT.dat, four tables with a blank line between, and draws it with gnuplot.
 set -eu
 toksweep=$(realpath "$1") model=$(realpath "$2") clips=$(realpath "$3") out=$(realpath "${4%.svg}")
 folder=$(mktemp -d "${TMPDIR:-/tmp}/toksweep-growth.XXXXXX")

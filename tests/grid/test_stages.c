@@ -450,7 +450,7 @@ static void test_untied_head(void **state)
     micro_take_apart(made, "lm_head.safetensors");
 }
 
-/* micro-hf's tensors under the names that newer versions of transformers save (models.md 1.4b). */
+/* micro-hf's tensors under the names that newer versions of transformers save. */
 static void test_hf_layout_saved_again(void **state)
 {
     (void)state;

@@ -40,7 +40,7 @@ QUESTIONS = {
 }
 
 
-# ---- pooling, markers, DynTok: models.md 1.7, 1.8, 6.1 ---------------------------------------------------------------------------
+# ---- pooling, markers, DynTok ---------------------------------------------------------------------------------------------------
 
 def pool(features, mode):
     """[T][729][c] -> [T][h][w][c]"""
@@ -123,7 +123,7 @@ class Speaker:
         self.model, self.tokenizer, self.end_ids = model, tokenizer, end_ids
 
     def prompt_ids(self, question):
-        """Text ids before and behind the visual rows, each part tokenized by itself (models.md 4.6)."""
+        """Text ids before and behind the visual rows, each part tokenized by itself."""
         parts = micro_text.CHATML.replace("{question}", question).split("<image>")
         return [self.tokenizer.encode(part).ids for part in parts]
 

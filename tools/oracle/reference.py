@@ -48,7 +48,7 @@ def vision_embeddings(model):
 
 
 def outputs_of(modules, call):
-    """What each module returned while `call()` ran. Hooks, because an output list may hold a normed last state (models.md 1.5)."""
+    """What each module returned while `call()` ran. Hooks, because an output list may hold a normed last state."""
     kept = [None] * len(modules)
 
     def keep(i):

@@ -1,4 +1,4 @@
-/* Methods that act before the language model: golden vectors of compressors.md 10.2, exact counts, and what each promises alone. */
+/* Methods that act before the language model: golden vectors, exact counts, and what each promises alone. */
 #include "tests/unit/compressors/videos.h"
 
 #include "core/digest.h"

@@ -1,5 +1,5 @@
-/* DynTok: the golden vectors of compressors.md 10.2, and the true invariants of 10.1 as properties of random videos. The false ones
- * listed there (idempotence, pairwise similarity inside a group, ...) are not tested. */
+/* DynTok: golden vectors, and invariants as properties of random videos. What one might expect and is false (idempotence, pairwise
+ * similarity inside a group, ...) is not tested. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

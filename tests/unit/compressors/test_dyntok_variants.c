@@ -19,7 +19,7 @@ static struct tok_plan run(const struct vid_view *video, const char *options, st
 
 /* ---- exact numbers of groups --------------------------------------------------------------------------------------------- */
 
-/* The golden row of compressors.md 10.2: neighbours with cosines (0.70, 0.30, 0.65, 0.60). */
+/* The golden row: neighbours with cosines (0.70, 0.30, 0.65, 0.60). */
 static void test_golden_exact_groups(void **state)
 {
     (void)state;
@@ -247,7 +247,7 @@ static void test_a_group_over_time_stands_where_it_began(void **state)
     arena_free(&arena);
 }
 
-/* compressors.md 10.1, 2 and 5: a higher threshold refines, and two directions of links merge at least what one of them does. */
+/* A higher threshold refines, and two directions of links merge at least what one of them does. */
 static void test_refinement_in_every_direction_with_fixed_links(void **state)
 {
     (void)state;
@@ -297,7 +297,7 @@ static void test_both_merges_at_least_what_rows_or_columns_do(void **state)
     }
 }
 
-/* compressors.md 10.1, 12: backwards in time the partition is the same, mirrored; its first members are others. */
+/* Backwards in time the partition is the same, mirrored; its first members are others. */
 static void test_time_reversal_mirrors_the_partition(void **state)
 {
     (void)state;
@@ -328,7 +328,7 @@ static void test_time_reversal_mirrors_the_partition(void **state)
     }
 }
 
-/* compressors.md 10.1, 7 and 12: rows of a frame may change places, and channels may be turned, here by another order and other signs. */
+/* Rows of a frame may change places, and channels may be turned, here by another order and other signs. */
 static void test_rows_and_channels_may_change_places(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* DyToK: the allocator's golden vectors and what it promises (compressors.md 10.1.14, 10.2), and its options. */
+/* DyToK: the allocator's golden vectors and what it promises, and its options. */
 #include "tests/unit/compressors/oracle.h"
 
 #include "compressors/allot.h"

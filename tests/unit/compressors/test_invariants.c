@@ -1,6 +1,6 @@
 /* What every method promises, whatever its options: each method of the table with each value of each option, on grids of every odd
  * shape, with features that are random, equal, zero and denormal, with and without an allocator's budgets, empty ones included. What a
- * method promises beyond that (compressors.md 10.1) is claimed in a table below and checked on random videos. */
+ * method promises beyond that is claimed in a table below and checked on random videos. */
 #include "tests/unit/compressors/videos.h"
 
 #include "core/similarity.h"

@@ -1,4 +1,4 @@
-/* pool, dynamic-vlm and slowfast: against torch and the released code, and the token arithmetic of compressors.md 4. */
+/* pool, dynamic-vlm and slowfast: against torch and the released code, and the arithmetic of their tokens. */
 #include "tests/unit/compressors/oracle.h"
 
 enum { WIDTH = 3 };

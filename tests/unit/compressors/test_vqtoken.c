@@ -331,7 +331,6 @@ static void test_measures_by_hand(void **state)
 
 /* ---- k-means ------------------------------------------------------------------------------------------------------------- */
 
-/* compressors.md 10.1, 22. */
 static void test_cosines_never_fall(void **state)
 {
     (void)state;

@@ -1,4 +1,4 @@
-/* Tokens: bilinear taps, layouts and the arithmetic of markers (models.md 1.7, 1.8; compressors.md 10.2). */
+/* Tokens: bilinear taps, layouts and the arithmetic of markers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

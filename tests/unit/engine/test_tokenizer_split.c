@@ -1,4 +1,4 @@
-/* Repair, NFC and splitting, each by itself: the pieces of models.md 4.2, and what Unicode says about the rest. */
+/* Repair, NFC and splitting, each by itself: the pieces, and what Unicode says about the rest. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -134,7 +134,6 @@ static void test_reasoning(void **state)
     each_line("reasoning", check_reasoning, NULL);
 }
 
-/* benchmarks.md 2.5. */
 static void test_guesses(void **state)
 {
     (void)state;
