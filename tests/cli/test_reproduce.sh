@@ -5,7 +5,7 @@
 
 assert_status 0 reproduce dyntok --configs "$source/configs"
 assert_contains out 'arXiv 2506.03990' '--table 1' '--table 2' '--figure 3' '--figure 4'
-assert_error 2 "no paper 'dintok'|'dyntok', 'dytok', 'token-dynamics'" reproduce dintok --configs "$source/configs"
+assert_error 2 "no paper 'dintok'|'dyntok', 'dytok', 'tinyworld', 'token-dynamics'" reproduce dintok --configs "$source/configs"
 assert_error 2 "'dyntok' has no table 3" reproduce dyntok --configs "$source/configs" --table 3
 assert_error 2 'ask for one at a time' reproduce dyntok --configs "$source/configs" --table 1 --figure 3
 assert_error 2 '--margin should be points' reproduce dyntok --configs "$source/configs" --table 1 --margin wide

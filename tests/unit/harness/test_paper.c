@@ -14,7 +14,7 @@
 
 /* ---- the shipped papers -------------------------------------------------------------------------------------------------- */
 
-static const char *const papers[] = {"dyntok", "dytok", "token-dynamics"};
+static const char *const papers[] = {"dyntok", "dytok", "tinyworld", "token-dynamics"};
 
 /* How many cells of the result's sweeps a number is about. */
 static int cells_for(const struct paper *paper, const struct paper_result *result, const struct paper_row *row,
@@ -121,7 +121,7 @@ static void refusals_name_the_place(void **state)
     struct paper paper;
     struct err err = {0};
     assert_int_equal(paper_load(&paper, "dintok", CONFIGS, &err), ERR_CONFIG);
-    assert_non_null(strstr(err.text, "there are 'dyntok', 'dytok', 'token-dynamics'; give one of these"));
+    assert_non_null(strstr(err.text, "there are 'dyntok', 'dytok', 'tinyworld', 'token-dynamics'; give one of these"));
 }
 
 /* ---- against a store ----------------------------------------------------------------------------------------------------- */
