@@ -214,8 +214,10 @@ static const char *common_param(struct arena *arena, const struct series *series
 
 const char *series_point_label(struct cells *cells, const struct series *series, const struct cell_row *row)
 {
-    const char *options = label_options(row);
-    return arena_strdup(&cells->arena, series->param ? options + strlen(series->param) + 1 : options);
+    const char *options = label_options(row), *value = series->param ? options + strlen(series->param) + 1 : options;
+    if (series->n > 1)
+        return arena_strdup(&cells->arena, value);
+    return arena_printf(&cells->arena, "%s%s%s", row->compressor, series->param ? " " : "", series->param ? value : "");
 }
 
 /* What a label says beside the name, the threshold and the target ratio: the options that set a variant apart. */

@@ -68,7 +68,8 @@ int series_make(struct series_set *out, struct cells *cells, enum series_by by, 
 /* Whether two series differ only in compressor and parameters. */
 bool series_same_setting(const struct series *a, const struct series *b);
 
-/* What a point is called: the value of series->param, or the label without the compressor's name; "" for a compressor without options. */
+/* What a point is called: on a line the value of series->param, or the label without the compressor's name; alone the compressor's name, with
+ * the value of series->param behind it. */
 const char *series_point_label(struct cells *cells, const struct series *series, const struct cell_row *row);
 
 /* "LLaVA-Video-7B-Qwen2 on videomme": what all cells have in common. NULL when memory is out. */
