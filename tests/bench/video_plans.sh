@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What reading frames costs here beside the plan of decord's reader: 96 evenly spread frames of videos of 1, 10 and 60 minutes, at three
-# sizes and two distances of key frames.
+# sizes and two distances of key frames; some 15 minutes on two processors.
 #   tests/bench/video_plans.sh BUILD_FOLDER FOLDER [SIZE...]
 # Videos are made in FOLDER, where they stay: 16 s are encoded, the rest is copies of their packets. Of the longer ones of the larger
 # sizes the first 24 of the 96 frames are read, which lie as far apart; all 96 of an hour of 1080p take a processor minutes.
