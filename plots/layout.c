@@ -61,7 +61,7 @@ size_t text_width(const char *text)
 
 struct legend legend_make(const struct series_set *set, const struct panel *panel)
 {
-    enum { SAMPLE = 75, LETTER = 8 };
+    enum { SAMPLE = 75, LETTER = 10 }; /* as wide as gnuplot takes a letter to be when it decides what fits */
     size_t longest = 1;
     for (size_t i = 0; i < set->n; i++) {
         size_t width = text_width(set->series[i].title);
