@@ -191,7 +191,7 @@ static void test_late_replies_end(void **state)
 static void test_waits_are_honoured(void **state)
 {
     (void)state;
-    static const struct { const char *question; double least, most; } waits[] = {{"429:1 ok", 1, 30}, {"503:-2 ok", 0.9, 30}};
+    static const struct { const char *question; double least, most; } waits[] = {{"429:1 ok", 1, 30}, {"503:-2 ok", 0.9, 30}, {"500 ok", 0, 30}};
     for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
         struct subject subject;
         struct err err = {0};
