@@ -188,22 +188,36 @@ static void test_late_replies_end(void **state)
     assert_all(late, sizeof late / sizeof *late, ", \"timeout\": 3, \"retries\": 1");
 }
 
+/* Seconds until the answer was there. */
+static double time_of(const char *question)
+{
+    struct subject subject;
+    struct err err = {0};
+    open_subject(&subject, 0, "");
+    ask(&subject, question);
+    double start = now_s();
+    assert_int_equal(run(&subject, &err), 0);
+    double took = now_s() - start;
+    assert_int_equal(subject.heard[0].status, ANSWER_OK);
+    close_subject(&subject);
+    return took;
+}
+
+/* Never sooner than the server asks; of several tries on a machine that may be busy one is not much later. */
 static void test_waits_are_honoured(void **state)
 {
     (void)state;
-    static const struct { const char *question; double least, most; } waits[] = {{"429:1 ok", 1, 30}, {"503:-2 ok", 0.9, 30}, {"500 ok", 0, 30}};
+    enum { TRIES = 5 };
+    static const struct { const char *question; double least, most; } waits[] = {{"429:1 ok", 1, 5}, {"503:-2 ok", 0.9, 6}, {"500 ok", 0, 0.9}};
     for (size_t i = 0; i < sizeof waits / sizeof *waits; i++) {
-        struct subject subject;
-        struct err err = {0};
-        open_subject(&subject, 0, "");
-        ask(&subject, waits[i].question);
-        double start = now_s();
-        assert_int_equal(run(&subject, &err), 0);
-        double took = now_s() - start;
-        assert_int_equal(subject.heard[0].status, ANSWER_OK);
-        if (took < waits[i].least || took > waits[i].most)
-            fail_msg("'%s' took %g s", waits[i].question, took);
-        close_subject(&subject);
+        double took = INFINITY;
+        for (int try = 0; try < TRIES && took > waits[i].most; try++) {
+            took = time_of(waits[i].question);
+            if (took < waits[i].least)
+                fail_msg("'%s' took %g s", waits[i].question, took);
+        }
+        if (took > waits[i].most)
+            fail_msg("'%s' took %g s, and no less in %d tries", waits[i].question, took, TRIES);
     }
 }
 
@@ -243,7 +257,7 @@ static void test_a_stop_ends_at_once(void **state)
     struct subject subject;
     struct err err = {0};
     pthread_t thread;
-    open_subject(&subject, 0, ", \"timeout\": 60");
+    open_subject(&subject, 0, "");
     for (int i = 0; i < 5; i++)
         ask(&subject, i ? "stall" : "ok");
     assert_int_equal(pthread_create(&thread, NULL, stop_soon, &subject), 0);
