@@ -14,13 +14,13 @@ enum frame_rule {
 
 /* How a letter is found in a reply. */
 enum extractor {
-    EXTRACT_MCQ,            /* 11.1 shared multiple-choice extractor */
-    EXTRACT_LEGACY,         /* 11.2 first capital letter A-D after known prefixes are deleted */
-    EXTRACT_PARENTHESIS,    /* 11.3 the character before the first ')' */
-    EXTRACT_LONGVIDEOBENCH, /* 11.5 as 11.2, with A-E and other prefixes */
-    EXTRACT_MMMU,           /* 11.6, and 11.4 */
-    EXTRACT_MVBENCH,        /* 11.7 */
-    EXTRACT_STANDALONE,     /* 11.8 first capital A-D that is a word of its own */
+    EXTRACT_MCQ,            /* shared multiple-choice extractor */
+    EXTRACT_LEGACY,         /* first capital letter A-D after known prefixes are deleted */
+    EXTRACT_PARENTHESIS,    /* the character before the first ')' */
+    EXTRACT_LONGVIDEOBENCH, /* as EXTRACT_LEGACY, with A-E and other prefixes */
+    EXTRACT_MMMU,           /* MMMU's: letters in brackets, between blanks, before a period; in longer replies the options' own words */
+    EXTRACT_MVBENCH,        /* a letter alone, else the first a-e that is a word of its own, in either case */
+    EXTRACT_STANDALONE,     /* first capital A-D that is a word of its own */
     EXTRACT_FIRST_WORD,     /* MVBench's own script: the reply's first word */
 };
 

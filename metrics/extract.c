@@ -129,7 +129,7 @@ static int letter_index(int32_t c, int n)
     return c >= 'A' && c < 'A' + n ? c - 'A' : -1;
 }
 
-/* ---- 11.1 shared multiple-choice extractor ------------------------------------------------------------------------------- */
+/* ---- shared multiple-choice extractor ------------------------------------------------------------------------------------ */
 
 static const char *const phrases[] = {
     "the answer is",        "answer is",         "the correct answer is", "correct answer is", "the best answer is", "best answer is",
@@ -239,7 +239,7 @@ static int extract_mcq(struct span text, int n_letters)
     return letter;
 }
 
-/* ---- 11.2 and 11.5: the first letter after known prefixes are deleted ------------------------------------------------------ */
+/* ---- the first letter after known prefixes are deleted --------------------------------------------------------------------- */
 
 /* The last is what two missing commas upstream made of three. */
 static const char *const legacy_prefixes[] = {
@@ -294,7 +294,7 @@ static int extract_after_prefixes(struct span text, const char *const *prefixes,
     return -1;
 }
 
-/* ---- 11.3 parenthesis rule ----------------------------------------------------------------------------------------------- */
+/* ---- parenthesis rule ---------------------------------------------------------------------------------------------------- */
 
 static int extract_parenthesis(struct span text)
 {
@@ -304,7 +304,7 @@ static int extract_parenthesis(struct span text)
     return !parenthesis && text.end - text.at == 1 ? letter_index(*text.at, 26) : -1;
 }
 
-/* ---- 11.6 MMMU ----------------------------------------------------------------------------------------------------------- */
+/* ---- MMMU ---------------------------------------------------------------------------------------------------------------- */
 
 struct lowered { /* a text in lower case, as Python's str.lower() has it, as a stream of code points */
     struct span rest;
@@ -458,7 +458,7 @@ static int extract_mmmu(struct span text, int n_letters, const char *const *opti
     return -1;
 }
 
-/* ---- 11.7 MVBench -------------------------------------------------------------------------------------------------------- */
+/* ---- MVBench ------------------------------------------------------------------------------------------------------------- */
 
 static const char punctuation[] = ";/[]\"{}()=+\\_-><@`,?!";
 
@@ -546,7 +546,7 @@ static int extract_mvbench(struct span text)
     return -1;
 }
 
-/* ---- 11.8 a capital that is a word of its own ---------------------------------------------------------------------------- */
+/* ---- a capital that is a word of its own --------------------------------------------------------------------------------- */
 
 static int extract_standalone(struct span text)
 {
