@@ -105,7 +105,8 @@ enum compressor_needs {
     NEED_KV_POOLED = 256, NEED_KV_RAW = 512,  /* kv: that layer's keys, mean over heads */
     NEED_KEYS_RAW = 1024,                     /* kv: keys of all heads side by side instead; not with NEED_KV_RAW */
     NEED_FRAME = 2048,                        /* frame: what the pooling head makes of each frame */
-    NEED_DOTS = 4096,                         /* of the one array asked for, X or H, only sim_pairs is wanted: the view has `far` instead */
+    NEED_DOTS = 4096,                         /* of X, H and keys only comparisons are wanted (core/similarity.h): the view has far rows instead */
+    NEED_SUMS = 8192,                         /* likewise, and as many rows are made of them as there are, or fewer */
 };
 
 enum compressor_flags {

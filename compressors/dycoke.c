@@ -61,8 +61,8 @@ struct ttm {
 /* Every cell with itself, for its norm, and with its partner's. */
 static int compare_frames(const double *values, const struct vid_view *video, struct ttm *ttm, struct arena *arena, struct err *err)
 {
-    const struct sim_rows rows = {video->pooled.H, (size_t)video->pooled.d, video->far};
     size_t frame = ttm->frame, n = (size_t)video->T * frame;
+    const struct sim_rows rows = {.near = video->pooled.H, .n = n, .width = (size_t)video->pooled.d, .far = video->pooled.far_H};
     struct row_pair *pairs = arena_alloc(arena, 2 * n, sizeof *pairs);
     float *dots = arena_alloc(arena, 2 * n, sizeof *dots);
     if (!pairs || !dots)

@@ -75,7 +75,7 @@ static unsigned needs(const double *values)
         return NEED_H_POOLED | NEED_DOTS;
     bool raw = compares_patches(values) || !chosen(values, X_POOL, POOL_SAME);
     unsigned layer = chosen(values, X_LAYER, LAYER_POST_NORM) ? NEED_X_POST_NORM : 0;
-    unsigned dots = chosen(values, X_POOL, POOL_BLOCK_AVERAGE) ? 0 : NEED_DOTS; /* means of patches are made here */
+    unsigned dots = chosen(values, X_POOL, POOL_BLOCK_AVERAGE) ? NEED_SUMS : NEED_DOTS;
     return layer | dots | (raw ? NEED_X_RAW : NEED_X_POOLED);
 }
 
@@ -117,6 +117,7 @@ struct linker {
     const struct vid_view *video;
     struct sim_rows rows;
     size_t frame;           /* rows of a frame */
+    size_t averages;        /* the first row of averages, where cells are averages; else 0 */
     bool rounds;            /* features and cosine are rounded */
     struct row_pair *pairs; /* room for all links of a kind, or all rows */
     float *dots, *norms;    /* of pairs; [T][frame] of those rows that links refer to */
@@ -144,21 +145,32 @@ static size_t patch_at(const struct vid_view *video, int y, int x)
     return (size_t)y * (size_t)video->raw.w + (size_t)x;
 }
 
-/* Cells as means of four patches: x_pool average. [T][cells][width]; NULL when memory is out. */
-static const float *average_patches(const struct vid_view *video, struct arena *arena)
+/* Cells as means of four patches, x_pool average: sums first, and behind them what they are divided by four. */
+static int average_patches(struct linker *linker, size_t cells, struct arena *arena, struct err *err)
 {
-    size_t cells = (size_t)video->pooled.h * (size_t)video->pooled.w, patches = (size_t)video->raw.h * (size_t)video->raw.w;
-    size_t width = (size_t)video->raw.dx;
-    float *means = arena_alloc(arena, (size_t)video->T * cells * width, sizeof *means), *out = means;
-    for (size_t i = 0; i < (size_t)video->T * cells && means; i++, out += width) {
-        const float *frame = video->raw.X + i / cells * patches * width;
-        struct cell_taps at = cell_taps(video, i % cells);
-        const float *corner[4] = {frame + patch_at(video, at.y.i0, at.x.i0) * width, frame + patch_at(video, at.y.i0, at.x.i1) * width,
-                                  frame + patch_at(video, at.y.i1, at.x.i0) * width, frame + patch_at(video, at.y.i1, at.x.i1) * width};
-        for (size_t c = 0; c < width; c++)
-            out[c] = (corner[0][c] + corner[1][c] + corner[2][c] + corner[3][c]) / 4;
+    const struct vid_view *video = linker->video;
+    size_t frame = (size_t)video->pooled.h * (size_t)video->pooled.w, first = linker->rows.n;
+    struct tap *taps = arena_alloc(arena, 5 * cells, sizeof *taps);
+    uint32_t *begin = arena_alloc(arena, 2 * (cells + 1), sizeof *begin), *begin_means = begin + cells + 1;
+    if (!taps || !begin)
+        return err_no_memory(err, "the links of a video");
+    for (size_t i = 0; i < cells; i++) {
+        size_t patches = i / frame * linker->frame;
+        struct cell_taps at = cell_taps(video, i % frame);
+        const int y[] = {at.y.i0, at.y.i0, at.y.i1, at.y.i1}, x[] = {at.x.i0, at.x.i1, at.x.i0, at.x.i1};
+        for (size_t k = 0; k < 4; k++)
+            taps[4 * i + k] = (struct tap){(uint32_t)(patches + patch_at(video, y[k], x[k])), 1};
+        taps[4 * cells + i] = (struct tap){(uint32_t)(first + i), 4};
+        begin[i + 1] = (uint32_t)(4 * (i + 1));
+        begin_means[i + 1] = (uint32_t)(i + 1);
     }
-    return means;
+    const struct sim_sums sums = {.first = first, .n = cells, .begin = begin, .taps = taps};
+    const struct sim_sums means = {.first = first + cells, .n = cells, .begin = begin_means, .taps = taps + 4 * cells, .divide = true};
+    linker->averages = first + cells;
+    int rc = sim_room(&linker->rows, 2 * cells, arena, err);
+    if (!rc)
+        rc = sim_sum(&linker->rows, &sums, err);
+    return rc ? rc : sim_sum(&linker->rows, &means, err);
 }
 
 /* The row that stands for a cell of the video. */
@@ -167,7 +179,7 @@ static size_t cell_row(const struct linker *linker, size_t cell)
     const struct vid_view *video = linker->video;
     size_t cells = (size_t)video->pooled.h * (size_t)video->pooled.w;
     if (!chosen(linker->values, X_POOL, POOL_NEAREST))
-        return cell;
+        return linker->averages + cell;
     struct cell_taps at = cell_taps(video, cell % cells);
     return cell / cells * linker->frame + patch_at(video, at.y.w1 > at.y.w0 ? at.y.i1 : at.y.i0, at.x.w1 > at.x.w0 ? at.x.i1 : at.x.i0);
 }
@@ -183,25 +195,28 @@ static int find_norms(struct linker *linker, struct err *err)
     }
     int rc = sim_pairs(&linker->rows, linker->pairs, n, linker->rounds, linker->dots, err);
     for (size_t i = 0; i < n && !rc; i++)
-        linker->norms[linker->pairs[i].a] = sqrtf(linker->dots[i]);
+        linker->norms[linker->pairs[i].a - linker->averages] = sqrtf(linker->dots[i]);
     return rc;
 }
 
 static int linker_new(struct linker *linker, const double *values, const struct vid_view *video, struct arena *arena, struct err *err)
 {
     bool h = chosen(values, SIMILARITY, SIM_H), patches = compares_patches(values), means = chosen(values, X_POOL, POOL_BLOCK_AVERAGE);
-    bool raw = patches || chosen(values, X_POOL, POOL_NEAREST);
-    const struct grid_view *grid = raw ? &video->raw : &video->pooled;
+    const struct grid_view *grid = patches || means || chosen(values, X_POOL, POOL_NEAREST) ? &video->raw : &video->pooled;
     *linker = (struct linker){.values = values, .video = video, .rounds = chosen(values, SIMILARITY_DTYPE, DTYPE_CHOICE_BF16)};
     linker->frame = (size_t)grid->h * (size_t)grid->w;
-    linker->rows = (struct sim_rows){means ? average_patches(video, arena) : h ? grid->H : grid->X, (size_t)(h ? grid->d : grid->dx), video->far};
     size_t cells = (size_t)video->T * (size_t)video->pooled.h * (size_t)video->pooled.w, rows = (size_t)video->T * linker->frame;
     size_t links = cells * (patches ? MOST_FACING : 1), most = rows > links ? rows : links;
+    linker->rows = (struct sim_rows){.near = h ? grid->H : grid->X, .n = rows, .width = (size_t)(h ? grid->d : grid->dx),
+                                     .far = h ? grid->far_H : grid->far_X};
     linker->pairs = arena_alloc(arena, most, sizeof *linker->pairs);
     linker->dots = arena_alloc(arena, most, sizeof *linker->dots);
-    linker->norms = arena_alloc(arena, rows, sizeof *linker->norms);
-    if (!linker->pairs || !linker->dots || !linker->norms || (means && !linker->rows.near))
+    linker->norms = arena_alloc(arena, most, sizeof *linker->norms);
+    if (!linker->pairs || !linker->dots || !linker->norms)
         return err_no_memory(err, "the links of a video");
+    int rc = means ? average_patches(linker, cells, arena, err) : 0;
+    if (rc)
+        return rc;
     return find_norms(linker, err);
 }
 
@@ -210,7 +225,7 @@ static int linker_new(struct linker *linker, const double *values, const struct 
 /* Cosine of a pair, clamped to [-1, 1]; NaN where a feature is not finite, which starts a new group. */
 static float pair_cosine(const struct linker *linker, size_t pair)
 {
-    float scale = linker->norms[linker->pairs[pair].a] * linker->norms[linker->pairs[pair].b];
+    float scale = linker->norms[linker->pairs[pair].a - linker->averages] * linker->norms[linker->pairs[pair].b - linker->averages];
     float value = linker->dots[pair] / (scale > 1e-8f || isnan(scale) ? scale : 1e-8f);
     if (linker->rounds)
         value = rounded(value);

@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 /* Raised whenever anything a plugin sees changes its meaning or layout. */
-enum { COMPRESSOR_ABI = 3 };
+enum { COMPRESSOR_ABI = 4 };
 
 struct compressor_plugin {
     uint32_t abi;

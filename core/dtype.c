@@ -69,11 +69,20 @@ static float load(const void *src, enum dtype from, size_t i)
     return 0;
 }
 
+/* By far the most frequent: a loop without a choice in it. */
+static void widen(float *restrict dst, const uint16_t *restrict src, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        dst[i] = f32_from_bf16(src[i]);
+}
+
 void dtype_convert(void *dst, enum dtype to, const void *src, enum dtype from, size_t n)
 {
     assert(to == from || (to != DTYPE_I8 && from != DTYPE_I8));
     if (to == from) {
         memcpy(dst, src, n * dtype_size(to));
+    } else if (to == DTYPE_F32 && from == DTYPE_BF16) {
+        widen(dst, src, n);
     } else if (to == DTYPE_F32) {
         for (size_t i = 0; i < n; i++)
             ((float *)dst)[i] = load(src, from, i);

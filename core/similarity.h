@@ -11,6 +11,7 @@
 
 #include "core/arena.h"
 #include "core/err.h"
+#include "core/tokens.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -42,19 +43,87 @@ float *sim_unit_rows(const float *rows, size_t n_rows, size_t n, struct arena *a
 
 struct row_pair { uint32_t a, b; };
 
-/* Rows that stay where the engine computes, on a card for instance: all that can be asked is how they compare. */
-struct far_rows {
-    /* out[i] = sim_dot of the rows of pair i, or sim_dot_rounded, to the bit. ERR_MEMORY, ERR_DEVICE. */
-    int (*dots)(const struct far_rows *rows, const struct row_pair *pairs, size_t n, bool rounded, float *out, struct err *err);
+/* Rows of[0..n), or, where `of` is NULL, first..first+n-1. */
+struct row_list { const uint32_t *of; size_t first, n; };
+
+/* What is added up over two rows: products, or squares of differences. */
+enum sim_term { SIM_PRODUCT, SIM_APART };
+
+/* Rows first..first+n-1, each the sum of taps begin[i]..begin[i + 1]: of w * row src, or with `divide` of row src / w, in f32, in order, from
+ * zero. None of them is a source. */
+struct sim_sums {
+    size_t first, n;
+    const uint32_t *begin; /* [n + 1] */
+    const struct tap *taps;
+    bool divide;
 };
 
-/* Rows [n][width] at `near`, or far ones. */
+/* n sums in double: of scale[i] * row src[i], i from begin[k] to begin[k + 1], in order, from zero. */
+struct sim_totals {
+    size_t n;
+    const uint32_t *begin; /* [n + 1] */
+    const uint32_t *src;
+    const double *scale;
+};
+
+/* A choice of k <= n of rows first..first+n-1 by max-min distance. The first is the one whose nearest other is farthest, each further one
+ * the one whose nearest chosen is farthest, in 1 - dot product, which `weight` [n], if not NULL, multiplies for each candidate; candidates
+ * of negative weight come last. Ties go to the lower row; NaN is less than all. The k first are among the k + 1 first. */
+struct sim_choice {
+    size_t first, n, k;
+    const float *weight;
+};
+
+/* Rows that stay where the engine computes, on a card for instance: what follows can be asked of them, with the bits of rows that are
+ * here. `room` is for rows made of them. ERR_MEMORY, ERR_DEVICE. */
+struct far_rows {
+    int (*room)(const struct far_rows *rows, size_t n, struct err *err);
+    int (*put)(const struct far_rows *rows, size_t first, size_t n, const float *values, struct err *err);
+    int (*get)(const struct far_rows *rows, size_t first, size_t n, float *out, struct err *err);
+    int (*sum)(const struct far_rows *rows, const struct sim_sums *sums, struct err *err);
+    int (*total)(const struct far_rows *rows, const struct sim_totals *totals, double *out, struct err *err);
+    int (*pairs)(const struct far_rows *rows, const struct row_pair *pairs, size_t n, bool rounded, float *out, struct err *err);
+    int (*block)(const struct far_rows *rows, struct row_list a, struct row_list b, enum sim_term term, float *out, struct err *err);
+    int (*choose)(const struct far_rows *rows, const struct sim_choice *choice, uint32_t *out, struct err *err);
+};
+
+/* Rows 0..n-1, at `near` or far ones, and behind them rows that a method makes of them: n, n + 1, ... */
 struct sim_rows {
     const float *near;
-    size_t width;
-    const struct far_rows *far; /* not NULL: `near` is void */
+    size_t n, width;
+    const struct far_rows *far; /* not NULL: `near` and `made` are void */
+    float *made;
 };
 
+/* Room for this many made rows, zeroed; what was made before is gone. Near ones are the arena's, far ones the engine's. */
+int sim_room(struct sim_rows *rows, size_t n, struct arena *arena, struct err *err);
+
+/* Writes made rows first..first+n-1, and reads them. */
+int sim_put(const struct sim_rows *rows, size_t first, size_t n, const float *values, struct err *err);
+int sim_get(const struct sim_rows *rows, size_t first, size_t n, float *out, struct err *err);
+
+/* Makes rows that are sums. */
+int sim_sum(const struct sim_rows *rows, const struct sim_sums *sums, struct err *err);
+
+/* Makes rows first..first+n-1: the listed ones divided by norm[0..n), those of norm 0 being 0. */
+int sim_units(const struct sim_rows *rows, struct row_list list, const float *norm, size_t first, struct arena *arena, struct err *err);
+
+/* out[n][width] */
+int sim_total(const struct sim_rows *rows, const struct sim_totals *totals, double *out, struct err *err);
+
+/* out[i] = sim_dot of the rows of pair i, or sim_dot_rounded. */
 int sim_pairs(const struct sim_rows *rows, const struct row_pair *pairs, size_t n, bool rounded, float *out, struct err *err);
+
+/* out[i] = the norm of row i of the list. */
+int sim_lengths(const struct sim_rows *rows, struct row_list list, float *out, struct arena *arena, struct err *err);
+
+/* out[i * b.n + j] = sim_dot (SIM_PRODUCT) or sim_distance2 (SIM_APART) of row i of list a and row j of list b. */
+int sim_block(const struct sim_rows *rows, struct row_list a, struct row_list b, enum sim_term term, float *out, struct err *err);
+
+/* The block of a list with itself. */
+int sim_square(const struct sim_rows *rows, struct row_list list, enum sim_term term, float *out, struct err *err);
+
+/* The chosen rows' places in the list, ascending, to out[k]. Of made rows only. */
+int sim_choose(const struct sim_rows *rows, const struct sim_choice *choice, uint32_t *out, struct arena *arena, struct err *err);
 
 #endif

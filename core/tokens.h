@@ -30,6 +30,8 @@ struct pool_tap pool_bilinear_tap(int in, int out, int o);
 
 /* ---- what a compressor sees ---------------------------------------------------------------------------------------------- */
 
+struct far_rows; /* core/similarity.h */
+
 struct grid_view { /* arrays are row-major [T][h][w][width]; NULL where the compressor did not ask */
     int h, w;
     int dx, d, dk;
@@ -38,6 +40,8 @@ struct grid_view { /* arrays are row-major [T][h][w][width]; NULL where the comp
     const float *sal;   /* saliency, one number a token: attention that it receives in the tower */
     const float *kv;    /* attention keys [dk]: mean over heads, or those of all heads side by side */
     const float *frame; /* [T][dx], one row a frame: what the tower's pooling head makes of it */
+    const struct far_rows *far_X, *far_H, *far_kv; /* of a method that compares rows and adds them up (NEED_DOTS, NEED_SUMS): in place of these
+                                                    * arrays; NULL: they are there */
 };
 
 struct named_tensor { /* a trained tensor that belongs to a method, not to the architecture; f32, row-major */
@@ -45,8 +49,6 @@ struct named_tensor { /* a trained tensor that belongs to a method, not to the a
     const float *values;
     size_t rows, columns;  /* a vector has one column */
 };
-
-struct far_rows; /* core/similarity.h */
 
 struct vid_view {
     int T;
@@ -57,7 +59,6 @@ struct vid_view {
     uint64_t video_hash;     /* for counter-based random numbers: the same for equal frames of equal videos */
     const struct named_tensor *tensors; /* what the checkpoint holds for methods; n_tensors of them */
     size_t n_tensors;
-    const struct far_rows *far; /* of a method that only compares rows (NEED_DOTS), in place of the one array that it asks for; NULL: it is there */
 };
 
 /* The tensor of this name, NULL if the checkpoint has none. */

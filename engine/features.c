@@ -16,19 +16,20 @@ static const struct kept {
     unsigned need;
     enum kept_rows rows;
     enum kept_width width;
-    size_t at; /* of the pointer in struct vid_view */
+    size_t at;  /* of the pointer in struct vid_view */
+    size_t far; /* of that to rows which stay here; 0: they are always copied */
 } kinds[] = {
-    {NEED_H_POOLED, ROWS_POOLED, WIDTH_H, offsetof(struct vid_view, pooled.H)},
-    {NEED_H_RAW, ROWS_RAW, WIDTH_H, offsetof(struct vid_view, raw.H)},
-    {NEED_X_POOLED, ROWS_POOLED, WIDTH_X, offsetof(struct vid_view, pooled.X)},
-    {NEED_X_RAW, ROWS_RAW, WIDTH_X, offsetof(struct vid_view, raw.X)},
-    {NEED_SAL_POOLED, ROWS_POOLED, WIDTH_ONE, offsetof(struct vid_view, pooled.sal)},
-    {NEED_SAL_RAW, ROWS_RAW, WIDTH_ONE, offsetof(struct vid_view, raw.sal)},
-    {NEED_PROBE_POOLED, ROWS_POOLED, WIDTH_ONE, offsetof(struct vid_view, pooled.sal)},
-    {NEED_KV_POOLED, ROWS_POOLED, WIDTH_KEY, offsetof(struct vid_view, pooled.kv)},
-    {NEED_KV_RAW, ROWS_RAW, WIDTH_KEY, offsetof(struct vid_view, raw.kv)},
-    {NEED_KEYS_RAW, ROWS_RAW, WIDTH_X, offsetof(struct vid_view, raw.kv)},
-    {NEED_FRAME, ROW_OF_FRAME, WIDTH_X, offsetof(struct vid_view, pooled.frame)},
+    {NEED_H_POOLED, ROWS_POOLED, WIDTH_H, offsetof(struct vid_view, pooled.H), offsetof(struct vid_view, pooled.far_H)},
+    {NEED_H_RAW, ROWS_RAW, WIDTH_H, offsetof(struct vid_view, raw.H), offsetof(struct vid_view, raw.far_H)},
+    {NEED_X_POOLED, ROWS_POOLED, WIDTH_X, offsetof(struct vid_view, pooled.X), offsetof(struct vid_view, pooled.far_X)},
+    {NEED_X_RAW, ROWS_RAW, WIDTH_X, offsetof(struct vid_view, raw.X), offsetof(struct vid_view, raw.far_X)},
+    {NEED_SAL_POOLED, ROWS_POOLED, WIDTH_ONE, offsetof(struct vid_view, pooled.sal), 0},
+    {NEED_SAL_RAW, ROWS_RAW, WIDTH_ONE, offsetof(struct vid_view, raw.sal), 0},
+    {NEED_PROBE_POOLED, ROWS_POOLED, WIDTH_ONE, offsetof(struct vid_view, pooled.sal), 0},
+    {NEED_KV_POOLED, ROWS_POOLED, WIDTH_KEY, offsetof(struct vid_view, pooled.kv), offsetof(struct vid_view, pooled.far_kv)},
+    {NEED_KV_RAW, ROWS_RAW, WIDTH_KEY, offsetof(struct vid_view, raw.kv), offsetof(struct vid_view, raw.far_kv)},
+    {NEED_KEYS_RAW, ROWS_RAW, WIDTH_X, offsetof(struct vid_view, raw.kv), offsetof(struct vid_view, raw.far_kv)},
+    {NEED_FRAME, ROW_OF_FRAME, WIDTH_X, offsetof(struct vid_view, pooled.frame), 0},
 };
 
 enum { KINDS = sizeof kinds / sizeof *kinds };
@@ -48,8 +49,17 @@ struct features {
     struct vision_side side;    /* of the same */
     float *normed;              /* one frame's, [patches][width] */
     float *pooled_x, *pooled;   /* [patches][width], [patches][widest] */
+    float *made[KINDS];         /* rows that a method made of those it has a view of */
     void *memory;
 };
+
+static size_t kind_of(unsigned need)
+{
+    size_t k = 0;
+    while (kinds[k].need != need)
+        k++;
+    return k;
+}
 
 static size_t rounded(size_t bytes)
 {
@@ -177,6 +187,7 @@ void features_free(struct features *features)
 {
     if (!features)
         return;
+    features_forget(features);
     free(features->grids);
     features->model->kernels->memory->release(features->memory);
     free(features);
@@ -217,6 +228,22 @@ static void keep_values(const struct model *model, const float *values, size_t n
         model->kernels->memory->move(to, values, n * sizeof *values);
     else
         model->kernels->convert(1, n, values, n, to, n, dtype, 1);
+}
+
+int features_put(struct features *features, size_t grid, unsigned need, const float *values, struct err *err)
+{
+    const struct memory *memory = features->model->kernels->memory;
+    size_t k = kind_of(need), n = values_of(&features->model->shape, &features->grids[grid].grid, &kinds[k]);
+    enum dtype dtype = dtype_of(kinds[k].width, features->model->act);
+    char *room = malloc(n * dtype_size(dtype));
+    if (!room)
+        return err_no_memory(err, "the features of a frame");
+    for (size_t t = 0; t < features->n_frames; t++) {
+        dtype_convert(room, dtype, values + t * n, DTYPE_F32, n);
+        memory->put((char *)features->grids[grid].kept[k] + t * n * dtype_size(dtype), room, n * dtype_size(dtype));
+    }
+    free(room);
+    return memory->settle(err);
 }
 
 /* Of frame i of those in work. */
@@ -275,12 +302,15 @@ int features_encode(struct features *features, struct vision_space *space, const
 
 size_t features_view_bytes(const struct model_shape *shape, const struct feature_grid *grid, unsigned needs, int T)
 {
-    enum { COMPARED_BYTES = 64 }; /* a row: what of pairs and their dots lies on both sides, of four pairs at most */
+    enum { COMPARED_BYTES = 128 }; /* a row: what of pairs and their dots lies on both sides, of four pairs at most, and what is made of them */
     size_t total = 0;
-    for (size_t k = 0; k < KINDS; k++)
-        if (needs & kinds[k].need)
-            total += rounded((size_t)T * (needs & NEED_DOTS ? COMPARED_BYTES * rows_of(shape, grid, kinds[k].rows)
-                                                            : values_of(shape, grid, &kinds[k]) * sizeof(float)));
+    for (size_t k = 0; k < KINDS; k++) {
+        size_t values = values_of(shape, grid, &kinds[k]) * sizeof(float), rows = rows_of(shape, grid, kinds[k].rows);
+        if (!(needs & kinds[k].need))
+            continue;
+        bool far = kinds[k].far && needs & (NEED_DOTS | NEED_SUMS);
+        total += rounded((size_t)T * (!far ? 2 * values : needs & NEED_SUMS ? values + COMPARED_BYTES * rows : COMPARED_BYTES * rows));
+    }
     return total;
 }
 
@@ -300,33 +330,182 @@ static const float *gather(const struct memory *memory, const void *store, enum 
     return fetched || memory->host ? out : NULL;
 }
 
-/* Rows of one kind where they are stored. */
+/* ---- rows that stay here ------------------------------------------------------------------------------------------------- */
+
+/* A view's rows of one kind where they are stored, and behind them those made of them. */
 struct stored_rows {
     struct far_rows far;
-    const struct kernels *kernels;
+    struct features *features;
+    size_t kind;
     const void *store;
     enum dtype dtype;
+    size_t n, n_stored; /* of the view; of all frames */
     size_t per_frame, width;
     const size_t *slots;
 };
 
-static uint32_t stored_row(const struct stored_rows *rows, uint32_t row)
+static const struct stored_rows *stored(const struct far_rows *far)
 {
-    return (uint32_t)(rows->slots[row / rows->per_frame] * rows->per_frame + row % rows->per_frame);
+    return (const struct stored_rows *)far;
 }
 
-static int stored_dots(const struct far_rows *far, const struct row_pair *pairs, size_t n, bool rounded, float *out, struct err *err)
+static const struct kernels *kernels_of(const struct stored_rows *rows)
 {
-    const struct stored_rows *rows = (const struct stored_rows *)far;
-    struct row_pair *stored = malloc((n + 1) * sizeof *stored);
-    struct dots dots = {.n = n, .D = rows->width, .pairs = stored, .rows = rows->store, .dtype = rows->dtype, .rounded = rounded, .out = out};
-    for (size_t i = 0; i < n && stored; i++)
-        stored[i] = (struct row_pair){stored_row(rows, pairs[i].a), stored_row(rows, pairs[i].b)};
-    bool done = stored && (!n || rows->kernels->dots(&dots));
-    free(stored);
-    int rc = rows->kernels->memory->settle(err);
+    return rows->features->model->kernels;
+}
+
+static float *made_rows(const struct stored_rows *rows, size_t first)
+{
+    return rows->features->made[rows->kind] + (first - rows->n) * rows->width;
+}
+
+static struct row_set row_set(const struct stored_rows *rows)
+{
+    return (struct row_set){.rows = rows->store, .dtype = rows->dtype, .n = rows->n_stored, .made = rows->features->made[rows->kind]};
+}
+
+static uint32_t stored_row(const struct stored_rows *rows, size_t row)
+{
+    return (uint32_t)(row >= rows->n ? rows->n_stored + (row - rows->n) : rows->slots[row / rows->per_frame] * rows->per_frame + row % rows->per_frame);
+}
+
+/* What became of a request that waited for its result. */
+static int answered(const struct stored_rows *rows, bool done, struct err *err)
+{
+    int rc = kernels_of(rows)->memory->settle(err);
     return rc || done ? rc : err_no_memory(err, "a comparison of tokens");
 }
+
+static int stored_room(const struct far_rows *far, size_t n, struct err *err)
+{
+    const struct stored_rows *rows = stored(far);
+    float **made = &rows->features->made[rows->kind];
+    kernels_of(rows)->memory->release(*made);
+    *made = kernels_of(rows)->memory->take(n * rows->width * sizeof **made);
+    return *made ? 0 : err_no_memory(err, "rows made of tokens");
+}
+
+static int stored_put(const struct far_rows *far, size_t first, size_t n, const float *values, struct err *err)
+{
+    (void)err;
+    kernels_of(stored(far))->memory->put(made_rows(stored(far), first), values, n * stored(far)->width * sizeof *values);
+    return 0;
+}
+
+static int stored_get(const struct far_rows *far, size_t first, size_t n, float *out, struct err *err)
+{
+    kernels_of(stored(far))->memory->get(out, made_rows(stored(far), first), n * stored(far)->width * sizeof *out);
+    return answered(stored(far), true, err);
+}
+
+static int stored_sum(const struct far_rows *far, const struct sim_sums *sums, struct err *err)
+{
+    const struct stored_rows *rows = stored(far);
+    size_t n = sums->begin[sums->n];
+    struct tap *taps = malloc((n + 1) * sizeof *taps);
+    if (!taps)
+        return err_no_memory(err, "rows made of tokens");
+    for (size_t i = 0; i < n; i++)
+        taps[i] = (struct tap){stored_row(rows, sums->taps[i].src), sums->taps[i].w};
+    struct merge merge = {.n = sums->n, .D = rows->width, .begin = sums->begin, .taps = taps, .source = row_set(rows), .divide = sums->divide,
+                          .out = made_rows(rows, sums->first)};
+    if (merge.n)
+        kernels_of(rows)->merge(&merge);
+    free(taps);
+    return 0;
+}
+
+/* Numbers of stored rows; NULL when memory is out. */
+static uint32_t *stored_list(const struct stored_rows *rows, struct row_list list)
+{
+    uint32_t *out = malloc((list.n + 1) * sizeof *out);
+    for (size_t i = 0; i < list.n && out; i++)
+        out[i] = stored_row(rows, list.of ? list.of[i] : list.first + i);
+    return out;
+}
+
+static int stored_total(const struct far_rows *far, const struct sim_totals *totals, double *out, struct err *err)
+{
+    const struct stored_rows *rows = stored(far);
+    uint32_t *src = stored_list(rows, (struct row_list){.of = totals->src, .n = totals->begin[totals->n]});
+    struct wide_sums wanted = {.n = totals->n, .D = rows->width, .begin = totals->begin, .src = src, .scale = totals->scale, .rows = row_set(rows),
+                               .out = out};
+    bool done = src && (!wanted.n || kernels_of(rows)->wide_sums(&wanted));
+    free(src);
+    return answered(rows, done, err);
+}
+
+static int stored_pairs(const struct far_rows *far, const struct row_pair *pairs, size_t n, bool rounded, float *out, struct err *err)
+{
+    const struct stored_rows *rows = stored(far);
+    struct row_pair *numbers = malloc((n + 1) * sizeof *numbers);
+    struct dots dots = {.n = n, .D = rows->width, .pairs = numbers, .rows = row_set(rows), .rounded = rounded, .out = out};
+    for (size_t i = 0; i < n && numbers; i++)
+        numbers[i] = (struct row_pair){stored_row(rows, pairs[i].a), stored_row(rows, pairs[i].b)};
+    bool done = numbers && (!n || kernels_of(rows)->dots(&dots));
+    free(numbers);
+    return answered(rows, done, err);
+}
+
+static bool same_list(struct row_list a, struct row_list b)
+{
+    return a.of == b.of && a.first == b.first && a.n == b.n;
+}
+
+static int stored_block(const struct far_rows *far, struct row_list a, struct row_list b, enum sim_term term, float *out, struct err *err)
+{
+    const struct stored_rows *rows = stored(far);
+    uint32_t *of_a = stored_list(rows, a), *of_b = same_list(a, b) ? of_a : stored_list(rows, b);
+    struct block block = {.n_a = a.n, .n_b = b.n, .D = rows->width, .a = of_a, .b = of_b, .rows = row_set(rows), .term = term, .out = out};
+    bool done = of_a && of_b && (!a.n || !b.n || kernels_of(rows)->block(&block));
+    if (of_b != of_a)
+        free(of_b);
+    free(of_a);
+    return answered(rows, done, err);
+}
+
+static int stored_choose(const struct far_rows *far, const struct sim_choice *choice, uint32_t *out, struct err *err)
+{
+    const struct stored_rows *rows = stored(far);
+    struct picks wanted = {.n = choice->n, .D = rows->width, .k = choice->k, .rows = made_rows(rows, choice->first), .weight = choice->weight,
+                            .out = out};
+    return answered(rows, !choice->k || kernels_of(rows)->choose(&wanted), err);
+}
+
+static const struct far_rows far_functions = {
+    .room = stored_room,
+    .put = stored_put,
+    .get = stored_get,
+    .sum = stored_sum,
+    .total = stored_total,
+    .pairs = stored_pairs,
+    .block = stored_block,
+    .choose = stored_choose,
+};
+
+void features_forget(struct features *features)
+{
+    for (size_t k = 0; k < KINDS; k++) {
+        features->model->kernels->memory->release(features->made[k]);
+        features->made[k] = NULL;
+    }
+}
+
+/* NULL when memory is out. */
+static const struct far_rows *refer(struct features *features, const struct grid_store *store, size_t k, const size_t *slots, int T,
+                                    struct arena *arena)
+{
+    const struct model *model = features->model;
+    size_t per_frame = rows_of(&model->shape, &store->grid, kinds[k].rows);
+    struct stored_rows *rows = store->kept[k] ? arena_alloc(arena, 1, sizeof *rows) : NULL;
+    if (rows)
+        *rows = (struct stored_rows){.far = far_functions, .features = features, .kind = k, .store = store->kept[k], .slots = slots,
+                                     .dtype = dtype_of(kinds[k].width, model->act), .per_frame = per_frame, .n = (size_t)T * per_frame,
+                                     .n_stored = features->n_frames * per_frame, .width = width_of(&model->shape, kinds[k].width)};
+    return rows ? &rows->far : NULL;
+}
+
+/* ---- views --------------------------------------------------------------------------------------------------------------- */
 
 static struct grid_view empty_view(const struct model_shape *shape, int side, bool all_heads)
 {
@@ -334,23 +513,12 @@ static struct grid_view empty_view(const struct model_shape *shape, int side, bo
     return (struct grid_view){.h = side, .w = side, .dx = v->width, .d = shape->language.width, .dk = all_heads ? v->width : v->width / v->heads};
 }
 
-/* NULL when memory is out. */
-static const struct far_rows *refer(const struct features *features, const struct grid_store *store, size_t k, const size_t *slots, struct arena *arena)
-{
-    const struct model *model = features->model;
-    struct stored_rows *rows = store->kept[k] ? arena_alloc(arena, 1, sizeof *rows) : NULL;
-    if (rows)
-        *rows = (struct stored_rows){.far = {stored_dots}, .kernels = model->kernels, .store = store->kept[k], .slots = slots,
-                                     .dtype = dtype_of(kinds[k].width, model->act), .per_frame = rows_of(&model->shape, &store->grid, kinds[k].rows),
-                                     .width = width_of(&model->shape, kinds[k].width)};
-    return rows ? &rows->far : NULL;
-}
-
-int features_view(const struct features *features, size_t grid, const size_t *slots, int T, unsigned needs, struct arena *arena,
+int features_view(struct features *features, size_t grid, const size_t *slots, int T, unsigned needs, struct arena *arena,
                   struct vid_view *out, struct err *err)
 {
     const struct grid_store *store = &features->grids[grid];
     const struct model_shape *shape = &features->model->shape;
+    features_forget(features);
     *out = (struct vid_view){.T = T, .mode = store->grid.mode, .stride = store->grid.stride, .tensors = features->model->method_tensors,
                              .n_tensors = features->model->n_method_tensors};
     out->raw = empty_view(shape, shape->vision.side, needs & NEED_KEYS_RAW);
@@ -358,16 +526,13 @@ int features_view(const struct features *features, size_t grid, const size_t *sl
     for (size_t k = 0; k < KINDS; k++) {
         if (!(needs & kinds[k].need))
             continue;
-        if (needs & NEED_DOTS) {
-            if (!(out->far = refer(features, store, k, slots, arena)))
-                return err_no_memory(err, "the features a compressor reads");
-            continue;
-        }
-        const float *values = gather(features->model->kernels->memory, store->kept[k], dtype_of(kinds[k].width, features->model->act),
-                                     values_of(shape, &store->grid, &kinds[k]), slots, T, arena);
-        if (!values)
+        bool far = kinds[k].far && needs & (NEED_DOTS | NEED_SUMS);
+        const void *rows = far ? (const void *)refer(features, store, k, slots, T, arena)
+                               : gather(features->model->kernels->memory, store->kept[k], dtype_of(kinds[k].width, features->model->act),
+                                        values_of(shape, &store->grid, &kinds[k]), slots, T, arena);
+        if (!rows)
             return err_no_memory(err, "the features a compressor reads");
-        memcpy((char *)out + kinds[k].at, &values, sizeof values);
+        memcpy((char *)out + (far ? kinds[k].far : kinds[k].at), &rows, sizeof rows);
     }
     out->raw.frame = out->pooled.frame;
     return features->model->kernels->memory->settle(err);
@@ -381,9 +546,7 @@ struct sources { const void *store; enum dtype dtype; size_t per_frame, width; }
 static struct sources sources_of(const struct features *features, const struct grid_store *store, enum src_dom dom)
 {
     static const unsigned need[] = {[DOM_H_POOLED] = NEED_H_POOLED, [DOM_H_RAW] = NEED_H_RAW, [DOM_X_RAW] = NEED_X_RAW};
-    size_t k = 0;
-    while (kinds[k].need != need[dom])
-        k++;
+    size_t k = kind_of(need[dom]);
     const struct model_shape *shape = &features->model->shape;
     return (struct sources){store->kept[k], dtype_of(kinds[k].width, features->model->act), rows_of(shape, &store->grid, kinds[k].rows),
                             width_of(shape, kinds[k].width)};
@@ -425,8 +588,8 @@ static void map_token(struct mapped *mapped, const struct sources *from, const s
 static void merge_mapped(const struct model *model, const struct mapped *mapped, const struct sources *from, const struct tok_plan *plan, size_t D,
                          float *out)
 {
-    struct merge merge = {.n = mapped->n, .D = D, .begin = mapped->begin, .taps = mapped->taps, .source = from->store, .dtype = from->dtype,
-                          .fill = model->newline, .round_each = plan->round_each, .out = out};
+    struct merge merge = {.n = mapped->n, .D = D, .begin = mapped->begin, .taps = mapped->taps,
+                          .source = {.rows = from->store, .dtype = from->dtype}, .fill = model->newline, .round_each = plan->round_each, .out = out};
     if (mapped->n)
         model->kernels->merge(&merge);
 }

@@ -1,5 +1,5 @@
 /* Features: what the tower and the projector made of one video's frames, kept as tensors as long as the video is worked on; compressors see
- * copies of what they ask for on the host.
+ * copies of what they ask for on the host, or compare and add up what stays where it is.
  *
  * Each distinct frame is encoded once, for all grids that the video's cells ask for. One worker's. */
 #ifndef TOKSWEEP_ENGINE_FEATURES_H
@@ -34,14 +34,21 @@ void features_free(struct features *features); /* NULL is fine */
 int features_encode(struct features *features, struct vision_space *space, const size_t *slots, size_t n, const uint8_t *rgb, int image_side,
                     struct err *err);
 
-/* Bytes of the view below. */
+/* In place of encoding, for measurements: what a grid keeps of one kind (one of enum compressor_needs), f32 [n_frames][rows][width] of the
+ * host. */
+int features_put(struct features *features, size_t grid, unsigned need, const float *values, struct err *err);
+
+/* Bytes of the view below, and of what a method derives from it: as much as is copied, or the rows that it makes where they stay. */
 size_t features_view_bytes(const struct model_shape *shape, const struct feature_grid *grid, unsigned needs, int T);
 
 /* The view a compressor gets of the frames in slots[0..T) (repeats allowed): arrays gathered in f32 into `arena`, only those of
- * `needs` (enum compressor_needs), and what the checkpoint holds for methods; with NEED_DOTS nothing is gathered, and `far` refers to the
- * features and to `slots`. video_hash is left 0. ERR_MEMORY. */
-int features_view(const struct features *features, size_t grid, const size_t *slots, int T, unsigned needs, struct arena *arena,
+ * `needs` (enum compressor_needs), and what the checkpoint holds for methods; with NEED_DOTS or NEED_SUMS X, H and keys are not gathered, and
+ * what refers to them refers to `slots` as well; rows made of them are good until the next view. video_hash is left 0. ERR_MEMORY. */
+int features_view(struct features *features, size_t grid, const size_t *slots, int T, unsigned needs, struct arena *arena,
                   struct vid_view *out, struct err *err);
+
+/* Gives back the memory of rows that a method made of the last view's. */
+void features_forget(struct features *features);
 
 /* Embedded rows [n][d], a tensor, of tokens first..first+n-1 of a laid-out plan over the same slots. Sums in f32 in tap order. ERR_MEMORY. */
 int features_apply(const struct features *features, struct vision_space *space, size_t grid, const size_t *slots,

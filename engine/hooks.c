@@ -502,7 +502,7 @@ static int change_rows(struct hooks *hooks, const struct tok_plan *plan, struct 
             taps[used++] = plan->taps[k];
         begin[i + 1] = used;
     }
-    struct merge merge = {.n = plan->n_tok, .D = d, .begin = begin, .taps = taps, .source = visual, .dtype = DTYPE_F32, .out = hooks->spare};
+    struct merge merge = {.n = plan->n_tok, .D = d, .begin = begin, .taps = taps, .source = {.rows = visual, .dtype = DTYPE_F32}, .out = hooks->spare};
     hooks->model->kernels->merge(&merge);
     memory->move(visual, hooks->spare, plan->n_tok * d * sizeof *visual);
     memory->move(hooks->spare, visual + n * d, flow->n_suffix * d * sizeof *visual);

@@ -195,7 +195,7 @@ static int native_bytes(void *self, const struct job_cell *cells, size_t n_cells
             rows = content + cells[c].n * (size_t)pool_side(grid->mode, shape->vision.side, grid->stride);
         const struct method *tokens = native_token_method(cells[c].run);
         unsigned needs = tokens->compressor->needs(tokens->values);
-        size_t view = 2 * features_view_bytes(shape, grid, needs, (int)cells[c].n); /* and as much for what a method derives from it */
+        size_t view = features_view_bytes(shape, grid, needs, (int)cells[c].n);
         size_t hooks = cell_hooks_bytes(shape, cells[c].run, rows < context ? rows : context);
         most_rows = rows > most_rows ? rows : most_rows;
         most_view = view > most_view ? view : most_view;

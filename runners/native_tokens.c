@@ -269,5 +269,6 @@ int native_prepare(struct work *work, size_t c, struct err *err)
         rc = native_guide(work, c, err);
     if (!rc && !native_must_stop(work))
         rc = plan_cell(work, c, err);
+    features_forget(work->features);
     return rc;
 }

@@ -173,6 +173,15 @@ struct attention {
 
 size_t attention_scratch_bytes(int head_dim, int threads);
 
+/* Rows [n][D] of any dtype but int8, which slots read as f32, and behind them, numbered n, n + 1, ..., rows of f32 that were made of others;
+ * `made` NULL: none, and n is not read. */
+struct row_set {
+    const void *rows;
+    enum dtype dtype;
+    size_t n;
+    const float *made;
+};
+
 /* n rows out[i][D] f32: sums of taps from begin[i] to begin[i + 1], in f32, in order, from zero; a row of one tap of weight 1 is a copy. A
  * tap's src is a row of `source`, or MERGE_FILL: the row `fill`. begin and taps are the host's. Source rows and out do not overlap. */
 enum { MERGE_FILL = UINT32_MAX };
@@ -180,21 +189,48 @@ struct merge {
     size_t n, D;
     const uint32_t *begin;   /* [n + 1] */
     const struct tap *taps;
-    const void *source;      /* [rows][D] */
-    enum dtype dtype;        /* of source */
+    struct row_set source;
     const float *fill;       /* [D] */
+    bool divide;             /* values are divided by weights, not multiplied */
     bool round_each;         /* sums are rounded to bf16 after each tap */
     float *out;
 };
 
-/* out[i] = sim_dot of rows a and b of pair i, or sim_dot_rounded (core/similarity.h), of [..][D] rows of any dtype but int8 as f32. */
+/* out[k][D] in double: sums of scale[i] * row src[i], i from begin[k] to begin[k + 1], in order, from zero. All but rows are the host's. */
+struct wide_sums {
+    size_t n, D;
+    const uint32_t *begin;   /* [n + 1] */
+    const uint32_t *src;
+    const double *scale;
+    struct row_set rows;
+    double *out;
+};
+
+/* out[i] = sim_dot of rows a and b of pair i, or sim_dot_rounded (core/similarity.h). */
 struct dots {
     size_t n, D;
     const struct row_pair *pairs; /* [n], the host's */
-    const void *rows;
-    enum dtype dtype;
+    struct row_set rows;
     bool rounded;
     float *out;                   /* [n], the host's */
+};
+
+/* out[i][j] = sim_dot or sim_distance2 of rows a[i] and b[j]. The same list twice is one pointer: half of its values are those of the other
+ * half. */
+struct block {
+    size_t n_a, n_b, D;
+    const uint32_t *a, *b;        /* [n_a], [n_b], the host's */
+    struct row_set rows;
+    enum sim_term term;
+    float *out;                   /* [n_a][n_b], the host's */
+};
+
+/* The choice of core/similarity.h (struct sim_choice), of rows [n][D] of f32. */
+struct picks {
+    size_t n, D, k;
+    const float *rows;
+    const float *weight;          /* [n] or NULL, the host's */
+    uint32_t *out;                /* [k], the host's */
 };
 
 /* The table. Every call takes the number of threads it may use (>= 1); the row-wise slots split rows. */
@@ -250,8 +286,11 @@ struct kernels {
 
     void (*merge)(const struct merge *merge);
 
-    /* Allocates; false when memory is out. Waits for its result. */
+    /* These allocate, and are false when memory is out. They wait for their results. */
+    bool (*wide_sums)(const struct wide_sums *sums);
     bool (*dots)(const struct dots *dots);
+    bool (*block)(const struct block *block);
+    bool (*choose)(const struct picks *picks);
 
     /* y[g][d] = (y[g][d] or, unless `add`, 0, plus x[g * group + i * ldx + d] for i = 0..n-1 in order) / divisor; d < D. */
     void (*sum_rows)(size_t groups, size_t n, size_t D, const float *x, size_t group, size_t ldx, float *y, bool add, float divisor);

@@ -30,6 +30,8 @@ void emulated_multiply(float c[4], const uint32_t a[4], const uint32_t b[2], flo
 static inline float __fmul_rn(float a, float b) { return a * b; }
 static inline float __fadd_rn(float a, float b) { return a + b; }
 static inline float __fdiv_rn(float a, float b) { return a / b; }
+static inline double __dmul_rn(double a, double b) { return a * b; }
+static inline double __dadd_rn(double a, double b) { return a + b; }
 
 static inline float __uint_as_float(uint32_t bits)
 {

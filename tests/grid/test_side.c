@@ -161,7 +161,7 @@ static struct features *encode(struct tower *tower, const struct feature_grid *g
     return features;
 }
 
-static struct vid_view view_of(const struct features *features, size_t grid, unsigned needs, struct arena *arena)
+static struct vid_view view_of(struct features *features, size_t grid, unsigned needs, struct arena *arena)
 {
     static const size_t slots[T] = {0, 1};
     struct err err = {0};

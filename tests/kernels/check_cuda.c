@@ -268,57 +268,196 @@ static void test_pool(void **state)
             }
 }
 
+/* Rows of a dtype with made ones behind them, on the host and on the card. */
+struct sets { float *values, *made; void *rows; struct row_set host, there; };
+
+static struct sets sets_make(size_t n, size_t n_made, size_t D, enum dtype dtype)
+{
+    struct sets s = {.values = check_floats(n * D, D, "rows"), .made = n_made ? check_floats(n_made * D, D, "made") : NULL};
+    s.rows = check_act(s.values, n * D, dtype);
+    s.host = (struct row_set){.rows = s.rows, .dtype = dtype, .n = n, .made = s.made};
+    s.there = (struct row_set){.rows = up(s.rows, n * D * dtype_size(dtype)), .dtype = dtype, .n = n,
+                               .made = n_made ? up(s.made, n_made * D * sizeof *s.made) : NULL};
+    return s;
+}
+
+static void sets_free(struct sets *s)
+{
+    drop(s->there.rows), drop(s->there.made);
+    free(s->values), free(s->made), free(s->rows);
+}
+
 static void test_merge(void **state)
 {
     (void)state;
-    enum { SOURCES = 9, N = 5 };
-    static const struct tap taps[] = {{3, 1}, {MERGE_FILL, 1}, {0, 0.5f}, {7, 0.25f}, {8, 0.3f}, {2, 2}};
-    static const uint32_t begin[N + 1] = {0, 1, 2, 5, 5, 6}; /* a copy, a fill, a sum, nothing, one tap that is no copy */
+    enum { SOURCES = 9, MADE = 2, N = 6 };
+    static const struct tap taps[] = {{3, 1}, {MERGE_FILL, 1}, {0, 0.5f}, {7, 0.25f}, {8, 0.3f}, {2, 2}, {10, 3}, {1, 3}, {9, 0.7f}};
+    static const uint32_t begin[N + 1] = {0, 1, 2, 5, 5, 6, 9}; /* a copy, a fill, a sum, nothing, one tap that is no copy, made rows */
     for (size_t D = 1; D <= 300; D += 99)
         for (int d = 0; d < DTYPES; d++)
-            for (int round_each = 0; round_each < 2; round_each++) {
-                float *values = check_floats(SOURCES * D, D, "source"), *fill = check_floats(D, D, "fill");
-                void *source = check_act(values, SOURCES * D, dtypes[d]);
-                float *got = check_alloc(N * D * sizeof *got), *want = check_alloc(N * D * sizeof *want);
-                struct merge merge = {.n = N, .D = D, .begin = begin, .taps = taps, .source = source, .dtype = dtypes[d], .fill = fill,
-                                      .round_each = round_each, .out = want};
+            for (int how = 0; how < 4; how++) {
+                struct sets sets = sets_make(SOURCES, MADE, D, dtypes[d]);
+                float *fill = check_floats(D, D, "fill"), *got = check_alloc(N * D * sizeof *got), *want = check_alloc(N * D * sizeof *want);
+                struct merge merge = {.n = N, .D = D, .begin = begin, .taps = taps, .source = sets.host, .fill = fill, .divide = how / 2,
+                                      .round_each = how % 2, .out = want};
                 ref->merge(&merge);
-                merge.source = up(source, SOURCES * D * dtype_size(dtypes[d]));
+                merge.source = sets.there;
                 merge.fill = up(fill, D * sizeof *fill);
                 merge.out = card->memory->take(N * D * sizeof *got);
                 card->merge(&merge);
                 down(got, merge.out, N * D * sizeof *got);
                 check_equal(got, want, N * D * sizeof *got, "merge");
-                drop(merge.source), drop(merge.fill);
-                free(values), free(fill), free(source), free(got), free(want);
+                drop(merge.fill);
+                sets_free(&sets);
+                free(fill), free(got), free(want);
             }
 }
+
+static void test_wide_sums(void **state)
+{
+    (void)state;
+    enum { ROWS = 9, MADE = 1, N = 3, TERMS = 12 };
+    static const uint32_t begin[N + 1] = {0, 5, 5, TERMS}, src[TERMS] = {0, 8, 3, 9, 3, 1, 2, 3, 4, 5, 6, 7};
+    double scale[TERMS];
+    for (int i = 0; i < TERMS; i++)
+        scale[i] = 1 / (1 + 0.3 * i);
+    for (size_t D = 1; D <= 300; D += 99)
+        for (int d = 0; d < DTYPES; d++) {
+            struct sets sets = sets_make(ROWS, MADE, D, dtypes[d]);
+            double *got = check_alloc(N * D * sizeof *got), *want = check_alloc(N * D * sizeof *want);
+            struct wide_sums sums = {.n = N, .D = D, .begin = begin, .src = src, .scale = scale, .rows = sets.host, .out = want};
+            assert_true(ref->wide_sums(&sums));
+            sums.rows = sets.there;
+            sums.out = got;
+            assert_true(card->wide_sums(&sums));
+            settle();
+            check_equal(got, want, N * D * sizeof *got, "wide_sums");
+            sets_free(&sets);
+            free(got), free(want);
+        }
+}
+
+static const size_t compared_widths[] = {1, 15, 16, 17, 64, 160, 1153};
+
+enum { COMPARED_WIDTHS = sizeof compared_widths / sizeof *compared_widths };
 
 /* Lanes and what is left over, rounded or not. */
 static void test_dots(void **state)
 {
     (void)state;
-    enum { ROWS = 9, N = 37 };
-    static const size_t widths[] = {1, 15, 16, 17, 160, 1153};
+    enum { ROWS = 9, MADE = 3, N = 37 };
     struct row_pair pairs[N];
     for (uint32_t i = 0; i < N; i++)
-        pairs[i] = (struct row_pair){i % ROWS, i * i % ROWS};
-    for (size_t w = 0; w < sizeof widths / sizeof *widths; w++)
+        pairs[i] = (struct row_pair){i % (ROWS + MADE), i * i % (ROWS + MADE)};
+    for (size_t w = 0; w < COMPARED_WIDTHS; w++)
         for (int d = 0; d < DTYPES; d++)
             for (int rounded = 0; rounded < 2; rounded++) {
-                size_t D = widths[w];
-                float *values = check_floats(ROWS * D, D, "rows"), got[N], want[N];
-                void *rows = check_act(values, ROWS * D, dtypes[d]);
-                struct dots dots = {.n = N, .D = D, .pairs = pairs, .rows = rows, .dtype = dtypes[d], .rounded = rounded, .out = want};
+                float got[N], want[N];
+                struct sets sets = sets_make(ROWS, MADE, compared_widths[w], dtypes[d]);
+                struct dots dots = {.n = N, .D = compared_widths[w], .pairs = pairs, .rows = sets.host, .rounded = rounded, .out = want};
                 assert_true(ref->dots(&dots));
-                dots.rows = up(rows, ROWS * D * dtype_size(dtypes[d]));
+                dots.rows = sets.there;
                 dots.out = got;
                 assert_true(card->dots(&dots));
                 settle();
                 check_equal(got, want, sizeof got, "dots");
-                drop(dots.rows);
-                free(values), free(rows);
+                sets_free(&sets);
             }
+}
+
+/* Each value of `block` by itself. */
+static void expect_block(const struct block *block)
+{
+    for (size_t i = 0; i < block->n_a; i++)
+        for (size_t j = 0; j < block->n_b; j++) {
+            const size_t at[2] = {block->a[i], block->b[j]};
+            float rows[2][1153], value;
+            for (int k = 0; k < 2; k++)
+                for (size_t d = 0; d < block->D; d++)
+                    rows[k][d] = at[k] < block->rows.n ? (float)check_read(block->rows.rows, block->rows.dtype, at[k] * block->D + d)
+                                                       : block->rows.made[(at[k] - block->rows.n) * block->D + d];
+            value = block->term == SIM_PRODUCT ? sim_dot(rows[0], rows[1], block->D) : sim_distance2(rows[0], rows[1], block->D);
+            check_near(block->out[i * block->n_b + j], value, 0, "block", i, j);
+        }
+}
+
+/* Products and distances of ragged lists, of one list with itself, and of more than fit what waits for the host at once. */
+static void test_block(void **state)
+{
+    (void)state;
+    enum { ROWS = 9, MADE = 3, MOST = 41 };
+    uint32_t a[MOST], b[MOST];
+    for (uint32_t i = 0; i < MOST; i++) {
+        a[i] = i * i % (ROWS + MADE);
+        b[i] = i * 5 % (ROWS + MADE);
+    }
+    for (int i = 0; i < COMPARED_WIDTHS * DTYPES * 2; i++) {
+        size_t D = compared_widths[i / DTYPES / 2], n_a = i % 2 ? MOST : 1 + (size_t)i % 7, n_b = i % 3 ? MOST : 33;
+        struct sets sets = sets_make(ROWS, MADE, D, dtypes[i / 2 % DTYPES]);
+        float got[MOST * MOST], want[MOST * MOST];
+        struct block block = {.n_a = n_a, .n_b = n_b, .D = D, .a = a, .b = b, .rows = sets.host, .term = i % 4 < 2 ? SIM_PRODUCT : SIM_APART, .out = want};
+        for (int square = 0; square < 2; square++) {
+            if (square) {
+                block.b = a;
+                block.n_b = n_a;
+            }
+            block.rows = sets.host;
+            block.out = want;
+            assert_true(ref->block(&block));
+            expect_block(&block);
+            block.rows = sets.there;
+            block.out = got;
+            assert_true(card->block(&block));
+            settle();
+            check_equal(got, want, block.n_a * block.n_b * sizeof *got, "block");
+        }
+        sets_free(&sets);
+    }
+}
+
+static void test_block_in_pieces(void **state)
+{
+    (void)state;
+    enum { ROWS = 5, D = 3, N_A = 70, N_B = 20000 };
+    uint32_t a[N_A], *b = check_alloc(N_B * sizeof *b);
+    float *got = check_alloc((size_t)N_A * N_B * sizeof *got), *want = check_alloc((size_t)N_A * N_B * sizeof *want);
+    struct sets sets = sets_make(ROWS, 0, D, DTYPE_BF16);
+    for (uint32_t i = 0; i < N_B; i++)
+        b[i] = i % 7 % ROWS;
+    for (uint32_t i = 0; i < N_A; i++)
+        a[i] = i * 3 % ROWS;
+    struct block block = {.n_a = N_A, .n_b = N_B, .D = D, .a = a, .b = b, .rows = sets.host, .out = want};
+    assert_true(ref->block(&block));
+    block.rows = sets.there;
+    block.out = got;
+    assert_true(card->block(&block));
+    settle();
+    check_equal(got, want, (size_t)N_A * N_B * sizeof *got, "block in pieces");
+    sets_free(&sets);
+    free(b), free(got), free(want);
+}
+
+/* Ties (equal rows), weights of either sign, one row, more rows than a block rates. */
+static void test_choose(void **state)
+{
+    (void)state;
+    static const struct { size_t n, D, k; } shapes[] = {{1, 5, 1}, {2, 16, 2}, {33, 17, 9}, {40, 64, 40}, {300, 24, 20}};
+    for (int i = 0; i < 10; i++) {
+        size_t n = shapes[i / 2].n, D = shapes[i / 2].D, k = shapes[i / 2].k;
+        float *rows = check_floats(n * D, n, "rows"), *weight = check_floats(n, n, "weight");
+        for (size_t row = 0; row + 4 < n; row += 4)
+            memcpy(rows + (row + 3) * D, rows + row * D, D * sizeof *rows);
+        uint32_t got[40], want[40];
+        struct picks picks = {.n = n, .D = D, .k = k, .rows = rows, .weight = i % 2 ? weight : NULL, .out = want};
+        assert_true(ref->choose(&picks));
+        picks.rows = up(rows, n * D * sizeof *rows);
+        picks.out = got;
+        assert_true(card->choose(&picks));
+        settle();
+        check_equal(got, want, k * sizeof *got, "choose");
+        drop(picks.rows);
+        free(rows), free(weight);
+    }
 }
 
 static void test_sum_rows(void **state)
@@ -691,7 +830,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_memory), cmocka_unit_test(test_copies), cmocka_unit_test(test_row_slots), cmocka_unit_test(test_rounding),
         cmocka_unit_test(test_rope), cmocka_unit_test(test_rmsnorm_by_hand),
-        cmocka_unit_test(test_patches), cmocka_unit_test(test_pool), cmocka_unit_test(test_merge), cmocka_unit_test(test_dots),
+        cmocka_unit_test(test_patches), cmocka_unit_test(test_pool), cmocka_unit_test(test_merge), cmocka_unit_test(test_wide_sums),
+        cmocka_unit_test(test_dots), cmocka_unit_test(test_block), cmocka_unit_test(test_block_in_pieces), cmocka_unit_test(test_choose),
         cmocka_unit_test(test_sum_rows), cmocka_unit_test(test_embed), cmocka_unit_test(test_gemm), cmocka_unit_test(test_gemm_library),
         cmocka_unit_test(test_attention), cmocka_unit_test(test_sequences),
     };

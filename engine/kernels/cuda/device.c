@@ -260,7 +260,10 @@ const struct kernels kernels_cuda = {
     .patches = cuda_patches,
     .pool = cuda_pool,
     .merge = cuda_merge,
+    .wide_sums = cuda_wide_sums,
     .dots = cuda_dots,
+    .block = cuda_block,
+    .choose = cuda_choose,
     .sum_rows = cuda_sum_rows,
     .embed = cuda_embed,
 };

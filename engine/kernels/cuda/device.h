@@ -46,7 +46,10 @@ void cuda_convert(size_t n, size_t D, const float *x, size_t ldx, void *y, size_
 void cuda_patches(const uint8_t *rgb, int image_side, int patch, int side, void *out, enum dtype dtype);
 void cuda_pool(enum pool_mode mode, int stride, int side, int width, const float *in, float *out);
 void cuda_merge(const struct merge *merge);
+bool cuda_wide_sums(const struct wide_sums *sums);
 bool cuda_dots(const struct dots *dots);
+bool cuda_block(const struct block *block);
+bool cuda_choose(const struct picks *picks);
 void cuda_sum_rows(size_t groups, size_t n, size_t D, const float *x, size_t group, size_t ldx, float *y, bool add, float divisor);
 void cuda_embed(const struct matrix *matrix, size_t n, const int32_t *ids, float *out);
 

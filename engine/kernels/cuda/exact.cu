@@ -105,16 +105,16 @@ struct merge_call {
     size_t D;
     const uint32_t *begin;
     const struct tap *taps;
-    const void *source;
+    struct row_set source;
     const float *fill;
-    bool round_each;
+    bool divide, round_each;
     float *out;
 };
 
 template <class T>
 static __device__ float tap_value(const merge_call &c, const struct tap *tap, size_t d)
 {
-    return tap->src == MERGE_FILL ? c.fill[d] : T::load(((const typename T::bits *)c.source)[(size_t)tap->src * c.D + d]);
+    return tap->src == MERGE_FILL ? c.fill[d] : row_of<T>(c.source, tap->src, c.D).load(d);
 }
 
 template <class T>
@@ -126,7 +126,7 @@ static __global__ void merge_rows(merge_call c)
         float sum = 0;
         for (const struct tap *tap = first; tap < end; tap++) {
             float value = tap_value<T>(c, tap, d);
-            sum = copy ? value : __fadd_rn(sum, __fmul_rn(tap->w, value));
+            sum = copy ? value : __fadd_rn(sum, c.divide ? __fdiv_rn(value, tap->w) : __fmul_rn(tap->w, value));
             if (c.round_each && !copy)
                 sum = as_bf16::load(as_bf16::store(sum));
         }
@@ -139,9 +139,9 @@ void cuda_merge(const struct merge *merge)
     size_t n_taps = merge->begin[merge->n];
     uint32_t *begin = (uint32_t *)device_bring(merge->begin, (merge->n + 1) * sizeof *begin);
     struct tap *taps = (struct tap *)device_bring(merge->taps, n_taps * sizeof *taps);
-    merge_call c = {merge->D, begin, taps, merge->source, merge->fill, merge->round_each, merge->out};
+    merge_call c = {merge->D, begin, taps, merge->source, merge->fill, merge->divide, merge->round_each, merge->out};
     if (begin && taps)
-        WITH_DTYPE(merge->dtype, launch(merge_rows<T>, "merge", merge->n, 1, THREADS, 0, c));
+        WITH_DTYPE(merge->source.dtype, launch(merge_rows<T>, "merge", merge->n, 1, THREADS, 0, c));
     device_drop(begin);
     device_drop(taps);
 }
@@ -171,62 +171,6 @@ void cuda_sum_rows(size_t groups, size_t n, size_t D, const float *x, size_t gro
 {
     sum_call c = {groups, n, D, x, group, ldx, y, add, divisor};
     launch(sum_values, "sum_rows", blocks_for(groups * D, THREADS), 1, THREADS, 0, c);
-}
-
-/* ---- products of rows ---------------------------------------------------------------------------------------------------- */
-
-enum { LANES = 16 }; /* a pair of rows takes half a warp */
-
-struct dots_call {
-    size_t n, D;
-    const struct row_pair *pairs;
-    const void *rows;
-    bool rounded;
-    float *out;
-};
-
-template <class T>
-static __device__ float dot_value(const dots_call &c, const typename T::bits *row, size_t d)
-{
-    float value = T::load(row[d]);
-    return c.rounded ? as_bf16::load(as_bf16::store(value)) : value;
-}
-
-/* The order of core/similarity.h. Half warps past the last pair repeat it, so that exchanges have whole warps. */
-template <class T>
-static __global__ void dot_rows(dots_call c)
-{
-    size_t i = ((size_t)blockIdx.x * blockDim.x + threadIdx.x) / LANES, at = i < c.n ? i : c.n - 1, whole = c.D / LANES * LANES;
-    const typename T::bits *a = (const typename T::bits *)c.rows + (size_t)c.pairs[at].a * c.D;
-    const typename T::bits *b = (const typename T::bits *)c.rows + (size_t)c.pairs[at].b * c.D;
-    float lane = 0, sum = 0;
-    for (size_t d = threadIdx.x % LANES; d < whole; d += LANES)
-        lane = __fadd_rn(lane, __fmul_rn(dot_value<T>(c, a, d), dot_value<T>(c, b, d)));
-    for (size_t d = whole; d < c.D; d++)
-        sum = __fadd_rn(sum, __fmul_rn(dot_value<T>(c, a, d), dot_value<T>(c, b, d)));
-    lane = __fadd_rn(lane, __shfl_xor_sync(0xffffffffu, lane, 4));
-    lane = __fadd_rn(lane, __shfl_xor_sync(0xffffffffu, lane, 8));
-    sum = __fadd_rn(sum, lane);
-    for (int next = 1; next < 4; next++)
-        sum = __fadd_rn(sum, __shfl_xor_sync(0xffffffffu, lane, next));
-    if (threadIdx.x % LANES == 0 && i < c.n)
-        c.out[i] = sum;
-}
-
-bool cuda_dots(const struct dots *dots)
-{
-    size_t bytes = dots->n * sizeof(float);
-    struct row_pair *pairs = (struct row_pair *)device_bring(dots->pairs, dots->n * sizeof *pairs);
-    float *out = (float *)memory_cuda.take(bytes);
-    dots_call c = {dots->n, dots->D, pairs, dots->rows, dots->rounded, out};
-    bool enough = pairs && out;
-    if (enough) {
-        WITH_DTYPE(dots->dtype, launch(dot_rows<T>, "dots", blocks_for(dots->n, THREADS / LANES), 1, THREADS, 0, c));
-        memory_cuda.get(dots->out, out, bytes);
-    }
-    device_drop(pairs);
-    memory_cuda.release(out);
-    return enough;
 }
 
 /* ---- embedding ----------------------------------------------------------------------------------------------------------- */

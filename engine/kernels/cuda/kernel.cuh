@@ -63,12 +63,31 @@ struct as_f16 {
         }                                                      \
     } while (0)
 
-/* Before a loop that is not worth unrolling: what is inside is long already. */
+/* Before a loop that is not worth unrolling, as what is inside is long already; and before one whose indices must be known, so that what
+ * they refer to stays in registers. */
 #ifdef __CUDACC__
 #define ROLLED _Pragma("unroll 1")
+#define UNROLLED _Pragma("unroll")
 #else
 #define ROLLED
+#define UNROLLED
 #endif
+
+/* A row of a set (kernels.h): stored, or made of others. */
+template <class T>
+struct set_row {
+    const typename T::bits *stored;
+    const float *made;
+    __device__ float load(size_t d) const { return made ? made[d] : T::load(stored[d]); }
+};
+
+template <class T>
+static __device__ inline set_row<T> row_of(const struct row_set &set, size_t row, size_t D)
+{
+    bool made = set.made && row >= set.n;
+    set_row<T> at = {made ? NULL : (const typename T::bits *)set.rows + row * D, made ? set.made + (row - set.n) * D : NULL};
+    return at;
+}
 
 /* ---- threads of a block -------------------------------------------------------------------------------------------------- */
 

@@ -66,26 +66,47 @@ void ref_pool(enum pool_mode mode, int stride, int side, int width, const float 
         pool_window(mode, stride, side, out_side, width, in, out);
 }
 
-/* ---- sums of rows -------------------------------------------------------------------------------------------------------- */
+/* ---- rows ---------------------------------------------------------------------------------------------------------------- */
 
-static void add_tap(const struct merge *merge, const struct tap *tap, float *out)
+/* Values first..first+n-1 of a row: where they are, or, of 16 bits, widened into `room`. */
+static const float *read_part(const struct row_set *set, size_t row, size_t D, size_t first, size_t n, float *room)
 {
-    bool fill = tap->src == MERGE_FILL;
-    const char *row = fill ? (const char *)merge->fill : (const char *)merge->source + tap->src * merge->D * dtype_size(merge->dtype);
-    enum dtype dtype = fill ? DTYPE_F32 : merge->dtype;
-    for (size_t d = 0; d < merge->D; d++) {
-        out[d] += tap->w * value_load(row + d * dtype_size(dtype), dtype);
-        if (merge->round_each)
-            out[d] = f32_from_bf16(bf16_from_f32(out[d]));
-    }
+    if (set->made && row >= set->n)
+        return set->made + (row - set->n) * D + first;
+    const char *at = (const char *)set->rows + (row * D + first) * dtype_size(set->dtype);
+    if (set->dtype == DTYPE_F32)
+        return (const float *)(const void *)at;
+    dtype_convert(room, DTYPE_F32, at, set->dtype, n);
+    return room;
 }
 
-static void copy_tap(const struct merge *merge, const struct tap *tap, float *out)
+/* ---- sums of rows -------------------------------------------------------------------------------------------------------- */
+
+static void add_values(const struct merge *merge, float w, const float *values, size_t n, float *out)
 {
-    if (tap->src == MERGE_FILL)
-        memcpy(out, merge->fill, merge->D * sizeof *out);
+    if (merge->round_each)
+        for (size_t d = 0; d < n; d++)
+            out[d] = f32_from_bf16(bf16_from_f32(out[d] + (merge->divide ? values[d] / w : w * values[d])));
+    else if (merge->divide)
+        for (size_t d = 0; d < n; d++)
+            out[d] += values[d] / w;
     else
-        dtype_convert(out, DTYPE_F32, (const char *)merge->source + tap->src * merge->D * dtype_size(merge->dtype), merge->dtype, merge->D);
+        for (size_t d = 0; d < n; d++)
+            out[d] += w * values[d];
+}
+
+static void add_tap(const struct merge *merge, const struct tap *tap, bool copy, float *out)
+{
+    enum { PART = 256 };
+    float room[PART];
+    for (size_t first = 0; first < merge->D; first += PART) {
+        size_t n = size_min(merge->D - first, PART);
+        const float *values = tap->src == MERGE_FILL ? merge->fill + first : read_part(&merge->source, tap->src, merge->D, first, n, room);
+        if (copy)
+            memcpy(out + first, values, n * sizeof *out);
+        else
+            add_values(merge, tap->w, values, n, out + first);
+    }
 }
 
 void ref_merge(const struct merge *merge)
@@ -93,37 +114,88 @@ void ref_merge(const struct merge *merge)
     for (size_t i = 0; i < merge->n; i++) {
         float *out = merge->out + i * merge->D;
         const struct tap *first = merge->taps + merge->begin[i], *end = merge->taps + merge->begin[i + 1];
-        if (end - first == 1 && first->w == 1 && (!merge->round_each || first->src == MERGE_FILL)) {
-            copy_tap(merge, first, out);
-            continue;
-        }
+        bool copy = end - first == 1 && first->w == 1 && (!merge->round_each || first->src == MERGE_FILL);
         memset(out, 0, merge->D * sizeof *out);
         for (const struct tap *tap = first; tap < end; tap++)
-            add_tap(merge, tap, out);
+            add_tap(merge, tap, copy, out);
     }
 }
 
-/* Rows of 16 bits are widened pair by pair. */
-static bool dots_of_narrow(const struct dots *dots)
+bool ref_wide_sums(const struct wide_sums *sums)
 {
-    size_t D = dots->D, row_bytes = D * dtype_size(dots->dtype);
-    float *a = malloc(2 * D * sizeof *a), *b = a + D;
-    for (size_t i = 0; i < dots->n && a; i++) {
-        dtype_convert(a, DTYPE_F32, (const char *)dots->rows + dots->pairs[i].a * row_bytes, dots->dtype, D);
-        dtype_convert(b, DTYPE_F32, (const char *)dots->rows + dots->pairs[i].b * row_bytes, dots->dtype, D);
-        dots->out[i] = dots->rounded ? sim_dot_rounded(a, b, D) : sim_dot(a, b, D);
-    }
-    free(a);
-    return a != NULL;
+    size_t D = sums->D;
+    float *room = malloc(D * sizeof *room);
+    double *out = sums->out;
+    memset(out, 0, sums->n * D * sizeof *out);
+    for (size_t k = 0; k < sums->n && room; k++, out += D)
+        for (uint32_t i = sums->begin[k]; i < sums->begin[k + 1]; i++) {
+            const float *row = read_part(&sums->rows, sums->src[i], D, 0, D, room);
+            for (size_t d = 0; d < D; d++)
+                out[d] += (double)row[d] * sums->scale[i];
+        }
+    free(room);
+    return room != NULL;
 }
+
+/* ---- products of rows ---------------------------------------------------------------------------------------------------- */
 
 bool ref_dots(const struct dots *dots)
 {
-    const struct sim_rows rows = {.near = dots->rows, .width = dots->D};
+    size_t D = dots->D;
+    float *room = malloc(2 * D * sizeof *room);
+    for (size_t i = 0; i < dots->n && room; i++) {
+        const float *a = read_part(&dots->rows, dots->pairs[i].a, D, 0, D, room), *b = a; /* a row's length is half of what is asked for */
+        if (dots->pairs[i].b != dots->pairs[i].a)
+            b = read_part(&dots->rows, dots->pairs[i].b, D, 0, D, room + D);
+        dots->out[i] = dots->rounded ? sim_dot_rounded(a, b, D) : sim_dot(a, b, D);
+    }
+    free(room);
+    return room != NULL;
+}
+
+enum { TILE = 32 };
+
+static size_t read_tile(const struct block *block, const uint32_t *list, size_t n, size_t first, float *room, const float **row)
+{
+    size_t rows = size_min(n - first, TILE);
+    for (size_t i = 0; i < rows; i++)
+        row[i] = read_part(&block->rows, list[first + i], block->D, 0, block->D, room + i * block->D);
+    return rows;
+}
+
+/* Tiles, so that rows of 16 bits are not widened for each product; of a list with itself, half of them. */
+bool ref_block(const struct block *block)
+{
+    size_t D = block->D, n_b = block->n_b;
+    bool square = block->a == block->b;
+    float *room = malloc(2 * TILE * D * sizeof *room);
+    const float *a[TILE], *b[TILE];
+    for (size_t first_a = 0; first_a < block->n_a && room; first_a += TILE) {
+        size_t rows_a = read_tile(block, block->a, block->n_a, first_a, room, a);
+        for (size_t first_b = square ? first_a : 0; first_b < n_b; first_b += TILE) {
+            size_t rows_b = read_tile(block, block->b, n_b, first_b, room + TILE * D, b);
+            for (size_t i = 0; i < rows_a; i++)
+                for (size_t j = square && first_a == first_b ? i : 0; j < rows_b; j++) {
+                    float value = block->term == SIM_PRODUCT ? sim_dot(a[i], b[j], D) : sim_distance2(a[i], b[j], D);
+                    block->out[(first_a + i) * n_b + first_b + j] = value;
+                    if (square)
+                        block->out[(first_b + j) * n_b + first_a + i] = value;
+                }
+        }
+    }
+    free(room);
+    return room != NULL;
+}
+
+bool ref_choose(const struct picks *picks)
+{
+    const struct sim_rows rows = {.width = picks->D, .made = (float *)(uintptr_t)picks->rows};
+    const struct sim_choice wanted = {.n = picks->n, .k = picks->k, .weight = picks->weight};
+    struct arena arena = {0};
     struct err none;
-    if (dots->dtype != DTYPE_F32)
-        return dots_of_narrow(dots);
-    return !sim_pairs(&rows, dots->pairs, dots->n, dots->rounded, dots->out, &none);
+    int rc = sim_choose(&rows, &wanted, picks->out, &arena, &none);
+    arena_free(&arena);
+    return !rc;
 }
 
 void ref_sum_rows(size_t groups, size_t n, size_t D, const float *x, size_t group, size_t ldx, float *y, bool add, float divisor)

@@ -19,13 +19,16 @@ void ref_kv_write(const struct kv *kv, size_t first, size_t n, const float *keys
 void ref_patches(const uint8_t *rgb, int image_side, int patch, int side, void *out, enum dtype dtype);
 void ref_pool(enum pool_mode mode, int stride, int side, int width, const float *in, float *out);
 void ref_merge(const struct merge *merge);
+bool ref_wide_sums(const struct wide_sums *sums);
 bool ref_dots(const struct dots *dots);
+bool ref_block(const struct block *block);
+bool ref_choose(const struct picks *picks);
 void ref_sum_rows(size_t groups, size_t n, size_t D, const float *x, size_t group, size_t ldx, float *y, bool add, float divisor);
 void ref_embed(const struct matrix *matrix, size_t n, const int32_t *ids, float *out);
 
 /* What those tables of the host fill these slots with. */
 #define HOST_SLOTS \
     .memory = &memory_host, .layout = LAYOUT_PANELS, .pack = host_pack, .patches = ref_patches, .pool = ref_pool, .merge = ref_merge, \
-    .dots = ref_dots, .sum_rows = ref_sum_rows, .embed = ref_embed
+    .wide_sums = ref_wide_sums, .dots = ref_dots, .block = ref_block, .choose = ref_choose, .sum_rows = ref_sum_rows, .embed = ref_embed
 
 #endif

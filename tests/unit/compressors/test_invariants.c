@@ -85,28 +85,75 @@ static void hide_unasked(struct vid_view *video, unsigned needs)
 }
 
 /* An array as rows that stay elsewhere. */
-struct elsewhere { struct far_rows far; struct sim_rows rows; };
+struct elsewhere { struct far_rows far; struct sim_rows rows; struct arena arena; };
 
-static int elsewhere_dots(const struct far_rows *far, const struct row_pair *pairs, size_t n, bool rounded, float *out, struct err *err)
+static struct elsewhere *elsewhere(const struct far_rows *far)
 {
-    return sim_pairs(&((const struct elsewhere *)far)->rows, pairs, n, rounded, out, err);
+    return (struct elsewhere *)(uintptr_t)far;
 }
 
-/* The view that the engine gives to a method that only compares rows: it asked for one array and gets none. */
-static struct vid_view view_elsewhere(const struct vid_view *video, struct elsewhere *out)
+static int elsewhere_room(const struct far_rows *far, size_t n, struct err *err)
+{
+    return sim_room(&elsewhere(far)->rows, n, &elsewhere(far)->arena, err);
+}
+
+static int elsewhere_put(const struct far_rows *far, size_t first, size_t n, const float *values, struct err *err)
+{
+    return sim_put(&elsewhere(far)->rows, first, n, values, err);
+}
+
+static int elsewhere_get(const struct far_rows *far, size_t first, size_t n, float *out, struct err *err)
+{
+    return sim_get(&elsewhere(far)->rows, first, n, out, err);
+}
+
+static int elsewhere_sum(const struct far_rows *far, const struct sim_sums *sums, struct err *err)
+{
+    return sim_sum(&elsewhere(far)->rows, sums, err);
+}
+
+static int elsewhere_total(const struct far_rows *far, const struct sim_totals *totals, double *out, struct err *err)
+{
+    return sim_total(&elsewhere(far)->rows, totals, out, err);
+}
+
+static int elsewhere_pairs(const struct far_rows *far, const struct row_pair *pairs, size_t n, bool rounded, float *out, struct err *err)
+{
+    return sim_pairs(&elsewhere(far)->rows, pairs, n, rounded, out, err);
+}
+
+static int elsewhere_block(const struct far_rows *far, struct row_list a, struct row_list b, enum sim_term term, float *out, struct err *err)
+{
+    return sim_block(&elsewhere(far)->rows, a, b, term, out, err);
+}
+
+static int elsewhere_choose(const struct far_rows *far, const struct sim_choice *choice, uint32_t *out, struct err *err)
+{
+    return sim_choose(&elsewhere(far)->rows, choice, out, &elsewhere(far)->arena, err);
+}
+
+enum { MOST_ELSEWHERE = 2 };
+
+/* The view that the engine gives to a method that compares rows and adds them up: none of the arrays it asked for is there. */
+static struct vid_view view_elsewhere(const struct vid_view *video, struct elsewhere out[MOST_ELSEWHERE])
 {
     struct vid_view view = *video;
-    const float **arrays[] = {&view.pooled.X, &view.raw.X, &view.pooled.H};
-    const int widths[] = {view.pooled.dx, view.raw.dx, view.pooled.d};
-    int asked = 0;
-    *out = (struct elsewhere){.far = {elsewhere_dots}};
-    for (int i = 0; i < 3; i++) {
-        if (*arrays[i])
-            out->rows = (struct sim_rows){.near = *arrays[i], .width = (size_t)widths[i]}, asked++;
-        *arrays[i] = NULL;
+    const struct { const float **near; const struct far_rows **far; const struct grid_view *grid; int width; } arrays[] = {
+        {&view.pooled.X, &view.pooled.far_X, &view.pooled, view.pooled.dx}, {&view.raw.X, &view.raw.far_X, &view.raw, view.raw.dx},
+        {&view.pooled.H, &view.pooled.far_H, &view.pooled, view.pooled.d},  {&view.raw.H, &view.raw.far_H, &view.raw, view.raw.d},
+        {&view.pooled.kv, &view.pooled.far_kv, &view.pooled, view.pooled.dk}, {&view.raw.kv, &view.raw.far_kv, &view.raw, view.raw.dk}};
+    size_t n = 0;
+    for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
+        if (!*arrays[i].near)
+            continue;
+        assert_true(n < MOST_ELSEWHERE);
+        out[n] = (struct elsewhere){
+            .far = {elsewhere_room, elsewhere_put, elsewhere_get, elsewhere_sum, elsewhere_total, elsewhere_pairs, elsewhere_block, elsewhere_choose},
+            .rows = {.near = *arrays[i].near, .n = (size_t)(view.T * arrays[i].grid->h * arrays[i].grid->w), .width = (size_t)arrays[i].width}};
+        *arrays[i].far = &out[n++].far;
+        *arrays[i].near = NULL;
     }
-    assert_int_equal(asked, 1);
-    view.far = &out->far;
+    assert_true(n);
     return view;
 }
 
@@ -170,11 +217,13 @@ static int run_twice(const struct compressor *method, const double *values, cons
     out->dom = again.dom = method->domain(values);
     if (!same_tokens(out, &again))
         fail_msg("%s: two plans of the same", what);
-    if (method->needs(values) & NEED_DOTS) {
-        struct elsewhere rows;
-        const struct vid_view view = view_elsewhere(video, &rows);
+    if (method->needs(values) & (NEED_DOTS | NEED_SUMS)) {
+        struct elsewhere rows[MOST_ELSEWHERE] = {0};
+        const struct vid_view view = view_elsewhere(video, rows);
         if (method->tokens(values, &view, &questions[0], budget, arena, &again, &err) || !same_tokens(out, &again))
             fail_msg("%s: another plan when rows are elsewhere", what);
+        for (int i = 0; i < MOST_ELSEWHERE; i++)
+            arena_free(&rows[i].arena);
     }
     return 0;
 }

@@ -134,6 +134,113 @@ static void test_cosines_at_the_edges(void **state)
     arena_free(&arena);
 }
 
+/* ---- rows wherever they are ---------------------------------------------------------------------------------------------- */
+
+/* Sums, quotients and rows of length 1 by hand, of rows and of rows made of them. */
+static void test_rows_made_by_hand(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct err err;
+    static const float values[] = {3, 4, 0, 0, 1, 2}, given[] = {7, 9}, norms[] = {5, 0};
+    static const uint32_t begin[] = {0, 2, 2, 3};
+    static const struct tap taps[] = {{0, 2}, {2, 1}, {6, 2}}, halves[] = {{0, 2}, {2, 4}, {3, 2}};
+    struct sim_rows rows = {.near = values, .n = 3, .width = 2};
+    float out[6];
+    assert_int_equal(sim_room(&rows, 6, &arena, &err), 0);
+    assert_int_equal(sim_put(&rows, 6, 1, given, &err), 0);
+    assert_int_equal(sim_sum(&rows, &(struct sim_sums){.first = 3, .n = 3, .begin = begin, .taps = taps}, &err), 0);
+    assert_int_equal(sim_get(&rows, 3, 3, out, &err), 0);
+    static const float sums[] = {7, 10, 0, 0, 14, 18};
+    assert_memory_equal(out, sums, sizeof sums);
+    assert_int_equal(sim_sum(&rows, &(struct sim_sums){.first = 6, .n = 3, .begin = begin, .taps = halves, .divide = true}, &err), 0);
+    assert_int_equal(sim_get(&rows, 6, 3, out, &err), 0);
+    static const float quotients[] = {1.75f, 2.5f, 0, 0, 3.5f, 5};
+    assert_memory_equal(out, quotients, sizeof quotients);
+    assert_int_equal(sim_units(&rows, (struct row_list){.n = 2}, norms, 3, &arena, &err), 0);
+    assert_int_equal(sim_get(&rows, 3, 2, out, &err), 0);
+    static const float unit[] = {3 / 5.f, 4 / 5.f, 0, 0};
+    assert_memory_equal(out, unit, sizeof unit);
+    arena_free(&arena);
+}
+
+static void test_totals_by_hand(void **state)
+{
+    (void)state;
+    static const float values[] = {1, 2, 3, 4};
+    static const uint32_t begin[] = {0, 2, 2}, src[] = {1, 0};
+    static const double scale[] = {0.5, 0.1}, want[] = {0.5 * 3 + 0.1 * 1, 0.5 * 4 + 0.1 * 2, 0, 0};
+    const struct sim_rows rows = {.near = values, .n = 2, .width = 2};
+    struct err err;
+    double out[4];
+    assert_int_equal(sim_total(&rows, &(struct sim_totals){.n = 2, .begin = begin, .src = src, .scale = scale}, out, &err), 0);
+    assert_memory_equal(out, want, sizeof want);
+}
+
+enum { ROWS = 9, WIDTH = 21 };
+
+static struct sim_rows some_rows(float values[ROWS * WIDTH])
+{
+    for (size_t i = 0; i < ROWS * WIDTH; i++)
+        values[i] = (float)(rng_unit(3, 4, i) - 0.5);
+    return (struct sim_rows){.near = values, .n = ROWS, .width = WIDTH};
+}
+
+/* Pairs, lengths, blocks and squares are the same products. */
+static void test_blocks_have_the_bits_of_dot(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct err err;
+    static const uint32_t of[] = {8, 0, 8, 3};
+    float values[ROWS * WIDTH], block[4 * 5], square[5 * 5], lengths[5];
+    const struct sim_rows rows = some_rows(values);
+    const struct row_list a = {.of = of, .n = 4}, b = {.first = 2, .n = 5};
+    for (enum sim_term term = SIM_PRODUCT; term <= SIM_APART; term++) {
+        assert_int_equal(sim_block(&rows, a, b, term, block, &err), 0);
+        assert_int_equal(sim_square(&rows, b, term, square, &err), 0);
+        for (size_t i = 0; i < 20; i++) {
+            const float *x = values + of[i / 5] * WIDTH, *y = values + (2 + i % 5) * WIDTH;
+            assert_true(block[i] == (term == SIM_PRODUCT ? sim_dot(x, y, WIDTH) : sim_distance2(x, y, WIDTH)));
+        }
+        for (size_t i = 0; i < 25; i++) {
+            const float *x = values + (2 + i / 5) * WIDTH, *y = values + (2 + i % 5) * WIDTH;
+            assert_true(square[i] == (term == SIM_PRODUCT ? sim_dot(x, y, WIDTH) : sim_distance2(x, y, WIDTH)));
+        }
+    }
+    assert_int_equal(sim_lengths(&rows, b, lengths, &arena, &err), 0);
+    for (size_t i = 0; i < 5; i++)
+        assert_true(lengths[i] == sqrtf(sim_dot(values + (2 + i) * WIDTH, values + (2 + i) * WIDTH, WIDTH)));
+    arena_free(&arena);
+}
+
+/* On a line, the one farthest from its nearest other first, then what is farthest from all chosen; weights, ties, one row alone. */
+static void test_choice_by_hand(void **state)
+{
+    (void)state;
+    struct arena arena = {0};
+    struct err err;
+    enum { N_ROWS = 5 };
+    static const float angle[N_ROWS] = {-0.05f, 0.1f, 0.2f, 1.5f, 0.1f}, weight[N_ROWS] = {1, 1, 1, -1, 1};
+    struct sim_rows rows = {.width = 2};
+    uint32_t out[N_ROWS];
+    assert_int_equal(sim_room(&rows, N_ROWS, &arena, &err), 0);
+    for (size_t i = 0; i < N_ROWS; i++) {
+        rows.made[2 * i] = cosf(angle[i]);
+        rows.made[2 * i + 1] = sinf(angle[i]);
+    }
+    static const uint32_t want[][3] = {{3}, {0, 3}, {0, 2, 3}}, weighted[][3] = {{0}, {0, 2}, {0, 1, 2}};
+    for (size_t k = 1; k <= 3; k++) {
+        assert_int_equal(sim_choose(&rows, &(struct sim_choice){.n = N_ROWS, .k = k}, out, &arena, &err), 0);
+        assert_memory_equal(out, want[k - 1], k * sizeof *out);
+        assert_int_equal(sim_choose(&rows, &(struct sim_choice){.n = N_ROWS, .k = k, .weight = weight}, out, &arena, &err), 0);
+        assert_memory_equal(out, weighted[k - 1], k * sizeof *out);
+    }
+    assert_int_equal(sim_choose(&rows, &(struct sim_choice){.first = 3, .n = 1, .k = 1}, out, &arena, &err), 0);
+    assert_int_equal(out[0], 0);
+    arena_free(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -141,6 +248,10 @@ int main(void)
         cmocka_unit_test(test_nothing_of_nothing),
         cmocka_unit_test(test_dots_have_the_bits_of_dot),
         cmocka_unit_test(test_cosines_at_the_edges),
+        cmocka_unit_test(test_rows_made_by_hand),
+        cmocka_unit_test(test_totals_by_hand),
+        cmocka_unit_test(test_blocks_have_the_bits_of_dot),
+        cmocka_unit_test(test_choice_by_hand),
     };
     return cmocka_run_group_tests_name("topk_similarity", tests, NULL, NULL);
 }
