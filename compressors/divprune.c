@@ -1,9 +1,6 @@
 /* DivPrune (Alvar et al., CVPR 2025): keeps the tokens that are least alike, by max-min diversity of projected
  * features, over the whole video as the released code does with all tokens of a prompt, or within each frame. Query-free, class A. */
-#include "compressors/diverse.h"
 #include "compressors/methods.h"
-
-#include "core/similarity.h"
 
 enum { KEEP, PER };
 
@@ -17,25 +14,36 @@ static const struct option options[] = {
      "chosen from the whole video, at a cost of its square, or within each frame, as an allocator's budgets always are"},
 };
 
+/* All tokens once more, of length 1. */
+static int make_units(struct sim_rows *rows, float *norm, struct arena *arena, struct err *err)
+{
+    const struct row_list all = {.n = rows->n};
+    int rc = sim_lengths(rows, all, norm, arena, err);
+    if (!rc)
+        rc = sim_room(rows, rows->n, arena, err);
+    return rc ? rc : sim_units(rows, all, norm, rows->n, arena, err);
+}
+
 static int tokens(const double *values, const struct vid_view *video, const struct qst_view *question, const struct budget *budget,
                   struct arena *arena, struct tok_plan *out, struct err *err)
 {
     (void)question;
     const struct grid_view *grid = &video->pooled;
-    size_t N = (size_t)grid->h * (size_t)grid->w, n = (size_t)video->T * N, width = (size_t)grid->d, kept = 0;
+    struct sim_rows rows = rows_pooled(video);
+    size_t N = (size_t)grid->h * (size_t)grid->w, n = rows.n, kept = 0;
     size_t pool = (budget && !budget->total_only) || (int)values[PER] == PER_FRAME ? N : n;
-    const float *unit = sim_unit_rows(grid->H, n, width, arena);
+    float *norm = arena_alloc(arena, n, sizeof *norm);
     uint32_t *keep = arena_alloc(arena, n, sizeof *keep);
-    if (!unit || !keep)
+    if (!norm || !keep)
         return err_no_memory(err, "a token plan");
-    for (size_t first = 0; first < n; first += pool) {
+    int rc = make_units(&rows, norm, arena, err);
+    for (size_t first = 0; first < n && !rc; first += pool) {
         size_t wanted = budget && pool == n ? budget->total : tokens_wanted(values[KEEP], budget, (int)(first / N), pool);
-        if (!diverse_select(unit + first * width, pool, width, NULL, wanted, keep + kept, arena))
-            return err_no_memory(err, "a token plan");
-        for (size_t i = 0; i < wanted; i++)
+        rc = sim_choose(&rows, &(struct sim_choice){.first = n + first, .n = pool, .k = wanted}, keep + kept, arena, err);
+        for (size_t i = 0; i < wanted && !rc; i++)
             keep[kept++] += (uint32_t)first;
     }
-    return plan_select(video, keep, kept, arena, out, err);
+    return rc ? rc : plan_select(video, keep, kept, arena, out, err);
 }
 
 static double expected_ratio(const double *values, const struct vid_view *shape, enum newline native, const char **source)
@@ -53,7 +61,7 @@ const struct compressor compressor_divprune = {
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .flags = EXACT_BUDGET,
-    .needs = needs_h_pooled,
+    .needs = needs_h_sums,
     .domain = domain_pooled,
     .tokens = tokens,
     .expected_ratio = expected_ratio,

@@ -43,7 +43,7 @@ static bool head(const double *values)
 
 static unsigned needs(const double *values)
 {
-    return NEED_H_POOLED | (head(values) ? NEED_PROBE_POOLED | NEED_FRAME : NEED_SAL_POOLED | NEED_X_POOLED);
+    return NEED_H_POOLED | NEED_SUMS | (head(values) ? NEED_PROBE_POOLED | NEED_FRAME : NEED_SAL_POOLED | NEED_X_POOLED);
 }
 
 /* ---- segments ------------------------------------------------------------------------------------------------------------ */
@@ -56,31 +56,57 @@ struct frame {
     uint32_t *anchor;            /* [n_context] places in rest, best first */
 };
 
-/* What frames are compared by: one row each. */
-static const float *frame_rows(const double *values, const struct vid_view *video, struct arena *arena)
+/* Makes the mean rows of frames, behind the rows of their tokens. */
+static int average_frames(const struct sim_rows *rows, size_t T, struct arena *arena, struct err *err)
+{
+    size_t N = rows->n / T;
+    struct tap *taps = arena_alloc(arena, rows->n, sizeof *taps);
+    uint32_t *begin = arena_alloc(arena, T + 1, sizeof *begin);
+    if (!taps || !begin)
+        return err_no_memory(err, "a token plan");
+    for (size_t i = 0; i < rows->n; i++)
+        taps[i] = (struct tap){(uint32_t)i, (float)N};
+    for (size_t t = 0; t <= T; t++)
+        begin[t] = (uint32_t)(t * N);
+    return sim_sum(rows, &(struct sim_sums){.first = rows->n, .n = T, .begin = begin, .taps = taps, .divide = true}, err);
+}
+
+/* alike[t]: what frames t and t + 1 are compared by, one row each, of length 1. */
+static int compare_frames(const double *values, const struct vid_view *video, float *alike, struct arena *arena, struct err *err)
 {
     const struct grid_view *grid = &video->pooled;
-    size_t N = (size_t)grid->h * (size_t)grid->w, dx = (size_t)grid->dx, T = (size_t)video->T;
-    if (head(values))
-        return grid->frame;
-    float *mean = arena_alloc(arena, T * dx, sizeof *mean);
-    for (size_t i = 0; mean && i < T * N; i++)
-        for (size_t c = 0; c < dx; c++)
-            mean[i / N * dx + c] += grid->X[i * dx + c] / (float)N;
-    return mean;
+    size_t T = (size_t)video->T, n = head(values) ? T : T * (size_t)grid->h * (size_t)grid->w, first = head(values) ? 0 : n;
+    struct sim_rows rows = {.near = head(values) ? grid->frame : grid->X, .n = n, .width = (size_t)grid->dx, .far = head(values) ? NULL : grid->far_X};
+    const struct row_list frames = {.first = first, .n = T};
+    struct row_pair *pairs = arena_alloc(arena, T, sizeof *pairs);
+    float *norm = arena_alloc(arena, T, sizeof *norm);
+    if (!pairs || !norm)
+        return err_no_memory(err, "a token plan");
+    for (uint32_t t = 0; t + 1 < T; t++)
+        pairs[t] = (struct row_pair){(uint32_t)(n + T) + t, (uint32_t)(n + T) + t + 1};
+    int rc = sim_room(&rows, 2 * T, arena, err);
+    if (!rc && !head(values))
+        rc = average_frames(&rows, T, arena, err);
+    if (!rc)
+        rc = sim_lengths(&rows, frames, norm, arena, err);
+    if (!rc)
+        rc = sim_units(&rows, frames, norm, n + T, arena, err);
+    return rc ? rc : sim_pairs(&rows, pairs, T - 1, false, alike, err);
 }
 
 /* Cuts after the frames that are least like the next: segments - 1 of them at least, and all below tau. */
-static bool cut(const double *values, const struct vid_view *video, struct frame *frames, struct arena *arena)
+static int cut(const double *values, const struct vid_view *video, struct frame *frames, struct arena *arena, struct err *err)
 {
-    size_t T = (size_t)video->T, dx = (size_t)video->pooled.dx;
-    const float *rows = frame_rows(values, video, arena), *unit = rows ? sim_unit_rows(rows, T, dx, arena) : NULL;
+    size_t T = (size_t)video->T;
     float *apart = arena_alloc(arena, T, sizeof *apart);
     uint8_t *ends = arena_alloc(arena, T, 1);
-    if (!unit || !apart || !ends)
-        return false;
+    if (!apart || !ends)
+        return err_no_memory(err, "a token plan");
+    int rc = compare_frames(values, video, apart, arena, err);
+    if (rc)
+        return rc;
     for (size_t t = 0; t + 1 < T; t++)
-        apart[t] = -sim_dot(unit + t * dx, unit + (t + 1) * dx, dx);
+        apart[t] = -apart[t];
     topk_mark(apart, T - 1, (size_t)values[SEGMENTS] - 1, ends);
     for (size_t t = 0, first = 0; t < T; t++) {
         if (t + 1 < T && !ends[t] && !(-apart[t] < (float)values[TAU]))
@@ -89,7 +115,7 @@ static bool cut(const double *values, const struct vid_view *video, struct frame
             frames[i] = (struct frame){.first = first, .end = t + 1};
         first = t + 1;
     }
-    return true;
+    return 0;
 }
 
 /* ---- how many of each -------------------------------------------------------------------------------------------------- */
@@ -135,14 +161,15 @@ static void share(const double *values, struct frame *frames, size_t T, size_t N
 struct fastvid {
     const double *values;
     const struct grid_view *grid;
-    size_t T, N, d;
-    const float *unit;         /* of H */
+    size_t T, N;
+    struct sim_rows rows;      /* H, and behind it the same of length 1 */
     struct frame *frames;
-    const float **row;         /* [N] */
+    uint32_t *row;             /* [N] */
     float *distance, *score;   /* [N][N], [N] */
     struct arena *arena;
     struct tok_plan *plan;
-    float *targets, *alike;    /* unit rows of a frame's anchors; their likeness to a token */
+    uint32_t *scope, *targets; /* unit rows of the tokens of a scope that are not salient; those of a frame's anchors */
+    float *alike;              /* [scope][targets] */
     uint32_t *joins;           /* of each token of the scope, the anchor it joins */
     size_t *joined;
 };
@@ -165,17 +192,20 @@ static bool keep_salient(struct fastvid *f, size_t t)
     return true;
 }
 
-static bool choose_anchors(struct fastvid *f, size_t t)
+static int choose_anchors(struct fastvid *f, size_t t, struct err *err)
 {
     struct frame *frame = &f->frames[t];
     if (!frame->n_context)
-        return true;
+        return 0;
     frame->anchor = arena_alloc(f->arena, frame->n_context, sizeof *frame->anchor);
     for (size_t i = 0; i < frame->n_rest; i++)
-        f->row[i] = f->grid->H + (t * f->N + frame->rest[i]) * f->d;
-    peaks_distances(f->row, frame->n_rest, f->d, f->distance);
-    return frame->anchor && peaks_scores(f->distance, frame->n_rest, NEAREST, f->score, f->arena) &&
-           topk_rank(f->score, frame->n_rest, frame->n_context, frame->anchor, f->arena);
+        f->row[i] = (uint32_t)(t * f->N + frame->rest[i]);
+    int rc = peaks_distances(&f->rows, (struct row_list){.of = f->row, .n = frame->n_rest}, f->distance, err);
+    if (rc)
+        return rc;
+    bool fine = frame->anchor && peaks_scores(f->distance, frame->n_rest, NEAREST, f->score, f->arena) &&
+                topk_rank(f->score, frame->n_rest, frame->n_context, frame->anchor, f->arena);
+    return fine ? 0 : err_no_memory(err, "a token plan");
 }
 
 static uint32_t anchor_source(const struct fastvid *f, size_t t, size_t k)
@@ -203,26 +233,27 @@ static bool is_anchor(const struct fastvid *f, size_t t, uint32_t source)
 
 /* Finds for each token of the scope that is not salient the anchor of frame t it is most like. The program for LLaVA-Video leaves these
  * anchors themselves out. */
-static void join(struct fastvid *f, size_t t)
+static int join(struct fastvid *f, size_t t, struct err *err)
 {
-    const struct frame *own = &f->frames[t];
-    size_t n = 0, first, end;
+    size_t n = 0, first, end, anchors = f->frames[t].n_context;
     scope(f, t, &first, &end);
-    for (size_t k = 0; k < own->n_context; k++) {
+    for (size_t k = 0; k < anchors; k++) {
         f->joined[k] = 0;
-        for (size_t c = 0; c < f->d; c++)
-            f->targets[k * f->d + c] = f->unit[anchor_source(f, t, k) * f->d + c];
+        f->targets[k] = (uint32_t)f->rows.n + anchor_source(f, t, k);
     }
     for (size_t s = first; s < end; s++)
-        for (size_t i = 0; i < f->frames[s].n_rest; i++, n++) {
-            uint32_t source = (uint32_t)(s * f->N + f->frames[s].rest[i]);
-            f->joins[n] = UINT32_MAX;
-            if ((int)f->values[PROGRAM] == PROGRAM_VIDEO && s == t && is_anchor(f, t, source))
-                continue;
-            sim_dots(f->unit + source * f->d, f->targets, own->n_context, f->d, f->alike);
-            f->joins[n] = (uint32_t)topk_best(f->alike, own->n_context);
-            f->joined[f->joins[n]]++;
-        }
+        for (size_t i = 0; i < f->frames[s].n_rest; i++)
+            f->scope[n++] = (uint32_t)(f->rows.n + s * f->N + f->frames[s].rest[i]);
+    int rc = sim_block(&f->rows, (struct row_list){.of = f->scope, .n = n}, (struct row_list){.of = f->targets, .n = anchors}, SIM_PRODUCT, f->alike, err);
+    for (size_t i = 0; i < n && !rc; i++) {
+        uint32_t source = f->scope[i] - (uint32_t)f->rows.n;
+        f->joins[i] = UINT32_MAX;
+        if ((int)f->values[PROGRAM] == PROGRAM_VIDEO && source / f->N == t && is_anchor(f, t, source))
+            continue;
+        f->joins[i] = (uint32_t)topk_best(f->alike + i * anchors, anchors);
+        f->joined[f->joins[i]]++;
+    }
+    return rc;
 }
 
 /* An anchor and the mean of what joined it, itself included where it did. */
@@ -249,9 +280,10 @@ static void push_anchor(struct fastvid *f, size_t t, size_t k)
     plan_push_sum(plan, taps, anchor);
 }
 
-/* Room for the plan and for the work on a frame. */
-static bool room(struct fastvid *f)
+/* Room for the plan and for the work on a frame, and the rows of length 1. */
+static int room(struct fastvid *f, struct err *err)
 {
+    const struct row_list all = {.n = f->rows.n};
     size_t taps = 0, tokens = 0, most = 0, widest = 0;
     for (size_t t = 0; t < f->T; t++) {
         const struct frame *frame = &f->frames[t];
@@ -264,13 +296,19 @@ static bool room(struct fastvid *f)
     f->row = arena_alloc(f->arena, f->N, sizeof *f->row);
     f->distance = arena_alloc(f->arena, f->N * f->N, sizeof *f->distance);
     f->score = arena_alloc(f->arena, f->N, sizeof *f->score);
-    f->targets = arena_alloc(f->arena, most * f->d, sizeof *f->targets);
-    f->alike = arena_alloc(f->arena, most, sizeof *f->alike);
+    f->targets = arena_alloc(f->arena, most, sizeof *f->targets);
+    f->scope = arena_alloc(f->arena, widest, sizeof *f->scope);
+    f->alike = arena_alloc(f->arena, widest * most, sizeof *f->alike);
     f->joined = arena_alloc(f->arena, most, sizeof *f->joined);
     f->joins = arena_alloc(f->arena, widest, sizeof *f->joins);
-    f->unit = sim_unit_rows(f->grid->H, f->T * f->N, f->d, f->arena);
-    return f->row && f->distance && f->score && f->targets && f->alike && f->joined && f->joins && f->unit &&
-           tok_plan_reserve(f->plan, (int)f->T, f->grid->h, f->grid->w, tokens, taps, f->arena);
+    float *norm = arena_alloc(f->arena, all.n, sizeof *norm);
+    if (!f->row || !f->distance || !f->score || !f->targets || !f->scope || !f->alike || !f->joined || !f->joins || !norm ||
+        !tok_plan_reserve(f->plan, (int)f->T, f->grid->h, f->grid->w, tokens, taps, f->arena))
+        return err_no_memory(err, "a token plan");
+    int rc = sim_lengths(&f->rows, all, norm, f->arena, err);
+    if (!rc)
+        rc = sim_room(&f->rows, all.n, f->arena, err);
+    return rc ? rc : sim_units(&f->rows, all, norm, all.n, f->arena, err);
 }
 
 static int tokens(const double *values, const struct vid_view *video, const struct qst_view *question, const struct budget *budget,
@@ -278,24 +316,25 @@ static int tokens(const double *values, const struct vid_view *video, const stru
 {
     (void)question, (void)budget;
     const struct grid_view *grid = &video->pooled;
-    struct fastvid f = {.values = values, .grid = grid, .T = (size_t)video->T, .N = (size_t)grid->h * (size_t)grid->w, .d = (size_t)grid->d,
+    struct fastvid f = {.values = values, .grid = grid, .T = (size_t)video->T, .N = (size_t)grid->h * (size_t)grid->w, .rows = rows_pooled(video),
                         .arena = arena, .plan = out, .frames = arena_alloc(arena, (size_t)video->T, sizeof *f.frames)};
-    if (!f.frames || !cut(values, video, f.frames, arena))
-        return err_no_memory(err, "a token plan");
+    int rc = f.frames ? cut(values, video, f.frames, arena, err) : err_no_memory(err, "a token plan");
+    if (rc)
+        return rc;
     share(values, f.frames, f.T, f.N);
-    bool fine = room(&f);
+    rc = room(&f, err);
     out->positions = (int)values[POSITIONS] ? POSITIONS_COMPACT : POSITIONS_KEEP;
     out->drop_empty_marks = (int)values[MARKERS] == MARKERS_KEPT;
-    for (size_t t = 0; t < f.T && fine; t++)
-        fine = keep_salient(&f, t) && choose_anchors(&f, t);
-    for (size_t t = 0; t < f.T && fine; t++) {
+    for (size_t t = 0; t < f.T && !rc; t++)
+        rc = keep_salient(&f, t) ? choose_anchors(&f, t, err) : err_no_memory(err, "a token plan");
+    for (size_t t = 0; t < f.T && !rc; t++) {
         if (!f.frames[t].n_context)
             continue;
-        join(&f, t);
-        for (size_t k = 0; k < f.frames[t].n_context; k++)
+        rc = join(&f, t, err);
+        for (size_t k = 0; k < f.frames[t].n_context && !rc; k++)
             push_anchor(&f, t, k);
     }
-    return fine ? 0 : err_no_memory(err, "a token plan");
+    return rc;
 }
 
 static double expected_ratio(const double *values, const struct vid_view *shape, enum newline native, const char **source)

@@ -1,7 +1,6 @@
 /* FlashVID (ICLR 2026). Before the language model, query-free: each frame keeps tokens that are salient and unlike each
  * other; of the rest, each token that is alike enough to one anywhere in the frame before becomes its child, trees are averaged at
  * their roots, and the roots of each frame are clustered. Inside it FastV's rule, late. */
-#include "compressors/diverse.h"
 #include "compressors/layer.h"
 #include "compressors/methods.h"
 #include "compressors/peaks.h"
@@ -46,49 +45,78 @@ static unsigned roles(const double *values)
 
 static unsigned needs(const double *values)
 {
-    return NEED_H_POOLED | ((int)values[SELECT] == SELECT_DIV ? 0 : NEED_SAL_POOLED);
+    return NEED_H_POOLED | NEED_SUMS | ((int)values[SELECT] == SELECT_DIV ? 0 : NEED_SAL_POOLED);
 }
 
 struct flashvid {
     const double *values;
     const struct grid_view *grid;
-    size_t T, N, d, n_kept, n_merged; /* of each frame */
+    size_t T, N, n_kept, n_merged; /* of each frame */
+    struct sim_rows rows; /* H, and behind it what is made: */
+    size_t means, units, sums; /* [T] mean tokens of frames, and of a segment in place of the first; [N] a frame's tokens of length 1; [N] roots */
     uint8_t *kept;       /* [T*N] as they are */
     uint32_t *root;      /* [T*N] of the tree that a token is in; itself while alone */
     float *alike;        /* [T*N] cosine with the most alike token of the frame before, -1 without one */
     uint32_t *parent;    /* [T*N] that token */
     uint32_t *divisor;   /* [T*N] what a root's sum is divided by */
     uint32_t *cluster;   /* [T*N] of each root of the frame in work, the token that it becomes */
-    const float *norm;   /* [T*N] */
-    float *unit;         /* [N][d] a frame's unit rows */
-    float *sum, *weight; /* [N][d] rows of roots; [N] */
+    float *norm;         /* [T*N] */
+    float *weight;       /* [N] */
     float *distance;     /* [N][N] */
-    const float **row;   /* [N] */
     uint32_t *cell;      /* [N] */
+    uint32_t *row[2];    /* [N] each */
+    struct tap *taps;    /* [T*N], and begin[T + 1] or [N + 1]: room to make rows */
+    uint32_t *begin;
     struct arena *arena;
     struct tok_plan *plan;
 };
 
 /* ---- segments ------------------------------------------------------------------------------------------------------------ */
 
-/* ends[T]: the last frames of segments. */
-static bool cut(struct flashvid *f, uint8_t *ends)
+/* Makes the mean tokens of n parts of the same number of frames, from frame `first` on. */
+static int average(struct flashvid *f, size_t first, size_t n, size_t frames, struct err *err)
 {
-    float *mean = arena_alloc(f->arena, f->T * f->d, sizeof *mean), *apart = arena_alloc(f->arena, f->T, sizeof *apart);
+    size_t tokens = frames * f->N;
+    for (size_t i = 0; i < n * tokens; i++)
+        f->taps[i] = (struct tap){(uint32_t)(first * f->N + i), (float)tokens};
+    for (size_t k = 0; k <= n; k++)
+        f->begin[k] = (uint32_t)(k * tokens);
+    return sim_sum(&f->rows, &(struct sim_sums){.first = f->means, .n = n, .begin = f->begin, .taps = f->taps, .divide = true}, err);
+}
+
+/* alike[t]: the cosine of the mean tokens of frames t and t + 1. */
+static int compare_frames(struct flashvid *f, float *alike, struct err *err)
+{
+    float *norm = arena_alloc(f->arena, f->T, sizeof *norm);
+    struct row_pair *pairs = arena_alloc(f->arena, f->T, sizeof *pairs);
+    if (!norm || !pairs)
+        return err_no_memory(err, "a token plan");
+    for (size_t t = 0; t + 1 < f->T; t++)
+        pairs[t] = (struct row_pair){(uint32_t)(f->means + t), (uint32_t)(f->means + t + 1)};
+    int rc = average(f, 0, f->T, 1, err);
+    if (!rc)
+        rc = sim_lengths(&f->rows, (struct row_list){.first = f->means, .n = f->T}, norm, f->arena, err);
+    if (!rc)
+        rc = sim_pairs(&f->rows, pairs, f->T - 1, false, alike, err);
+    for (size_t t = 0; t + 1 < f->T && !rc; t++)
+        alike[t] = sim_cosine(alike[t], norm[t], norm[t + 1]);
+    return rc;
+}
+
+/* ends[T]: the last frames of segments. */
+static int cut(struct flashvid *f, uint8_t *ends, struct err *err)
+{
+    float *apart = arena_alloc(f->arena, f->T, sizeof *apart);
     uint8_t *more = arena_alloc(f->arena, f->T, 1);
     size_t segments = 1;
-    if (!mean || !apart || !more)
-        return false;
-    for (size_t i = 0; i < f->T * f->N; i++)
-        for (size_t c = 0; c < f->d; c++)
-            mean[i / f->N * f->d + c] += f->grid->H[i * f->d + c] / (float)f->N;
-    const float *norm = sim_norms(mean, f->T, f->d, f->arena);
-    if (!norm)
-        return false;
+    if (!apart || !more)
+        return err_no_memory(err, "a token plan");
+    int rc = compare_frames(f, apart, err);
+    if (rc)
+        return rc;
     for (size_t t = 0; t + 1 < f->T; t++) {
-        float cosine = sim_cosine(sim_dot(mean + t * f->d, mean + (t + 1) * f->d, f->d), norm[t], norm[t + 1]);
-        ends[t] = cosine < (float)f->values[CUT];
-        apart[t] = ends[t] ? NAN : -cosine; /* less than all others */
+        ends[t] = apart[t] < (float)f->values[CUT];
+        apart[t] = ends[t] ? NAN : -apart[t]; /* less than all others */
         segments += ends[t];
     }
     size_t wanted = (size_t)f->values[SEGMENTS];
@@ -96,67 +124,85 @@ static bool cut(struct flashvid *f, uint8_t *ends)
     for (size_t t = 0; t + 1 < f->T; t++)
         ends[t] |= more[t];
     ends[f->T - 1] = 1;
-    return true;
+    return 0;
 }
 
 /* ---- tokens that are kept ------------------------------------------------------------------------------------------------ */
 
-/* The mean token of frames first..end-1. */
-static void segment_mean(const struct flashvid *f, size_t first, size_t end, float *mean)
+/* By saliency, and likeness to the mean token of the segment. */
+static int weigh(struct flashvid *f, size_t t, struct err *err)
 {
-    for (size_t c = 0; c < f->d; c++)
-        mean[c] = 0;
-    for (size_t i = first * f->N; i < end * f->N; i++)
-        for (size_t c = 0; c < f->d; c++)
-            mean[c] += f->grid->H[i * f->d + c] / (float)((end - first) * f->N);
+    int rc = 0;
+    for (size_t i = 0; i < f->N; i++)
+        f->weight[i] = 1;
+    if ((int)f->values[SELECT] == SELECT_ATTN_DIV_V2)
+        rc = sim_block(&f->rows, (struct row_list){.first = t * f->N, .n = f->N}, (struct row_list){.first = f->means, .n = 1}, SIM_PRODUCT, f->weight, err);
+    for (size_t i = 0; i < f->N && !rc; i++)
+        f->weight[i] *= f->grid->sal[t * f->N + i];
+    return rc;
 }
 
-static void weigh(const struct flashvid *f, size_t t, const float *mean)
+static int choose_diverse(struct flashvid *f, size_t t, const float *weight, struct err *err)
 {
-    for (size_t i = 0; i < f->N; i++) {
-        f->weight[i] = f->grid->sal[t * f->N + i];
-        if ((int)f->values[SELECT] == SELECT_ATTN_DIV_V2)
-            f->weight[i] *= sim_dot(f->grid->H + (t * f->N + i) * f->d, mean, f->d);
-    }
+    const struct sim_choice choice = {.first = f->units, .n = f->N, .k = f->n_kept, .weight = weight};
+    int rc = sim_units(&f->rows, (struct row_list){.first = t * f->N, .n = f->N}, f->norm + t * f->N, f->units, f->arena, err);
+    return rc ? rc : sim_choose(&f->rows, &choice, f->cell, f->arena, err);
 }
 
-static bool select_frame(struct flashvid *f, size_t t, const float *mean)
+static int select_frame(struct flashvid *f, size_t t, struct err *err)
 {
-    int select = (int)f->values[SELECT];
-    if (select != SELECT_DIV)
-        weigh(f, t, mean);
-    for (size_t i = 0; i < f->N; i++) {
-        float norm = f->norm[t * f->N + i];
-        for (size_t c = 0; c < f->d; c++)
-            f->unit[i * f->d + c] = norm != 0 ? f->grid->H[(t * f->N + i) * f->d + c] / norm : 0;
-    }
-    if (select == SELECT_ATTN)
+    int select = (int)f->values[SELECT], rc = select == SELECT_DIV ? 0 : weigh(f, t, err);
+    if (!rc && select == SELECT_ATTN)
         topk_select(f->weight, f->N, f->n_kept, f->cell);
-    else if (!diverse_select(f->unit, f->N, f->d, select == SELECT_DIV ? NULL : f->weight, f->n_kept, f->cell, f->arena))
-        return false;
-    for (size_t k = 0; k < f->n_kept; k++) {
+    else if (!rc)
+        rc = choose_diverse(f, t, select == SELECT_DIV ? NULL : f->weight, err);
+    for (size_t k = 0; k < f->n_kept && !rc; k++) {
         f->kept[t * f->N + f->cell[k]] = 1;
         plan_push_source(f->plan, (uint32_t)(t * f->N + f->cell[k]));
     }
-    return true;
+    return rc;
 }
 
 /* ---- trees --------------------------------------------------------------------------------------------------------------- */
 
-/* Of each token that is not kept, the most alike token of the frame before that is not kept. */
-static void find_parents(struct flashvid *f, size_t first, size_t end)
+/* The tokens of frame t that are not kept. */
+static struct row_list take_rest(const struct flashvid *f, size_t t, uint32_t *row)
 {
-    for (size_t i = first * f->N; i < end * f->N; i++) {
-        size_t before = (i / f->N - 1) * f->N;
-        f->alike[i] = -1;
-        for (size_t j = before; i >= (first + 1) * f->N && !f->kept[i] && j < before + f->N; j++) {
-            float cosine = f->kept[j] ? -1 : sim_cosine(sim_dot(f->grid->H + i * f->d, f->grid->H + j * f->d, f->d), f->norm[i], f->norm[j]);
-            if (j == before || cosine > f->alike[i]) {
-                f->alike[i] = cosine;
-                f->parent[i] = (uint32_t)j;
-            }
+    struct row_list list = {.of = row};
+    for (size_t i = t * f->N; i < (t + 1) * f->N; i++)
+        if (!f->kept[i])
+            row[list.n++] = (uint32_t)i;
+    return list;
+}
+
+/* Of token i, whose dot products with the rest of the frame before are known: the most alike token there, kept ones being like nothing. */
+static void find_parent(struct flashvid *f, size_t i, const float *dots)
+{
+    size_t before = (i / f->N - 1) * f->N;
+    for (size_t j = before; j < before + f->N; j++) {
+        float cosine = f->kept[j] ? -1 : sim_cosine(*dots++, f->norm[i], f->norm[j]);
+        if (j == before || cosine > f->alike[i]) {
+            f->alike[i] = cosine;
+            f->parent[i] = (uint32_t)j;
         }
     }
+}
+
+/* Of each token that is not kept, the most alike token of the frame before that is not kept. */
+static int find_parents(struct flashvid *f, size_t first, size_t end, struct err *err)
+{
+    struct row_list before = take_rest(f, first, f->row[0]);
+    int rc = 0;
+    for (size_t i = first * f->N; i < end * f->N; i++)
+        f->alike[i] = -1;
+    for (size_t t = first + 1; t < end && !rc; t++) {
+        const struct row_list rest = take_rest(f, t, f->row[(t - first) % 2]);
+        rc = sim_block(&f->rows, rest, before, SIM_PRODUCT, f->distance, err);
+        for (size_t k = 0; k < rest.n && !rc; k++)
+            find_parent(f, rest.of[k], f->distance + k * before.n);
+        before = rest;
+    }
+    return rc;
 }
 
 /* The cosine above which tokens join: raised when fewer would be left than the segment is to keep. */
@@ -175,12 +221,14 @@ static bool joining_cosine(struct flashvid *f, size_t first, size_t end, float *
     return true;
 }
 
-static bool grow_trees(struct flashvid *f, size_t first, size_t end)
+static int grow_trees(struct flashvid *f, size_t first, size_t end, struct err *err)
 {
     float threshold;
-    find_parents(f, first, end);
+    int rc = find_parents(f, first, end, err);
+    if (rc)
+        return rc;
     if (!joining_cosine(f, first, end, &threshold))
-        return false;
+        return err_no_memory(err, "a token plan");
     bool all = (end - first) * f->N <= (end - first) * (f->n_kept + f->n_merged); /* nothing needs to be merged */
     for (size_t i = first * f->N; i < end * f->N; i++) {
         bool joins = !all && f->alike[i] > threshold;
@@ -188,7 +236,7 @@ static bool grow_trees(struct flashvid *f, size_t first, size_t end)
         if (!joins || (int)f->values[FORM] == FORM_INTENDED || f->parent[i] == f->root[i])
             f->divisor[f->root[i]]++;
     }
-    return true;
+    return 0;
 }
 
 /* ---- clusters of roots --------------------------------------------------------------------------------------------------- */
@@ -206,22 +254,30 @@ static size_t take_roots(struct flashvid *f, size_t t, bool alone)
     return n;
 }
 
-/* Their rows: the sums of their trees over frames t..end-1, divided. */
-static void fill_rows(struct flashvid *f, size_t t, size_t n, size_t end)
+/* The number of a token's root among the roots of frame t that take part; UINT32_MAX: it is none of these. */
+static uint32_t root_number(const struct flashvid *f, size_t t, size_t i)
 {
-    for (size_t k = 0; k < n; k++) {
-        f->row[k] = f->sum + k * f->d;
+    uint32_t root = f->root[i];
+    return root < t * f->N || root >= (t + 1) * f->N ? UINT32_MAX : f->cluster[root];
+}
+
+/* Their rows: the sums of their trees over frames t..end-1, divided. */
+static int fill_rows(struct flashvid *f, size_t t, size_t n, size_t end, struct err *err)
+{
+    memset(f->begin, 0, (n + 2) * sizeof *f->begin);
+    for (size_t k = 0; k < n; k++)
         f->cluster[t * f->N + f->cell[k]] = (uint32_t)k;
+    for (size_t i = t * f->N; i < end * f->N; i++)
+        if (root_number(f, t, i) != UINT32_MAX)
+            f->begin[root_number(f, t, i) + 2]++;
+    for (size_t k = 0; k < n; k++)
+        f->begin[k + 2] += f->begin[k + 1];
+    for (size_t i = t * f->N; i < end * f->N; i++) { /* begin[k + 1] moves from where part k begins to where it ends */
+        uint32_t k = root_number(f, t, i);
+        if (k != UINT32_MAX)
+            f->taps[f->begin[k + 1]++] = (struct tap){(uint32_t)i, (float)f->divisor[f->root[i]]};
     }
-    memset(f->sum, 0, n * f->d * sizeof *f->sum);
-    for (size_t i = t * f->N; i < end * f->N; i++) {
-        uint32_t root = f->root[i];
-        if (root < t * f->N || root >= (t + 1) * f->N || f->cluster[root] == UINT32_MAX)
-            continue;
-        float *sum = f->sum + f->cluster[root] * f->d;
-        for (size_t c = 0; c < f->d; c++)
-            sum[c] += f->grid->H[i * f->d + c] / (float)f->divisor[root];
-    }
+    return sim_sum(&f->rows, &(struct sim_sums){.first = f->sums, .n = n, .begin = f->begin, .taps = f->taps, .divide = true}, err);
 }
 
 /* One token: the mean of the trees whose roots are in cluster k. */
@@ -229,28 +285,30 @@ static void push_cluster(struct flashvid *f, size_t t, size_t end, uint32_t k, s
 {
     size_t taps = f->plan->n_taps;
     for (size_t i = t * f->N; i < end * f->N; i++) {
-        uint32_t root = f->root[i];
-        if (root >= t * f->N && root < (t + 1) * f->N && f->cluster[root] == k)
-            f->plan->taps[f->plan->n_taps++] = (struct tap){(uint32_t)i, 1 / (float)f->divisor[root] / (float)n_roots};
+        if (root_number(f, t, i) == k)
+            f->plan->taps[f->plan->n_taps++] = (struct tap){(uint32_t)i, 1 / (float)f->divisor[f->root[i]] / (float)n_roots};
     }
     plan_push_sum(f->plan, taps, (uint32_t)(t * f->N + centre));
 }
 
-static bool push_roots(struct flashvid *f, size_t t, size_t end, bool alone, double ratio)
+static int push_roots(struct flashvid *f, size_t t, size_t end, bool alone, double ratio, struct err *err)
 {
     size_t n = take_roots(f, t, alone), wanted = (size_t)ceil((double)n * ratio);
     struct peaks peaks;
     for (size_t i = 0; i < f->N; i++)
         f->cluster[t * f->N + i] = UINT32_MAX;
-    fill_rows(f, t, n, end);
+    int rc = fill_rows(f, t, n, end, err);
+    if (rc)
+        return rc;
     if (ratio >= 1 || !wanted) {
         for (uint32_t k = 0; k < n; k++)
             push_cluster(f, t, end, k, 1, f->cell[k]);
-        return true;
+        return 0;
     }
-    peaks_distances(f->row, n, f->d, f->distance);
+    if ((rc = peaks_distances(&f->rows, (struct row_list){.first = f->sums, .n = n}, f->distance, err)))
+        return rc;
     if (!peaks_cluster(f->distance, n, wanted < NEAREST ? wanted : NEAREST, wanted, false, &peaks, f->arena))
-        return false;
+        return err_no_memory(err, "clusters of tokens");
     for (size_t k = 0; k < n; k++)
         f->cluster[t * f->N + f->cell[k]] = peaks.of[k];
     for (uint32_t k = 0; k < wanted; k++) {
@@ -259,48 +317,53 @@ static bool push_roots(struct flashvid *f, size_t t, size_t end, bool alone, dou
             members += peaks.of[i] == k;
         push_cluster(f, t, end, k, members, f->cell[peaks.centre[k]]);
     }
-    return true;
+    return 0;
 }
 
-static bool push_segment(struct flashvid *f, size_t first, size_t end, float *mean)
+static int push_segment(struct flashvid *f, size_t first, size_t end, struct err *err)
 {
     bool alone = end - first == 1;
     size_t left = 0;
-    segment_mean(f, first, end, mean);
-    for (size_t t = first; t < end; t++)
-        if (!select_frame(f, t, mean))
-            return false;
-    if (!f->n_merged)
-        return true;
-    if (!grow_trees(f, first, end))
-        return false;
+    int rc = average(f, first, 1, end - first, err);
+    for (size_t t = first; t < end && !rc; t++)
+        rc = select_frame(f, t, err);
+    if (rc || !f->n_merged)
+        return rc;
+    if ((rc = grow_trees(f, first, end, err)))
+        return rc;
     for (size_t t = first; t < end; t++)
         left += take_roots(f, t, alone);
     double ratio = left ? (double)(f->n_merged * (end - first)) / (double)left : 1;
-    for (size_t t = first; t < end; t++)
-        if (!push_roots(f, t, end, alone, ratio))
-            return false;
-    return true;
+    for (size_t t = first; t < end && !rc; t++)
+        rc = push_roots(f, t, end, alone, ratio, err);
+    return rc;
 }
 
-static bool room(struct flashvid *f)
+static int room(struct flashvid *f, struct err *err)
 {
-    size_t n = f->T * f->N, N = f->N;
+    size_t n = f->rows.n, N = f->N, lines = f->T > N ? f->T : N;
+    f->means = n;
+    f->units = n + f->T;
+    f->sums = f->units + N;
     f->kept = arena_alloc(f->arena, n, 1);
     f->root = arena_alloc(f->arena, n, sizeof *f->root);
     f->parent = arena_alloc(f->arena, n, sizeof *f->parent);
     f->divisor = arena_alloc(f->arena, n, sizeof *f->divisor);
     f->cluster = arena_alloc(f->arena, n, sizeof *f->cluster);
     f->alike = arena_alloc(f->arena, n, sizeof *f->alike);
-    f->norm = sim_norms(f->grid->H, n, f->d, f->arena);
-    f->unit = arena_alloc(f->arena, N * f->d, sizeof *f->unit);
-    f->sum = arena_alloc(f->arena, N * f->d, sizeof *f->sum);
+    f->norm = arena_alloc(f->arena, n, sizeof *f->norm);
     f->weight = arena_alloc(f->arena, N, sizeof *f->weight);
     f->distance = arena_alloc(f->arena, N * N, sizeof *f->distance);
-    f->row = arena_alloc(f->arena, N, sizeof *f->row);
     f->cell = arena_alloc(f->arena, N, sizeof *f->cell);
-    return f->kept && f->root && f->parent && f->divisor && f->cluster && f->alike && f->norm && f->unit && f->sum && f->weight &&
-           f->distance && f->row && f->cell && tok_plan_reserve(f->plan, (int)f->T, f->grid->h, f->grid->w, 2 * n, 2 * n, f->arena);
+    f->row[0] = arena_alloc(f->arena, N, sizeof *f->row[0]);
+    f->row[1] = arena_alloc(f->arena, N, sizeof *f->row[1]);
+    f->taps = arena_alloc(f->arena, n, sizeof *f->taps);
+    f->begin = arena_alloc(f->arena, lines + 2, sizeof *f->begin);
+    if (!f->kept || !f->root || !f->parent || !f->divisor || !f->cluster || !f->alike || !f->norm || !f->weight || !f->distance || !f->cell ||
+        !f->row[0] || !f->row[1] || !f->taps || !f->begin || !tok_plan_reserve(f->plan, (int)f->T, f->grid->h, f->grid->w, 2 * n, 2 * n, f->arena))
+        return err_no_memory(err, "a token plan");
+    int rc = sim_lengths(&f->rows, (struct row_list){.n = n}, f->norm, f->arena, err);
+    return rc ? rc : sim_room(&f->rows, f->T + 2 * N, f->arena, err);
 }
 
 static void count_tokens(struct flashvid *f)
@@ -316,20 +379,21 @@ static int tokens(const double *values, const struct vid_view *video, const stru
 {
     (void)question, (void)budget;
     const struct grid_view *grid = &video->pooled;
-    struct flashvid f = {.values = values, .grid = grid, .T = (size_t)video->T, .N = (size_t)grid->h * (size_t)grid->w, .d = (size_t)grid->d,
+    struct flashvid f = {.values = values, .grid = grid, .T = (size_t)video->T, .N = (size_t)grid->h * (size_t)grid->w, .rows = rows_pooled(video),
                          .arena = arena, .plan = out};
     uint8_t *ends = arena_alloc(arena, f.T, 1);
-    float *mean = arena_alloc(arena, f.d, sizeof *mean);
-    bool fine = room(&f) && ends && mean && cut(&f, ends);
+    int rc = ends ? room(&f, err) : err_no_memory(err, "a token plan");
+    if (!rc)
+        rc = cut(&f, ends, err);
     count_tokens(&f);
     out->drop_empty_marks = (int)values[MARKERS] == MARKERS_KEPT;
-    for (size_t t = 0, first = 0; t < f.T && fine; t++) {
+    for (size_t t = 0, first = 0; t < f.T && !rc; t++) {
         if (!ends[t])
             continue;
-        fine = push_segment(&f, first, t + 1, mean);
+        rc = push_segment(&f, first, t + 1, err);
         first = t + 1;
     }
-    return fine ? 0 : err_no_memory(err, "a token plan");
+    return rc;
 }
 
 static double expected_ratio(const double *values, const struct vid_view *shape, enum newline native, const char **source)

@@ -47,7 +47,7 @@ static unsigned roles(const double *values)
 static unsigned needs(const double *values)
 {
     (void)values;
-    return NEED_H_POOLED | NEED_SAL_POOLED;
+    return NEED_H_POOLED | NEED_SAL_POOLED | NEED_SUMS;
 }
 
 struct holitom {
@@ -61,17 +61,23 @@ struct holitom {
 
 /* ---- windows ------------------------------------------------------------------------------------------------------------- */
 
-static bool compare_frames(struct holitom *h)
+static int compare_frames(struct holitom *h, struct err *err)
 {
-    size_t n = h->work.T * h->work.N, N = h->work.N, d = h->work.d;
-    const float *H = h->work.grid->H, *norm = sim_norms(H, n, d, h->work.arena);
+    size_t n = h->work.T * h->work.N, N = h->work.N, links = n - N;
+    struct row_pair *pairs = arena_alloc(h->work.arena, links, sizeof *pairs);
+    float *norm = arena_alloc(h->work.arena, n, sizeof *norm), *dots = arena_alloc(h->work.arena, links, sizeof *dots);
     h->stays = arena_alloc(h->work.arena, n, 1);
     h->alive = arena_alloc(h->work.arena, N, 1);
-    if (!norm || !h->stays || !h->alive)
-        return false;
-    for (size_t i = 0; i + N < n; i++)
-        h->stays[i] = sim_cosine(sim_dot(H + i * d, H + (i + N) * d, d), norm[i], norm[i + N]) > (float)h->values[TAU];
-    return true;
+    if (!pairs || !norm || !dots || !h->stays || !h->alive)
+        return err_no_memory(err, "a token plan");
+    for (size_t i = 0; i < links; i++)
+        pairs[i] = (struct row_pair){(uint32_t)i, (uint32_t)(i + N)};
+    int rc = sim_lengths(&h->work.rows, (struct row_list){.n = n}, norm, h->work.arena, err);
+    if (!rc)
+        rc = sim_pairs(&h->work.rows, pairs, links, false, dots, err);
+    for (size_t i = 0; i < links && !rc; i++)
+        h->stays[i] = sim_cosine(dots[i], norm[i], norm[i + N]) > (float)h->values[TAU];
+    return rc;
 }
 
 /* Tokens that each window saves: saved[s][e] = cells that stay from frame s to e, times e - s. */
@@ -132,30 +138,31 @@ static size_t take_cells(struct holitom *h, size_t first, size_t last, bool stay
     return n;
 }
 
-static bool push_clusters(struct holitom *h, size_t n, size_t wanted, size_t first, size_t last)
+static int push_clusters(struct holitom *h, size_t n, size_t wanted, size_t first, size_t last, struct err *err)
 {
     struct clustering clustering = {.nearest = h->values[NEAREST] < (double)wanted ? (size_t)h->values[NEAREST] : wanted, .ascending = true,
                                     .beta = (int)h->values[CENTRE] == CENTRE_MEAN ? NAN : h->values[BETA]};
-    return windows_push(&h->work, n, wanted, &clustering, first, last);
+    return windows_push(&h->work, n, wanted, &clustering, first, last, err);
 }
 
-static bool push_staying(struct holitom *h, size_t first, size_t last)
+static int push_staying(struct holitom *h, size_t first, size_t last, struct err *err)
 {
     size_t n = take_cells(h, first, last, true);
-    return push_clusters(h, n, (size_t)nearbyint((double)n * h->ratio), first, last);
+    return push_clusters(h, n, (size_t)nearbyint((double)n * h->ratio), first, last, err);
 }
 
 /* Of each frame, the cells of largest saliency as they are, and clusters of the others. */
-static bool push_moving(struct holitom *h, size_t first, size_t last)
+static int push_moving(struct holitom *h, size_t first, size_t last, struct err *err)
 {
     size_t N = h->work.N, n = take_cells(h, first, last, false), wanted = (size_t)ceil((double)n * h->ratio);
     size_t salient = (size_t)nearbyint((double)wanted * (1 - h->values[DENSITY]));
     uint32_t *cells = arena_alloc(h->work.arena, n, sizeof *cells);
     float *sal = arena_alloc(h->work.arena, n, sizeof *sal);
+    int rc = 0;
     if (!cells || !sal)
-        return false;
+        return err_no_memory(err, "a token plan");
     memcpy(cells, h->work.cell, n * sizeof *cells);
-    for (size_t t = first; t <= last; t++) {
+    for (size_t t = first; t <= last && !rc; t++) {
         size_t rest = 0;
         for (size_t i = 0; i < n; i++)
             sal[i] = h->work.grid->sal[t * N + cells[i]];
@@ -166,23 +173,22 @@ static bool push_moving(struct holitom *h, size_t first, size_t last)
             else
                 h->work.cell[rest++] = cells[i];
         }
-        if (!push_clusters(h, rest, wanted - salient, t, t))
-            return false;
+        rc = push_clusters(h, rest, wanted - salient, t, t, err);
     }
-    return true;
+    return rc;
 }
 
-static bool push_windows(struct holitom *h)
+static int push_windows(struct holitom *h, struct err *err)
 {
     size_t T = h->work.T;
     uint8_t *ends = arena_alloc(h->work.arena, T, 1);
-    bool fine = ends;
-    for (size_t end = T; fine && end; end = h->begin[end - 1])
+    int rc = ends ? 0 : err_no_memory(err, "a token plan");
+    for (size_t end = T; !rc && end; end = h->begin[end - 1])
         ends[end - 1] = 1;
-    for (size_t t = 0; t < T && fine; t++)
-        if (ends[t])
-            fine = push_staying(h, h->begin[t], t) && push_moving(h, h->begin[t], t);
-    return fine;
+    for (size_t t = 0; t < T && !rc; t++)
+        if (ends[t] && !(rc = push_staying(h, h->begin[t], t, err)))
+            rc = push_moving(h, h->begin[t], t, err);
+    return rc;
 }
 
 static int tokens(const double *values, const struct vid_view *video, const struct qst_view *question, const struct budget *budget,
@@ -191,13 +197,18 @@ static int tokens(const double *values, const struct vid_view *video, const stru
     (void)question, (void)budget;
     struct holitom h = {.values = values};
     uint32_t saved;
-    if (!windows_new(&h.work, &video->pooled, video->T, out, arena) || !compare_frames(&h) || !divide(&h, &saved))
+    int rc = windows_new(&h.work, &video->pooled, video->T, out, arena, err);
+    if (!rc)
+        rc = compare_frames(&h, err);
+    if (rc)
+        return rc;
+    if (!divide(&h, &saved))
         return err_no_memory(err, "a token plan");
     double n = (double)(h.work.T * h.work.N);
     h.ratio = fmin(values[KEEP] / ((n - (double)saved) / n), 1);
     out->order = (int)values[ORDER] == ORDER_MADE ? ORDER_GIVEN : ORDER_RASTER;
     out->drop_empty_marks = (int)values[MARKERS] == MARKERS_KEPT;
-    return push_windows(&h) ? 0 : err_no_memory(err, "a token plan");
+    return push_windows(&h, err);
 }
 
 static double expected_ratio(const double *values, const struct vid_view *shape, enum newline native, const char **source)

@@ -6,14 +6,15 @@
 #define TOKSWEEP_COMPRESSORS_KMEANS_H
 
 #include "core/arena.h"
+#include "core/similarity.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct kmeans {
-    const float *rows;  /* [n][width] */
-    const float *norms; /* [n] */
+    struct sim_rows rows; /* and behind them room for 2 * most: first the centroids of the last fit, then as many for the caller */
+    float *norms;       /* [n] */
     size_t n, width, most; /* most: clusters there is room for */
     uint32_t *seed;     /* [most] rows that begin the clusters; the first k of them begin k clusters */
     /* of the last kmeans_fit(): */
@@ -24,25 +25,31 @@ struct kmeans {
     float *centroid_norm; /* [k] */
     int iterations;
     /* working space */
-    double *sum;
-    float *dots;
+    uint32_t *begin, *members; /* [most + 1], [n]: rows by label */
+    struct row_pair *pairs;    /* [n] */
+    double *scale, *sum;       /* [n], [most][width] */
+    float *dots;               /* [KMEANS_CHUNK_VALUES, or most, or n] */
+    struct arena *arena;
 };
 
-/* Room for up to `most` clusters of these rows, and the norms. false when memory is out. */
-bool kmeans_new(struct kmeans *kmeans, const float *rows, size_t n, size_t width, size_t most, struct arena *arena);
+enum { KMEANS_CHUNK_VALUES = 1 << 20 };
+
+/* Room for up to `most` clusters of these rows, and the norms. */
+int kmeans_new(struct kmeans *kmeans, const struct sim_rows *rows, size_t most, struct arena *arena, struct err *err);
 
 /* Fills seed[0..most): the first drawn evenly, each further one with probability proportional to the squared distance of its unit
- * vector to the nearest seed so far, plus 1e-6. The draws are those of (seed, stream). Needs n > 0. false when memory is out. */
-bool kmeans_seed(struct kmeans *kmeans, uint64_t seed, uint64_t stream, struct arena *arena);
+ * vector to the nearest seed so far, plus 1e-6. The draws are those of (seed, stream). Needs n > 0. */
+int kmeans_seed(struct kmeans *kmeans, uint64_t seed, uint64_t stream, struct err *err);
 
 /* Clusters from the first k <= most seeds, until no centroid moves (Frobenius norm of the change below 1e-4), or `iterations` times. */
-void kmeans_fit(struct kmeans *kmeans, size_t k, int iterations);
-
-/* Cosine of a row with a centroid. */
-double kmeans_cosine(const struct kmeans *kmeans, size_t row, size_t k);
+int kmeans_fit(struct kmeans *kmeans, size_t k, int iterations, struct err *err);
 
 /* Sum over rows of the cosine with their centroid, and of the squared distance of their unit vector to it. */
-double kmeans_cosines(const struct kmeans *kmeans);
-double kmeans_distortion(const struct kmeans *kmeans);
+int kmeans_cosines(const struct kmeans *kmeans, double *out, struct err *err);
+int kmeans_distortion(const struct kmeans *kmeans, double *out, struct err *err);
+
+/* Mean over rows of (b - a) / max(a, b), a and b the cosine distances to the own centroid and to the nearest other. The silhouette of
+ * all pairs is quadratic in rows; this one is its usual form by centroids. */
+int kmeans_silhouette(const struct kmeans *kmeans, double *out, struct err *err);
 
 #endif

@@ -11,6 +11,18 @@ unsigned needs_h_pooled(const double *values)
     return NEED_H_POOLED;
 }
 
+unsigned needs_h_sums(const double *values)
+{
+    (void)values;
+    return NEED_H_POOLED | NEED_SUMS;
+}
+
+struct sim_rows rows_pooled(const struct vid_view *video)
+{
+    const struct grid_view *grid = &video->pooled;
+    return (struct sim_rows){.near = grid->H, .n = (size_t)video->T * (size_t)grid->h * (size_t)grid->w, .width = (size_t)grid->d, .far = grid->far_H};
+}
+
 static uint16_t least(uint16_t a, uint32_t b)
 {
     return b < a ? (uint16_t)b : a;

@@ -3,6 +3,7 @@
 #define TOKSWEEP_COMPRESSORS_METHODS_H
 
 #include "compressors/compressor.h"
+#include "core/similarity.h"
 
 /* inside the language model */
 extern const struct compressor compressor_fastv;
@@ -37,10 +38,15 @@ extern const struct compressor compressor_vqtoken;
 /* Adds a plugin's compressor to the table. ERR_CONFIG when there are too many. */
 int compressor_add(const struct compressor *compressor, const char *digest, struct err *err);
 
-/* For methods without options that change what they read: nothing, or projected features; and the pooled grid. */
+/* For methods without options that change what they read: nothing, projected features, or what can be asked of them (NEED_SUMS); and the
+ * pooled grid. */
 unsigned needs_nothing(const double *values);
 unsigned needs_h_pooled(const double *values);
+unsigned needs_h_sums(const double *values);
 enum src_dom domain_pooled(const double *values);
+
+/* H of the pooled grid, wherever it is. */
+struct sim_rows rows_pooled(const struct vid_view *video);
 
 /* A plan that keeps the listed source tokens of the pooled grid, each as it is. `keep` is ascending. */
 int plan_select(const struct vid_view *video, const uint32_t *keep, size_t n_keep, struct arena *arena, struct tok_plan *out,

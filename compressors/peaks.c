@@ -2,18 +2,16 @@
 
 #include "compressors/topk.h"
 #include "core/rng.h"
-#include "core/similarity.h"
 
 #include <math.h>
 
-void peaks_distances(const float *const *row, size_t n, size_t width, float *distance)
+int peaks_distances(const struct sim_rows *rows, struct row_list list, float *distance, struct err *err)
 {
-    float unit = sqrtf((float)width);
-    for (size_t i = 0; i < n; i++) {
-        distance[i * n + i] = 0;
-        for (size_t j = i + 1; j < n; j++)
-            distance[i * n + j] = distance[j * n + i] = sqrtf(sim_distance2(row[i], row[j], width)) / unit;
-    }
+    float unit = sqrtf((float)rows->width);
+    int rc = sim_square(rows, list, SIM_APART, distance, err);
+    for (size_t i = 0; i < list.n * list.n && !rc; i++)
+        distance[i] = i % (list.n + 1) ? sqrtf(distance[i]) / unit : 0;
+    return rc;
 }
 
 /* Mean of the k smallest squares; least[k] is room. */

@@ -3,13 +3,14 @@
 #define TOKSWEEP_COMPRESSORS_PEAKS_H
 
 #include "core/arena.h"
+#include "core/similarity.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* Euclidean distances between n rows of `width`, divided by sqrt(width): [n][n] into `distance`. */
-void peaks_distances(const float *const *row, size_t n, size_t width, float *distance);
+/* Euclidean distances between the listed rows, divided by the root of their width: [n][n] into `distance`. */
+int peaks_distances(const struct sim_rows *rows, struct row_list list, float *distance, struct err *err);
 
 enum { PEAKS_MOST_NEAREST = 64 }; /* for options: more than anybody asks for */
 

@@ -32,7 +32,7 @@ static const struct option options[] = {
 
 static unsigned needs(const double *values)
 {
-    return NEED_SAL_RAW | ((int)values[KEYS] == KEYS_ALL ? NEED_KEYS_RAW : NEED_KV_RAW);
+    return NEED_SAL_RAW | NEED_SUMS | ((int)values[KEYS] == KEYS_ALL ? NEED_KEYS_RAW : NEED_KV_RAW);
 }
 
 static enum src_dom domain(const double *values)
@@ -44,11 +44,13 @@ static enum src_dom domain(const double *values)
 /* One frame in work; arrays are as long as a frame. */
 struct merge {
     const double *values;
-    const float *sal, *key;   /* the frame's; keys are unit rows */
-    size_t N, width, first;   /* first: the frame's first source */
+    struct sim_rows keys;     /* of the video, and behind them the same of length 1 */
+    const float *sal;         /* the frame's */
+    size_t N, first;          /* first: the frame's first source */
     uint32_t *kept, n_kept;   /* in the order of making */
     uint8_t *is_kept;
-    float *alike, *sorted;
+    uint32_t *kept_row;       /* the kept ones' keys */
+    float *alike, *sorted;    /* alike: [n_kept][N] */
     uint32_t *near;
     struct tok_plan *plan;
 };
@@ -118,17 +120,27 @@ static size_t neighbours(const double *values, size_t N)
 }
 
 /* A kept token and its nearest others, kept ones included, by weights that do not add up to 1. */
-static void push_kept(const struct merge *m, uint32_t token)
+static void push_kept(const struct merge *m, uint32_t token, float *alike)
 {
     struct tok_plan *plan = m->plan;
     size_t first = plan->n_taps, n = neighbours(m->values, m->N);
     plan->taps[plan->n_taps++] = (struct tap){(uint32_t)m->first + token, 1};
-    sim_dots(m->key + token * m->width, m->key, m->N, m->width, m->alike);
-    m->alike[token] = NAN; /* not its own neighbour */
-    topk_select(m->alike, m->N, n, m->near);
+    alike[token] = NAN; /* not its own neighbour */
+    topk_select(alike, m->N, n, m->near);
     for (size_t i = 0; i < n; i++)
         plan->taps[plan->n_taps++] = (struct tap){(uint32_t)m->first + m->near[i], m->sal[m->near[i]]};
     plan_push_sum(plan, first, (uint32_t)m->first + token);
+}
+
+static int push_all_kept(const struct merge *m, struct err *err)
+{
+    const struct row_list frame = {.first = m->keys.n + m->first, .n = m->N};
+    for (uint32_t i = 0; i < m->n_kept; i++)
+        m->kept_row[i] = (uint32_t)frame.first + m->kept[i];
+    int rc = sim_block(&m->keys, (struct row_list){.of = m->kept_row, .n = m->n_kept}, frame, SIM_PRODUCT, m->alike, err);
+    for (uint32_t i = 0; i < m->n_kept && !rc; i++)
+        push_kept(m, m->kept[i], m->alike + i * m->N);
+    return rc;
 }
 
 static void push_dropped(const struct merge *m)
@@ -142,15 +154,23 @@ static void push_dropped(const struct merge *m)
         plan_push_sum(plan, first, (uint32_t)(m->first + m->N - 1));
 }
 
-static bool room(struct merge *m, struct arena *arena)
+static int room(struct merge *m, struct arena *arena, struct err *err)
 {
     size_t N = m->N;
+    const struct row_list all = {.n = m->keys.n};
+    float *norm = arena_alloc(arena, all.n, sizeof *norm);
     m->kept = arena_alloc(arena, N, sizeof *m->kept);
     m->is_kept = arena_alloc(arena, N, 1);
-    m->alike = arena_alloc(arena, N, sizeof *m->alike);
+    m->kept_row = arena_alloc(arena, N, sizeof *m->kept_row);
+    m->alike = arena_alloc(arena, N * N, sizeof *m->alike);
     m->sorted = arena_alloc(arena, N, sizeof *m->sorted);
     m->near = arena_alloc(arena, N, sizeof *m->near);
-    return m->kept && m->is_kept && m->alike && m->sorted && m->near;
+    if (!norm || !m->kept || !m->is_kept || !m->kept_row || !m->alike || !m->sorted || !m->near)
+        return err_no_memory(err, "a token plan");
+    int rc = sim_lengths(&m->keys, all, norm, arena, err);
+    if (!rc)
+        rc = sim_room(&m->keys, all.n, arena, err);
+    return rc ? rc : sim_units(&m->keys, all, norm, all.n, arena, err);
 }
 
 static int tokens(const double *values, const struct vid_view *video, const struct qst_view *question, const struct budget *budget,
@@ -158,24 +178,22 @@ static int tokens(const double *values, const struct vid_view *video, const stru
 {
     (void)question, (void)budget;
     const struct grid_view *grid = &video->raw;
-    size_t N = (size_t)grid->h * (size_t)grid->w, T = (size_t)video->T, width = (size_t)grid->dk;
-    const float *key = sim_unit_rows(grid->kv, T * N, width, arena);
-    struct merge m = {.values = values, .N = N, .width = width, .plan = out};
-    if (!key || !room(&m, arena) || !tok_plan_reserve(out, video->T, grid->h, grid->w, T * (N + 1), T * N * (neighbours(values, N) + 2), arena))
-        return err_no_memory(err, "a token plan");
+    size_t N = (size_t)grid->h * (size_t)grid->w, T = (size_t)video->T;
+    struct merge m = {.values = values, .N = N, .plan = out,
+                      .keys = {.near = grid->kv, .n = T * N, .width = (size_t)grid->dk, .far = grid->far_kv}};
+    int rc = room(&m, arena, err);
+    if (!rc && !tok_plan_reserve(out, video->T, grid->h, grid->w, T * (N + 1), T * N * (neighbours(values, N) + 2), arena))
+        rc = err_no_memory(err, "a token plan");
     out->order = (int)values[ORDER] == ORDER_MADE ? ORDER_GIVEN : ORDER_RASTER;
     out->drop_empty_marks = (int)values[MARKERS] == MARKERS_KEPT;
-    for (size_t t = 0; t < T; t++) {
+    for (size_t t = 0; t < T && !rc; t++) {
         m.first = t * N;
         m.sal = grid->sal + m.first;
-        m.key = key + m.first * width;
-        if (!choose_kept(&m, arena))
-            return err_no_memory(err, "a token plan");
-        for (uint32_t i = 0; i < m.n_kept; i++)
-            push_kept(&m, m.kept[i]);
-        push_dropped(&m);
+        rc = choose_kept(&m, arena) ? push_all_kept(&m, err) : err_no_memory(err, "a token plan");
+        if (!rc)
+            push_dropped(&m);
     }
-    return 0;
+    return rc;
 }
 
 static double expected_ratio(const double *values, const struct vid_view *shape, enum newline native, const char **source)

@@ -43,26 +43,28 @@ static unsigned roles(const double *values)
 /* ---- segments ------------------------------------------------------------------------------------------------------------ */
 
 /* Clusters frames by their mean tokens, into label[T]. */
-static bool label_frames(const double *values, const struct windows *w, uint32_t *label)
+static int label_frames(const double *values, const struct windows *w, uint32_t *label, struct err *err)
 {
+    const struct sim_sums means = {.first = w->rows.n, .n = w->T, .begin = w->begin, .taps = w->taps, .divide = true};
     size_t clusters = (size_t)((double)w->T * values[SEGMENTS]);
-    float *mean = arena_alloc(w->arena, w->T * w->d, sizeof *mean), *distance = arena_alloc(w->arena, w->T * w->T, sizeof *distance);
-    const float **row = arena_alloc(w->arena, w->T, sizeof *row);
+    float *distance = arena_alloc(w->arena, w->T * w->T, sizeof *distance);
     struct peaks peaks;
-    if (!mean || !distance || !row)
-        return false;
-    for (size_t t = 0; t < w->T; t++) {
-        row[t] = mean + t * w->d;
-        for (size_t i = 0; i < w->N; i++)
-            for (size_t c = 0; c < w->d; c++)
-                mean[t * w->d + c] += w->grid->H[(t * w->N + i) * w->d + c] / (float)w->N;
-    }
-    peaks_distances(row, w->T, w->d, distance);
+    if (!distance)
+        return err_no_memory(err, "a token plan");
+    for (size_t i = 0; i < w->T * w->N; i++)
+        w->taps[i] = (struct tap){(uint32_t)i, (float)w->N};
+    for (size_t t = 0; t <= w->T; t++)
+        w->begin[t] = (uint32_t)(t * w->N);
+    int rc = sim_sum(&w->rows, &means, err);
+    if (!rc)
+        rc = peaks_distances(&w->rows, (struct row_list){.first = w->rows.n, .n = w->T}, distance, err);
+    if (rc)
+        return rc;
     if (!peaks_cluster(distance, w->T, (size_t)values[NEAREST], clusters ? clusters : 1, false, &peaks, w->arena))
-        return false;
+        return err_no_memory(err, "clusters of frames");
     for (size_t t = 0; t < w->T; t++)
         label[t] = peaks.of[t];
-    return true;
+    return 0;
 }
 
 /* Frames around t with its label. */
@@ -121,55 +123,88 @@ static bool refine(uint32_t *label, size_t T, struct arena *arena)
 
 /* ---- tokens -------------------------------------------------------------------------------------------------------------- */
 
-/* Which cells stay throughout frames first..last: sum is the sum of a cell's unit rows, whose square holds all cosines of pairs. */
-static void find_staying(const double *values, const struct windows *w, const float *unit, size_t first, size_t last, float *sum, uint8_t *stays)
+/* A video in work: the norms of its tokens, and of the cells in a segment which stay. */
+struct prunevid {
+    const double *values;
+    struct windows windows;
+    float *norm;            /* [T*N] */
+    struct row_pair *pairs; /* [N] */
+    float *squares;         /* [N] */
+    uint8_t *stays;         /* [N] */
+};
+
+/* Which cells stay throughout frames first..last: the square of the sum of a cell's unit rows holds all cosines of pairs. */
+static int find_staying(struct prunevid *p, size_t first, size_t last, struct err *err)
 {
+    const struct windows *w = &p->windows;
+    const struct sim_sums sums = {.first = w->rows.n, .n = w->N, .begin = w->begin, .taps = w->taps, .divide = true};
     size_t frames = last - first + 1;
+    uint32_t taps = 0;
     for (size_t i = 0; i < w->N; i++) {
-        for (size_t c = 0; c < w->d; c++)
-            sum[c] = 0;
-        for (size_t t = first; t <= last; t++) {
-            const float *row = unit + (t * w->N + i) * w->d;
-            for (size_t c = 0; c < w->d; c++)
-                sum[c] += row[c];
-        }
-        float mean = frames > 1 ? (sim_dot(sum, sum, w->d) - (float)frames) / (float)(frames * (frames - 1)) : NAN;
-        stays[i] = mean > (float)values[TAU];
+        w->begin[i] = taps;
+        for (size_t t = first; t <= last; t++)
+            if (p->norm[t * w->N + i] != 0)
+                w->taps[taps++] = (struct tap){(uint32_t)(t * w->N + i), p->norm[t * w->N + i]};
+        p->pairs[i] = (struct row_pair){(uint32_t)(w->rows.n + i), (uint32_t)(w->rows.n + i)};
     }
+    w->begin[w->N] = taps;
+    int rc = frames > 1 ? sim_sum(&w->rows, &sums, err) : 0;
+    if (!rc && frames > 1)
+        rc = sim_pairs(&w->rows, p->pairs, w->N, false, p->squares, err);
+    for (size_t i = 0; i < w->N && !rc; i++)
+        p->stays[i] = frames > 1 && (p->squares[i] - (float)frames) / (float)(frames * (frames - 1)) > (float)p->values[TAU];
+    return rc;
 }
 
-static bool push_cells(const double *values, struct windows *w, const uint8_t *stays, bool staying, size_t first, size_t last)
+static int push_cells(struct prunevid *p, bool staying, size_t first, size_t last, struct err *err)
 {
-    struct clustering clustering = {.nearest = (size_t)values[NEAREST], .beta = NAN};
+    struct clustering clustering = {.nearest = (size_t)p->values[NEAREST], .beta = NAN};
     size_t n = 0;
-    for (size_t i = 0; i < w->N; i++)
-        if (stays[i] == staying)
-            w->cell[n++] = (uint32_t)i;
-    bool cluster = (double)n > values[LEAST];
-    return windows_push(w, n, (size_t)((double)n * values[KEEP]), cluster ? &clustering : NULL, first, last);
+    for (size_t i = 0; i < p->windows.N; i++)
+        if (p->stays[i] == staying)
+            p->windows.cell[n++] = (uint32_t)i;
+    bool cluster = (double)n > p->values[LEAST];
+    return windows_push(&p->windows, n, (size_t)((double)n * p->values[KEEP]), cluster ? &clustering : NULL, first, last, err);
+}
+
+static int prunevid_new(struct prunevid *p, const double *values, const struct vid_view *video, struct tok_plan *out, struct arena *arena,
+                        struct err *err)
+{
+    *p = (struct prunevid){.values = values};
+    int rc = windows_new(&p->windows, &video->pooled, video->T, out, arena, err);
+    size_t N = p->windows.N, n = p->windows.T * N;
+    p->norm = arena_alloc(arena, n, sizeof *p->norm);
+    p->pairs = arena_alloc(arena, N, sizeof *p->pairs);
+    p->squares = arena_alloc(arena, N, sizeof *p->squares);
+    p->stays = arena_alloc(arena, N, 1);
+    if (!rc && !(p->norm && p->pairs && p->squares && p->stays))
+        rc = err_no_memory(err, "a token plan");
+    return rc ? rc : sim_lengths(&p->windows.rows, (struct row_list){.n = n}, p->norm, arena, err);
 }
 
 static int tokens(const double *values, const struct vid_view *video, const struct qst_view *question, const struct budget *budget,
                   struct arena *arena, struct tok_plan *out, struct err *err)
 {
     (void)question, (void)budget;
-    struct windows w;
-    bool fine = windows_new(&w, &video->pooled, video->T, out, arena);
-    uint32_t *label = arena_alloc(arena, (size_t)video->T, sizeof *label);
-    uint8_t *stays = arena_alloc(arena, w.N, 1);
-    float *sum = arena_alloc(arena, w.d, sizeof *sum);
-    const float *unit = sim_unit_rows(video->pooled.H, w.T * w.N, w.d, arena);
-    fine = fine && label && stays && sum && unit && label_frames(values, &w, label) && refine(label, w.T, arena);
+    struct prunevid p;
+    int rc = prunevid_new(&p, values, video, out, arena, err);
+    size_t T = p.windows.T;
+    uint32_t *label = arena_alloc(arena, T, sizeof *label);
+    if (!rc)
+        rc = label ? label_frames(values, &p.windows, label, err) : err_no_memory(err, "a token plan");
+    if (!rc && !refine(label, T, arena))
+        rc = err_no_memory(err, "a token plan");
     out->order = (int)values[ORDER] == ORDER_MADE ? ORDER_GIVEN : ORDER_RASTER;
     out->drop_empty_marks = (int)values[MARKERS] == MARKERS_KEPT;
-    for (size_t first = 0, end, unused; first < w.T && fine; first = end) {
-        run_of(label, w.T, first, &unused, &end);
-        find_staying(values, &w, unit, first, end - 1, sum, stays);
-        fine = push_cells(values, &w, stays, true, first, end - 1);
-        for (size_t t = first; t < end && fine; t++)
-            fine = push_cells(values, &w, stays, false, t, t);
+    for (size_t first = 0, end, unused; first < T && !rc; first = end) {
+        run_of(label, T, first, &unused, &end);
+        rc = find_staying(&p, first, end - 1, err);
+        if (!rc)
+            rc = push_cells(&p, true, first, end - 1, err);
+        for (size_t t = first; t < end && !rc; t++)
+            rc = push_cells(&p, false, t, t, err);
     }
-    return fine ? 0 : err_no_memory(err, "a token plan");
+    return rc;
 }
 
 static double expected_ratio(const double *values, const struct vid_view *shape, enum newline native, const char **source)
@@ -269,7 +304,7 @@ const struct compressor compressor_prunevid = {
     .n_options = sizeof options / sizeof *options,
     .flags = QDEP_LAYER,
     .roles = roles,
-    .needs = needs_h_pooled,
+    .needs = needs_h_sums,
     .domain = domain_pooled,
     .tokens = tokens,
     .fits = fits,

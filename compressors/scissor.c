@@ -21,32 +21,62 @@ static const struct option options[] = {
 
 /* A set of rows to be linked, and what becomes of them. */
 struct nodes {
-    const float *rows, *norm;
-    size_t n, width;
+    const struct sim_rows *rows;
+    const uint32_t *row; /* [n] */
+    size_t n;
+    float *norm;
     struct groups groups;
     uint32_t *degree; /* [n] links of each, its own included */
     uint32_t *key;    /* [n] of each root: the member with most links, the first of equal ones */
 };
 
-static bool nodes_new(struct nodes *nodes, const float *rows, size_t n, size_t width, struct arena *arena)
+/* Compared together: so many rows with others, at most so many values. */
+enum { CHUNK = 256, CHUNK_VALUES = 1 << 20 };
+
+static int nodes_new(struct nodes *nodes, const struct sim_rows *rows, const uint32_t *row, size_t n, struct arena *arena, struct err *err)
 {
-    *nodes = (struct nodes){.rows = rows, .n = n, .width = width, .norm = sim_norms(rows, n, width, arena),
+    *nodes = (struct nodes){.rows = rows, .row = row, .n = n, .norm = arena_alloc(arena, n, sizeof *nodes->norm),
                             .degree = arena_alloc(arena, n, sizeof *nodes->degree), .key = arena_alloc(arena, n, sizeof *nodes->key)};
-    return nodes->norm && nodes->degree && nodes->key && groups_new(&nodes->groups, n, arena);
+    if (!nodes->norm || !nodes->degree || !nodes->key || !groups_new(&nodes->groups, n, arena))
+        return err_no_memory(err, "a token plan");
+    return sim_lengths(rows, (struct row_list){.of = row, .n = n}, nodes->norm, arena, err);
 }
 
-/* Links rows first..end-1 among themselves. */
-static void link_rows(struct nodes *nodes, size_t first, size_t end, float threshold)
+/* Links node i with nodes from..from+n-1, by their dot products. */
+static void link_row(struct nodes *nodes, size_t i, size_t from, size_t n, const float *dots, float threshold)
 {
-    for (size_t i = first; i < end; i++)
-        for (size_t j = i + 1; j < end; j++) {
-            float dot = sim_dot(nodes->rows + i * nodes->width, nodes->rows + j * nodes->width, nodes->width);
-            if (!(sim_cosine(dot, nodes->norm[i], nodes->norm[j]) > threshold))
-                continue;
-            nodes->degree[i]++;
-            nodes->degree[j]++;
-            groups_join(&nodes->groups, (uint32_t)i, (uint32_t)j);
-        }
+    for (size_t j = from; j < from + n; j++) {
+        if (!(sim_cosine(dots[j - from], nodes->norm[i], nodes->norm[j]) > threshold))
+            continue;
+        nodes->degree[i]++;
+        nodes->degree[j]++;
+        groups_join(&nodes->groups, (uint32_t)i, (uint32_t)j);
+    }
+}
+
+/* Links nodes first..first+n-1 among themselves and with those behind them, before `end`. */
+static int link_chunk(struct nodes *nodes, size_t first, size_t n, size_t end, float threshold, float *dots, struct err *err)
+{
+    const struct row_list chunk = {.of = nodes->row + first, .n = n};
+    int rc = sim_square(nodes->rows, chunk, SIM_PRODUCT, dots, err);
+    for (size_t i = 0; i < n && !rc; i++)
+        link_row(nodes, first + i, first + i + 1, n - i - 1, dots + i * n + i + 1, threshold);
+    for (size_t from = first + n, others; from < end && !rc; from += others) {
+        others = CHUNK_VALUES / n < end - from ? CHUNK_VALUES / n : end - from;
+        rc = sim_block(nodes->rows, chunk, (struct row_list){.of = nodes->row + from, .n = others}, SIM_PRODUCT, dots, err);
+        for (size_t i = 0; i < n && !rc; i++)
+            link_row(nodes, first + i, from, others, dots + i * others, threshold);
+    }
+    return rc;
+}
+
+/* Links nodes first..end-1 among themselves. dots: CHUNK_VALUES. */
+static int link_rows(struct nodes *nodes, size_t first, size_t end, float threshold, float *dots, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = first; i < end && !rc; i += CHUNK)
+        rc = link_chunk(nodes, i, end - i < CHUNK ? end - i : CHUNK, end, threshold, dots, err);
+    return rc;
 }
 
 static int by_key(const void *a, const void *b)
@@ -77,86 +107,128 @@ static uint32_t (*list_components(struct nodes *nodes, struct arena *arena))[2]
 }
 
 struct scissor {
+    struct sim_rows rows;          /* of the video, and behind them means */
+    size_t made;                   /* how many there are */
     struct nodes cells, means;     /* of the video; of the components of its frames */
     uint32_t (*part)[2];           /* {key, root} of each component of cells */
     uint32_t *part_of, *part_size; /* [n] of each root of cells: which component; [parts] */
-    float *mean;                   /* [parts][width]; of the roots among means, in the end, the mean of their component */
+    uint32_t *part_row;            /* [parts] its mean: that of a single cell is the cell's row */
     uint32_t (*left)[2];           /* {key, root} of each component of means: the survivors */
     uint32_t *left_of, *left_size; /* [parts] of each root of means; [survivors] */
+    uint32_t *left_row;            /* [survivors] its mean, as part_row */
     uint32_t *joins, *joined;      /* [n] the survivor that each source joins; [survivors] how many do */
+    float *dots;                   /* [CHUNK_VALUES] */
 };
 
-/* Means of the components of frames, in the order of their keys. */
-static bool average_parts(struct scissor *s, struct arena *arena)
+/* Makes the sum or the mean of each component's rows, in their order, the next made rows; a component of one member has its row. row[n]: which
+ * it is; of_root: the component of a root; size[n]: its members. */
+static int sum_components(struct scissor *s, struct nodes *nodes, const uint32_t *of_root, const uint32_t *size, size_t n, bool mean, uint32_t *row,
+                          struct arena *arena, struct err *err)
 {
-    size_t parts = s->cells.groups.count, width = s->cells.width;
+    uint32_t *begin = arena_alloc(arena, n + 2, sizeof *begin), *place = arena_alloc(arena, n, sizeof *place);
+    struct tap *taps = arena_alloc(arena, nodes->n, sizeof *taps);
+    struct sim_sums sums = {.first = s->rows.n + s->made, .begin = begin, .taps = taps, .divide = mean};
+    if (!begin || !place || !taps)
+        return err_no_memory(err, "a token plan");
+    for (size_t k = 0; k < n; k++)
+        if (size[k] > 1) {
+            row[k] = (uint32_t)(sums.first + sums.n);
+            place[k] = begin[sums.n];
+            begin[sums.n + 1] = begin[sums.n] + size[k];
+            sums.n++;
+        }
+    for (uint32_t i = 0; i < nodes->n; i++) {
+        uint32_t k = of_root[groups_root(&nodes->groups, i)];
+        if (size[k] > 1)
+            taps[place[k]++] = (struct tap){nodes->row[i], mean ? (float)size[k] : 1};
+        else
+            row[k] = nodes->row[i];
+    }
+    s->made += sums.n;
+    return sim_sum(&s->rows, &sums, err);
+}
+
+/* Means of the components of frames, in the order of their keys. */
+static int average_parts(struct scissor *s, struct arena *arena, struct err *err)
+{
+    size_t parts = s->cells.groups.count, merged = 0;
     s->part = list_components(&s->cells, arena);
     s->part_of = arena_alloc(arena, s->cells.n, sizeof *s->part_of);
     s->part_size = arena_alloc(arena, parts, sizeof *s->part_size);
-    s->mean = arena_alloc(arena, parts * width, sizeof *s->mean);
-    if (!s->part || !s->part_of || !s->part_size || !s->mean)
-        return false;
+    s->part_row = arena_alloc(arena, parts, sizeof *s->part_row);
+    if (!s->part || !s->part_of || !s->part_size || !s->part_row)
+        return err_no_memory(err, "a token plan");
     for (uint32_t p = 0; p < parts; p++)
         s->part_of[s->part[p][1]] = p;
     for (uint32_t i = 0; i < s->cells.n; i++)
         s->part_size[s->part_of[groups_root(&s->cells.groups, i)]]++;
-    for (uint32_t i = 0; i < s->cells.n; i++) {
-        uint32_t p = s->part_of[groups_root(&s->cells.groups, i)];
-        for (size_t c = 0; c < width; c++)
-            s->mean[p * width + c] += s->cells.rows[i * width + c] / (float)s->part_size[p];
-    }
-    return true;
+    for (uint32_t p = 0; p < parts; p++)
+        merged += s->part_size[p] > 1;
+    int rc = sim_room(&s->rows, merged + parts, arena, err); /* of survivors of several parts there is a sum and a mean */
+    return rc ? rc : sum_components(s, &s->cells, s->part_of, s->part_size, parts, true, s->part_row, arena, err);
 }
 
-/* The same once more, in place: a component's smallest member holds its mean. */
-static bool average_means(struct scissor *s, struct arena *arena)
+/* The same once more: sums, which are divided afterwards. */
+static int average_means(struct scissor *s, struct arena *arena, struct err *err)
 {
-    size_t left = s->means.groups.count, width = s->means.width;
+    size_t left = s->means.groups.count, n = 0;
     s->left = list_components(&s->means, arena);
     s->left_of = arena_alloc(arena, s->means.n, sizeof *s->left_of);
     s->left_size = arena_alloc(arena, left, sizeof *s->left_size);
-    if (!s->left || !s->left_of || !s->left_size)
-        return false;
+    s->left_row = arena_alloc(arena, left, sizeof *s->left_row);
+    uint32_t *begin = arena_alloc(arena, left + 1, sizeof *begin);
+    struct tap *taps = arena_alloc(arena, left, sizeof *taps);
+    if (!s->left || !s->left_of || !s->left_size || !s->left_row || !begin || !taps)
+        return err_no_memory(err, "a token plan");
     for (uint32_t k = 0; k < left; k++)
         s->left_of[s->left[k][1]] = k;
-    for (uint32_t p = 0; p < s->means.n; p++) {
-        uint32_t root = groups_root(&s->means.groups, p);
-        s->left_size[s->left_of[root]]++;
-        for (size_t c = 0; c < width && root != p; c++)
-            s->mean[root * width + c] += s->mean[p * width + c];
-    }
-    for (uint32_t k = 0; k < left; k++)
-        for (size_t c = 0; c < width; c++)
-            s->mean[s->left[k][1] * width + c] /= (float)s->left_size[k];
-    return true;
+    for (uint32_t p = 0; p < s->means.n; p++)
+        s->left_size[s->left_of[groups_root(&s->means.groups, p)]]++;
+    int rc = sum_components(s, &s->means, s->left_of, s->left_size, left, false, s->left_row, arena, err);
+    size_t first = s->rows.n + s->made;
+    for (size_t k = 0; k < left; k++)
+        if (s->left_size[k] > 1) {
+            taps[n] = (struct tap){s->left_row[k], (float)s->left_size[k]};
+            s->left_row[k] = (uint32_t)(first + n);
+            begin[n + 1] = (uint32_t)n + 1;
+            n++;
+        }
+    s->made += n;
+    return rc ? rc : sim_sum(&s->rows, &(struct sim_sums){.first = first, .n = n, .begin = begin, .taps = taps, .divide = true}, err);
 }
 
 /* Every source joins the survivor of largest cosine, the first of equal ones. */
-static bool join_survivors(struct scissor *s, struct arena *arena)
+static int join_survivors(struct scissor *s, struct arena *arena, struct err *err)
 {
-    size_t left = s->means.groups.count, width = s->means.width;
-    float *norm = arena_alloc(arena, left, sizeof *norm);
-    s->joins = arena_alloc(arena, s->cells.n, sizeof *s->joins);
+    size_t left = s->means.groups.count, n = s->cells.n;
+    const struct row_list survivors = {.of = s->left_row, .n = left};
+    float *norm = arena_alloc(arena, left, sizeof *norm), *best = arena_alloc(arena, n, sizeof *best);
+    s->joins = arena_alloc(arena, n, sizeof *s->joins);
     s->joined = arena_alloc(arena, left, sizeof *s->joined);
-    if (!norm || !s->joins || !s->joined)
-        return false;
-    for (size_t k = 0; k < left; k++) {
-        const float *row = s->mean + s->left[k][1] * width;
-        norm[k] = sqrtf(sim_dot(row, row, width));
-    }
-    for (size_t i = 0; i < s->cells.n; i++) {
-        float best = -2;
-        for (uint32_t k = 0; k < left; k++) {
-            float dot = sim_dot(s->cells.rows + i * width, s->mean + s->left[k][1] * width, width);
-            float value = sim_cosine(dot, s->cells.norm[i], norm[k]);
-            if (value > best) {
-                best = value;
-                s->joins[i] = k;
+    if (!norm || !best || !s->joins || !s->joined)
+        return err_no_memory(err, "a token plan");
+    int rc = sim_lengths(&s->rows, survivors, norm, arena, err);
+    for (size_t i = 0; i < n; i++)
+        best[i] = -2;
+    for (size_t first = 0, chunk; first < left && !rc; first += chunk) {
+        chunk = left - first < CHUNK ? left - first : CHUNK;
+        for (size_t i = 0, some; i < n && !rc; i += some) {
+            some = n - i < CHUNK_VALUES / CHUNK ? n - i : CHUNK_VALUES / CHUNK;
+            rc = sim_block(&s->rows, (struct row_list){.first = i, .n = some}, (struct row_list){.of = s->left_row + first, .n = chunk}, SIM_PRODUCT,
+                           s->dots, err);
+            for (size_t at = 0; at < some * chunk && !rc; at++) {
+                size_t cell = i + at / chunk, k = first + at % chunk;
+                float value = sim_cosine(s->dots[at], s->cells.norm[cell], norm[k]);
+                if (value > best[cell]) {
+                    best[cell] = value;
+                    s->joins[cell] = (uint32_t)k;
+                }
             }
         }
-        s->joined[s->joins[i]]++;
     }
-    return true;
+    for (size_t i = 0; i < n; i++)
+        s->joined[s->joins[i]]++;
+    return rc;
 }
 
 /* The survivor that a source is part of, and its weight in it. */
@@ -206,19 +278,28 @@ static int tokens(const double *values, const struct vid_view *video, const stru
 {
     (void)question, (void)budget;
     const struct grid_view *grid = &video->pooled;
-    size_t N = (size_t)grid->h * (size_t)grid->w, n = (size_t)video->T * N, width = (size_t)grid->d;
+    size_t N = (size_t)grid->h * (size_t)grid->w;
     float threshold = (float)values[THRESHOLD];
-    struct scissor s = {0};
-    if (!nodes_new(&s.cells, grid->H, n, width, arena))
+    struct scissor s = {.rows = rows_pooled(video), .dots = arena_alloc(arena, CHUNK_VALUES, sizeof *s.dots)};
+    uint32_t *row = arena_alloc(arena, s.rows.n, sizeof *row);
+    if (!s.dots || !row)
         return err_no_memory(err, "a token plan");
-    for (size_t first = 0; first < n; first += N)
-        link_rows(&s.cells, first, first + N, threshold);
-    if (!average_parts(&s, arena) || !nodes_new(&s.means, s.mean, s.cells.groups.count, width, arena))
-        return err_no_memory(err, "a token plan");
-    link_rows(&s.means, 0, s.means.n, threshold);
-    if (!average_means(&s, arena) || !join_survivors(&s, arena))
-        return err_no_memory(err, "a token plan");
-    return push_survivors(&s, video, arena, out, err);
+    for (size_t i = 0; i < s.rows.n; i++)
+        row[i] = (uint32_t)i;
+    int rc = nodes_new(&s.cells, &s.rows, row, s.rows.n, arena, err);
+    for (size_t first = 0; first < s.rows.n && !rc; first += N)
+        rc = link_rows(&s.cells, first, first + N, threshold, s.dots, err);
+    if (!rc)
+        rc = average_parts(&s, arena, err);
+    if (!rc)
+        rc = nodes_new(&s.means, &s.rows, s.part_row, s.cells.groups.count, arena, err);
+    if (!rc)
+        rc = link_rows(&s.means, 0, s.means.n, threshold, s.dots, err);
+    if (!rc)
+        rc = average_means(&s, arena, err);
+    if (!rc)
+        rc = join_survivors(&s, arena, err);
+    return rc ? rc : push_survivors(&s, video, arena, out, err);
 }
 
 static double expected_ratio(const double *values, const struct vid_view *shape, enum newline native, const char **source)
@@ -236,7 +317,7 @@ const struct compressor compressor_scissor = {
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .flags = HAS_TARGET,
-    .needs = needs_h_pooled,
+    .needs = needs_h_sums,
     .domain = domain_pooled,
     .tokens = tokens,
     .expected_ratio = expected_ratio,

@@ -264,18 +264,17 @@ static bool cluster(const double *values, const struct layer_view *view, const f
         }
     size_t wanted = (size_t)((double)dropped * values[RECYCLE]) + 1;
     out->n = wanted < dropped ? wanted : dropped;
-    const float **row = arena_alloc(arena, out->n, sizeof *row);
     float *distance = arena_alloc(arena, out->n * out->n, sizeof *distance);
-    if (!row || !distance || !topk_rank(of_dropped, dropped, out->n, out->token, arena))
+    const struct sim_rows rows = {.near = view->hidden, .n = view->n, .width = (size_t)view->d};
+    if (!distance || !topk_rank(of_dropped, dropped, out->n, out->token, arena))
         return false;
-    for (size_t k = 0; k < out->n; k++) {
+    for (size_t k = 0; k < out->n; k++)
         out->token[k] = token[out->token[k]];
-        row[k] = view->hidden + out->token[k] * (size_t)view->d;
-    }
     size_t clusters = (size_t)((double)out->n * values[CLUSTERS]) + 1;
     clusters = clusters < out->n ? clusters : out->n;
-    peaks_distances(row, out->n, (size_t)view->d, distance);
-    return peaks_cluster(distance, out->n, clusters, clusters, false, &out->peaks, arena);
+    struct err none;
+    return !peaks_distances(&rows, (struct row_list){.of = out->token, .n = out->n}, distance, &none) &&
+           peaks_cluster(distance, out->n, clusters, clusters, false, &out->peaks, arena);
 }
 
 /* One token behind the others: what cluster k becomes. */

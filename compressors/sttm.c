@@ -41,23 +41,25 @@ static unsigned roles(const double *values)
 
 /* ---- the tree ------------------------------------------------------------------------------------------------------------ */
 
-enum { MOST_LEVELS = 16 };
+enum { MOST_LEVELS = 16, CHILDREN = 4, PAIRS_OF_BLOCK = CHILDREN + 1 };
 
 struct level {
     int h, w;
-    const float *rows; /* [T][h][w][d]; sums, not means, with MEAN_CELLS */
-    const float *norm; /* [T][h][w] */
+    size_t first; /* of its rows, [T][h][w]; sums, not means, with MEAN_CELLS */
+    float *norm;  /* [T][h][w] */
 };
 
 struct node { int level, t, y, x; int y0, y1, x0, x1; }; /* span in cells, half open */
 
 struct tree {
     const double *values;
+    struct sim_rows rows; /* of cells, and behind them those of blocks, level by level */
     int T, n_levels;
-    size_t d;
     struct level level[MOST_LEVELS]; /* largest blocks first, cells last */
     struct node *node;
     size_t n;
+    struct row_pair *pairs; /* [PAIRS_OF_BLOCK * T*h*w], and dots: what is compared at once */
+    float *dots;
     struct arena *arena;
 };
 
@@ -72,77 +74,109 @@ static int child_count(int side, int j)
     return side % 2 && !j ? 1 : 2;
 }
 
-static const float *block_row(const struct tree *tree, int level, int t, int y, int x)
+static size_t block_at(const struct tree *tree, int level, int t, int y, int x)
 {
     const struct level *at = &tree->level[level];
-    return at->rows + ((size_t)(t * at->h + y) * (size_t)at->w + (size_t)x) * tree->d;
+    return (size_t)(t * at->h + y) * (size_t)at->w + (size_t)x;
 }
 
-/* Sums or averages the children of a block. */
-static void fill_block(const struct tree *tree, int level, int t, int y, int x, float *out)
+static uint32_t block_row(const struct tree *tree, int level, int t, int y, int x)
+{
+    return (uint32_t)(tree->level[level].first + block_at(tree, level, t, y, x));
+}
+
+/* The taps of a block: its children, which are added up or averaged. Returns how many. */
+static uint32_t block_taps(const struct tree *tree, int level, int t, int y, int x, struct tap *taps)
 {
     const struct level *child = &tree->level[level + 1];
     int ny = child_count(child->h, y), nx = child_count(child->w, x);
     float share = (int)tree->values[MEAN] == MEAN_CELLS ? 1 : 1 / (float)(ny * nx);
-    for (size_t c = 0; c < tree->d; c++)
-        out[c] = 0;
-    for (int i = 0; i < ny * nx; i++) {
-        const float *row = block_row(tree, level + 1, t, first_child(child->h, y) + i / nx, first_child(child->w, x) + i % nx);
-        for (size_t c = 0; c < tree->d; c++)
-            out[c] += share * row[c];
-    }
+    for (int i = 0; i < ny * nx; i++)
+        taps[i] = (struct tap){block_row(tree, level + 1, t, first_child(child->h, y) + i / nx, first_child(child->w, x) + i % nx), share};
+    return (uint32_t)(ny * nx);
 }
 
-static bool fill_level(struct tree *tree, int level)
+static int measure_level(struct tree *tree, int level, struct err *err)
 {
     struct level *at = &tree->level[level];
-    size_t frame = (size_t)at->h * (size_t)at->w;
-    float *rows = arena_alloc(tree->arena, (size_t)tree->T * frame * tree->d, sizeof *rows), *out = rows;
-    at->rows = rows;
-    for (int t = 0; t < tree->T && rows; t++)
-        for (int i = 0; i < at->h * at->w; i++, out += tree->d)
-            fill_block(tree, level, t, i / at->w, i % at->w, out);
-    at->norm = rows ? sim_norms(rows, (size_t)tree->T * frame, tree->d, tree->arena) : NULL;
-    return at->norm;
+    size_t n = (size_t)tree->T * (size_t)at->h * (size_t)at->w;
+    at->norm = arena_alloc(tree->arena, n, sizeof *at->norm);
+    return at->norm ? sim_lengths(&tree->rows, (struct row_list){.first = at->first, .n = n}, at->norm, tree->arena, err)
+                    : err_no_memory(err, "a quadtree");
+}
+
+static int fill_level(struct tree *tree, int level, struct err *err)
+{
+    struct level *at = &tree->level[level];
+    size_t frame = (size_t)at->h * (size_t)at->w, n = (size_t)tree->T * frame;
+    uint32_t *begin = arena_alloc(tree->arena, n + 1, sizeof *begin);
+    struct tap *taps = arena_alloc(tree->arena, CHILDREN * n, sizeof *taps);
+    if (!begin || !taps)
+        return err_no_memory(err, "a quadtree");
+    for (size_t i = 0; i < n; i++)
+        begin[i + 1] = begin[i] + block_taps(tree, level, (int)(i / frame), (int)(i % frame) / at->w, (int)(i % frame) % at->w, taps + begin[i]);
+    int rc = sim_sum(&tree->rows, &(struct sim_sums){.first = at->first, .n = n, .begin = begin, .taps = taps}, err);
+    return rc ? rc : measure_level(tree, level, err);
 }
 
 /* Levels from the cells to blocks of two along a side; of these, the first `root` are left out. */
-static bool plant(struct tree *tree, const double *values, const float *rows, int T, int h, int w, size_t d, struct arena *arena)
+static int plant(struct tree *tree, const double *values, const struct sim_rows *rows, int T, int h, int w, struct arena *arena, struct err *err)
 {
-    int all = 1;
+    int all = 1, rc;
+    size_t made = 0, most = PAIRS_OF_BLOCK * rows->n;
     for (int y = h, x = w; y > 2 && x > 2; y = (y + 1) / 2, x = (x + 1) / 2)
         all++;
-    *tree = (struct tree){.values = values, .T = T, .d = d, .arena = arena, .n_levels = values[ROOT] < all ? all - (int)values[ROOT] : 1,
-                          .node = arena_alloc(arena, (size_t)(T * h * w), sizeof *tree->node)};
-    struct level *cells = &tree->level[tree->n_levels - 1];
-    *cells = (struct level){h, w, rows, sim_norms(rows, (size_t)(T * h * w), d, arena)};
-    if (!tree->node || !cells->norm)
-        return false;
+    *tree = (struct tree){.values = values, .rows = *rows, .T = T, .arena = arena, .n_levels = values[ROOT] < all ? all - (int)values[ROOT] : 1,
+                          .node = arena_alloc(arena, rows->n, sizeof *tree->node), .pairs = arena_alloc(arena, most, sizeof *tree->pairs),
+                          .dots = arena_alloc(arena, most, sizeof *tree->dots)};
+    if (!tree->node || !tree->pairs || !tree->dots)
+        return err_no_memory(err, "a quadtree");
+    tree->level[tree->n_levels - 1] = (struct level){.h = h, .w = w};
     for (int level = tree->n_levels - 2; level >= 0; level--) {
-        tree->level[level].h = (tree->level[level + 1].h + 1) / 2;
-        tree->level[level].w = (tree->level[level + 1].w + 1) / 2;
-        if (!fill_level(tree, level))
-            return false;
+        const struct level *child = &tree->level[level + 1];
+        tree->level[level] = (struct level){.h = (child->h + 1) / 2, .w = (child->w + 1) / 2, .first = rows->n + made};
+        made += (size_t)T * (size_t)tree->level[level].h * (size_t)tree->level[level].w;
     }
-    return true;
+    if ((rc = sim_room(&tree->rows, made, arena, err)) || (rc = measure_level(tree, tree->n_levels - 1, err)))
+        return rc;
+    for (int level = tree->n_levels - 2; level >= 0 && !rc; level--)
+        rc = fill_level(tree, level, err);
+    return rc;
 }
 
-static bool alike(const struct tree *tree, const struct node *block, int y, int x)
-{
-    const struct level *at = &tree->level[block->level], *child = &tree->level[block->level + 1];
-    float dot = sim_dot(block_row(tree, block->level, block->t, block->y, block->x), block_row(tree, block->level + 1, block->t, y, x), tree->d);
-    return sim_cosine(dot, at->norm[(block->t * at->h + block->y) * at->w + block->x], child->norm[(block->t * child->h + y) * child->w + x]) >=
-           (float)tree->values[SPATIAL];
-}
-
-static bool stays_whole(const struct tree *tree, const struct node *block)
+static size_t count_children(const struct tree *tree, const struct node *block)
 {
     const struct level *child = &tree->level[block->level + 1];
-    int ny = child_count(child->h, block->y), nx = child_count(child->w, block->x);
-    bool whole = ny * nx == 4 || (int)tree->values[BORDER] == BORDER_PLAIN || alike(tree, block, 0, 0);
-    for (int i = 0; i < ny * nx && whole; i++)
-        whole = alike(tree, block, first_child(child->h, block->y) + i / nx, first_child(child->w, block->x) + i % nx);
-    return whole;
+    return (size_t)(child_count(child->h, block->y) * child_count(child->w, block->x));
+}
+
+static struct node child_of(const struct tree *tree, const struct node *block, size_t i)
+{
+    const struct level *child = &tree->level[block->level + 1];
+    int nx = child_count(child->w, block->x), y = (int)i / nx, x = (int)i % nx;
+    return (struct node){.level = block->level + 1, .t = block->t, .y = first_child(child->h, block->y) + y, .x = first_child(child->w, block->x) + x};
+}
+
+static uint32_t node_row(const struct tree *tree, const struct node *node)
+{
+    return block_row(tree, node->level, node->t, node->y, node->x);
+}
+
+static float node_cosine(const struct tree *tree, const struct node *p, const struct node *q, float dot)
+{
+    return sim_cosine(dot, tree->level[p->level].norm[block_at(tree, p->level, p->t, p->y, p->x)],
+                      tree->level[q->level].norm[block_at(tree, q->level, q->t, q->y, q->x)]);
+}
+
+/* What a block is compared with: its children, and where there are fewer than four of them, the frame's first child as well. */
+static size_t list_compared(const struct tree *tree, const struct node *block, struct node out[PAIRS_OF_BLOCK])
+{
+    size_t children = count_children(tree, block), n = 0;
+    for (; n < children; n++)
+        out[n] = child_of(tree, block, n);
+    if (children < CHILDREN && (int)tree->values[BORDER] == BORDER_RELEASED)
+        out[n++] = (struct node){.level = block->level + 1, .t = block->t};
+    return n;
 }
 
 /* The cells that a block covers. */
@@ -161,18 +195,41 @@ static void span(const struct tree *tree, struct node *block)
     block->x1++;
 }
 
-static void split(struct tree *tree, struct node block)
+static bool stays_whole(const struct tree *tree, const struct node *block, const float *dots, size_t *used)
 {
-    if (block.level == tree->n_levels - 1 || stays_whole(tree, &block)) {
-        span(tree, &block);
-        tree->node[tree->n++] = block;
-        return;
+    struct node with[PAIRS_OF_BLOCK];
+    size_t n = list_compared(tree, block, with);
+    bool whole = true;
+    for (size_t i = 0; i < n; i++)
+        whole = whole && node_cosine(tree, block, &with[i], dots[i]) >= (float)tree->values[SPATIAL];
+    *used += n;
+    return whole;
+}
+
+static void add_node(struct tree *tree, struct node block)
+{
+    span(tree, &block);
+    tree->node[tree->n++] = block;
+}
+
+/* Decides on n blocks of a level: those that stay whole are nodes, the children of the others go to `children`. Returns how many those are. */
+static int split_level(struct tree *tree, const struct node *blocks, size_t n, struct node *children, size_t *n_children, struct err *err)
+{
+    struct node with[PAIRS_OF_BLOCK];
+    size_t pairs = 0, used = 0;
+    for (size_t b = 0; b < n; b++)
+        for (size_t i = 0, compared = list_compared(tree, &blocks[b], with); i < compared; i++)
+            tree->pairs[pairs++] = (struct row_pair){node_row(tree, &blocks[b]), node_row(tree, &with[i])};
+    int rc = sim_pairs(&tree->rows, tree->pairs, pairs, false, tree->dots, err);
+    *n_children = 0;
+    for (size_t b = 0; b < n && !rc; b++) {
+        if (stays_whole(tree, &blocks[b], tree->dots + used, &used))
+            add_node(tree, blocks[b]);
+        else
+            for (size_t i = 0; i < count_children(tree, &blocks[b]); i++)
+                children[(*n_children)++] = child_of(tree, &blocks[b], i);
     }
-    const struct level *child = &tree->level[block.level + 1];
-    int ny = child_count(child->h, block.y), nx = child_count(child->w, block.x);
-    for (int i = 0; i < ny * nx; i++)
-        split(tree, (struct node){.level = block.level + 1, .t = block.t, .y = first_child(child->h, block.y) + i / nx,
-                                  .x = first_child(child->w, block.x) + i % nx});
+    return rc;
 }
 
 static int by_place(const void *a, const void *b)
@@ -182,12 +239,26 @@ static int by_place(const void *a, const void *b)
     return apart;
 }
 
-static void grow(struct tree *tree)
+/* Level by level, so that all blocks of one are compared at once. */
+static int grow(struct tree *tree, struct err *err)
 {
-    for (int t = 0; t < tree->T; t++)
+    size_t n = 0, most = tree->rows.n;
+    struct node *blocks = arena_alloc(tree->arena, most, sizeof *blocks), *children = arena_alloc(tree->arena, most, sizeof *children);
+    int rc = blocks && children ? 0 : err_no_memory(err, "a quadtree");
+    for (int t = 0; t < tree->T && !rc; t++)
         for (int i = 0; i < tree->level[0].h * tree->level[0].w; i++)
-            split(tree, (struct node){.t = t, .y = i / tree->level[0].w, .x = i % tree->level[0].w});
-    qsort(tree->node, tree->n, sizeof *tree->node, by_place);
+            blocks[n++] = (struct node){.t = t, .y = i / tree->level[0].w, .x = i % tree->level[0].w};
+    for (int level = 0; level + 1 < tree->n_levels && !rc; level++) {
+        struct node *swap = blocks;
+        rc = split_level(tree, blocks, n, children, &n, err);
+        blocks = children;
+        children = swap;
+    }
+    for (size_t i = 0; i < n && !rc; i++)
+        add_node(tree, blocks[i]);
+    if (!rc)
+        qsort(tree->node, tree->n, sizeof *tree->node, by_place);
+    return rc;
 }
 
 /* ---- unions over time ---------------------------------------------------------------------------------------------------- */
@@ -199,15 +270,8 @@ static bool holds(const struct node *p, const struct node *q)
     return p->y0 <= q->y0 && p->x0 <= q->x0 && p->y1 >= q->y1 && p->x1 >= q->x1;
 }
 
-static float node_cosine(const struct tree *tree, const struct node *p, const struct node *q)
-{
-    const struct level *a = &tree->level[p->level], *b = &tree->level[q->level];
-    float dot = sim_dot(block_row(tree, p->level, p->t, p->y, p->x), block_row(tree, q->level, q->t, q->y, q->x), tree->d);
-    return sim_cosine(dot, a->norm[(p->t * a->h + p->y) * a->w + p->x], b->norm[(q->t * b->h + q->y) * b->w + q->x]);
-}
-
-/* Pairs of alike blocks of adjacent frames, one holding the other. As blocks do not overlap, there are fewer of them than blocks in both. */
-static size_t list_pairs(const struct tree *tree, struct pair *pairs)
+/* Pairs of blocks of adjacent frames, one holding the other. As blocks do not overlap, there are fewer of them than blocks in both. */
+static size_t list_holding(const struct tree *tree, struct pair *pairs)
 {
     size_t n = 0, begin = 0;
     for (int t = 0; t + 1 < tree->T; t++) {
@@ -217,14 +281,26 @@ static size_t list_pairs(const struct tree *tree, struct pair *pairs)
         for (end = middle; end < tree->n && tree->node[end].t == t + 1;)
             end++;
         for (size_t i = begin; i < middle; i++)
-            for (size_t j = middle; j < end; j++) {
-                const struct node *p = &tree->node[i], *q = &tree->node[j];
-                if ((holds(p, q) || holds(q, p)) && node_cosine(tree, p, q) >= (float)tree->values[TEMPORAL])
+            for (size_t j = middle; j < end; j++)
+                if (holds(&tree->node[i], &tree->node[j]) || holds(&tree->node[j], &tree->node[i]))
                     pairs[n++] = (struct pair){(uint32_t)i, (uint32_t)j};
-            }
         begin = middle;
     }
     return n;
+}
+
+/* Leaves the pairs of them that are alike. */
+static int list_pairs(const struct tree *tree, struct pair *pairs, size_t *n, struct err *err)
+{
+    size_t holding = list_holding(tree, pairs);
+    for (size_t i = 0; i < holding; i++)
+        tree->pairs[i] = (struct row_pair){node_row(tree, &tree->node[pairs[i].a]), node_row(tree, &tree->node[pairs[i].b])};
+    int rc = sim_pairs(&tree->rows, tree->pairs, holding, false, tree->dots, err);
+    *n = 0;
+    for (size_t i = 0; i < holding && !rc; i++)
+        if (node_cosine(tree, &tree->node[pairs[i].a], &tree->node[pairs[i].b], tree->dots[i]) >= (float)tree->values[TEMPORAL])
+            pairs[(*n)++] = pairs[i];
+    return rc;
 }
 
 /* One round of the released union: both of a pair take the lower of their representatives as they were, then everyone takes that of its own. */
@@ -254,19 +330,23 @@ static bool settled(const struct tree *tree, const struct pair *pairs, size_t n_
 }
 
 /* rep[n]: the first block of the union that each belongs to. */
-static uint32_t *unite(const struct tree *tree)
+static int unite(const struct tree *tree, uint32_t **out, struct err *err)
 {
     uint32_t *rep = arena_alloc(tree->arena, tree->n, sizeof *rep), *before = arena_alloc(tree->arena, tree->n, sizeof *before);
     struct pair *pairs = arena_alloc(tree->arena, 2 * tree->n, sizeof *pairs);
+    size_t n_pairs = 0;
+    *out = rep;
     if (!rep || !before || !pairs)
-        return NULL;
+        return err_no_memory(err, "a quadtree");
     for (size_t i = 0; i < tree->n; i++)
         rep[i] = (uint32_t)i;
-    size_t n_pairs = tree->values[TEMPORAL] > 0 ? list_pairs(tree, pairs) : 0;
+    int rc = tree->values[TEMPORAL] > 0 ? list_pairs(tree, pairs, &n_pairs, err) : 0;
+    if (rc)
+        return rc;
     do
         unite_round(pairs, n_pairs, rep, before, tree->n);
     while (!settled(tree, pairs, n_pairs, rep));
-    return rep;
+    return 0;
 }
 
 /* ---- plans --------------------------------------------------------------------------------------------------------------- */
@@ -314,16 +394,15 @@ static bool push_unions(const struct tree *tree, const uint32_t *rep, struct tok
 }
 
 /* The plan over the cells of a T x h x w grid by their rows. */
-static int plan_cells(const double *values, const float *rows, int T, int h, int w, size_t d, struct arena *arena, struct tok_plan *out,
+static int plan_cells(const double *values, const struct sim_rows *rows, int T, int h, int w, struct arena *arena, struct tok_plan *out,
                       struct err *err)
 {
     struct tree tree;
-    size_t n = (size_t)(T * h * w);
-    if (!plant(&tree, values, rows, T, h, w, d, arena))
-        return err_no_memory(err, "a quadtree");
-    grow(&tree);
-    const uint32_t *rep = unite(&tree);
-    if (!rep || !tok_plan_reserve(out, T, h, w, tree.n, n, arena) || !push_unions(&tree, rep, out))
+    uint32_t *rep;
+    int rc;
+    if ((rc = plant(&tree, values, rows, T, h, w, arena, err)) || (rc = grow(&tree, err)) || (rc = unite(&tree, &rep, err)))
+        return rc;
+    if (!tok_plan_reserve(out, T, h, w, tree.n, rows->n, arena) || !push_unions(&tree, rep, out))
         return err_no_memory(err, "a token plan");
     return 0;
 }
@@ -333,7 +412,8 @@ static int tokens(const double *values, const struct vid_view *video, const stru
 {
     (void)question, (void)budget;
     const struct grid_view *grid = &video->pooled;
-    int rc = plan_cells(values, grid->H, video->T, grid->h, grid->w, (size_t)grid->d, arena, out, err);
+    const struct sim_rows rows = rows_pooled(video);
+    int rc = plan_cells(values, &rows, video->T, grid->h, grid->w, arena, out, err);
     out->drop_empty_marks = (int)values[MARKERS] == MARKERS_KEPT;
     return rc;
 }
@@ -390,7 +470,8 @@ static int layer(const double *values, enum layer_point point, const struct laye
             memcpy(rows + view->tok[i].rep * d, view->hidden + i * d, d * sizeof *rows);
             at[view->tok[i].rep] = (uint32_t)i;
         }
-    int rc = plan_cells(values, rows, view->T, view->h, view->w, d, arena, &plan, err);
+    const struct sim_rows near = {.near = rows, .n = cells, .width = d};
+    int rc = plan_cells(values, &near, view->T, view->h, view->w, arena, &plan, err);
     if (rc)
         return rc;
     for (size_t k = 0; k < plan.n_tok; k++)
@@ -417,7 +498,7 @@ const struct compressor compressor_sttm = {
     .options = options,
     .n_options = sizeof options / sizeof *options,
     .flags = NEEDS_GRID,
-    .needs = needs_h_pooled,
+    .needs = needs_h_sums,
     .domain = domain_pooled,
     .roles = roles,
     .tokens = tokens,

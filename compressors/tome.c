@@ -34,135 +34,187 @@ static const struct option options[] = {
 static unsigned needs(const double *values)
 {
     static const unsigned of_metric[] = {NEED_H_POOLED, NEED_X_POOLED, NEED_KV_POOLED};
-    return of_metric[(int)values[METRIC]];
+    return of_metric[(int)values[METRIC]] | NEED_SUMS;
 }
 
 /* ---- merging ------------------------------------------------------------------------------------------------------------- */
 
 /* Tokens of one frame or video while they are merged. A token goes by its source number; a merged one by that of its odd member. */
 struct merging {
-    size_t width;
-    const float **row;       /* [n] what is compared: a source's features until it takes part in a merge, then a mean */
-    float **own;             /* [n] where its mean is kept; NULL while it has none */
+    struct sim_rows rows;     /* sources, and behind them room for `half` means and as many sums */
+    size_t half;
+    uint32_t *row;            /* [n] what is compared: a source's row until it takes part in a merge, then that of its mean */
     float *norm;
     uint32_t *size;
     struct groups groups;
-    float **spare;           /* means that are not needed any more */
-    size_t n_spare;
-    uint32_t *list, *next;   /* tokens left, in the order of making */
-    float *score;            /* of each even token: its cosine with the odd one it likes best */
+    uint32_t *list, *next;    /* tokens left, in the order of making */
+    float *score;             /* of each even token: its cosine with the odd one it likes best */
     uint32_t *best, *ranked;
-    uint8_t *touched;
+    uint32_t *even, *odd;     /* rows of a step's tokens */
+    uint32_t *joined, *chain; /* of each token: the first that joins it in a step; the one that joins after it. NOBODY */
+    uint32_t *merged;         /* the tokens left that have a mean */
+    struct tap *taps;
+    uint32_t *begin;
+    float *dots;              /* [CHUNK_VALUES, or one even token's] */
     struct arena *arena;
 };
 
-static bool merging_new(struct merging *m, const float *rows, size_t n, size_t width, struct arena *arena)
+enum { NOBODY = UINT32_MAX, CHUNK_VALUES = 1 << 18 };
+
+static bool merging_reserve(struct merging *m, size_t n, size_t half, struct arena *arena)
 {
-    *m = (struct merging){.width = width, .row = arena_alloc(arena, n, sizeof *m->row), .own = arena_alloc(arena, n, sizeof *m->own),
-                          .norm = sim_norms(rows, n, width, arena), .size = arena_alloc(arena, n, sizeof *m->size),
-                          .spare = arena_alloc(arena, n, sizeof *m->spare), .list = arena_alloc(arena, n, sizeof *m->list),
-                          .next = arena_alloc(arena, n, sizeof *m->next), .score = arena_alloc(arena, n, sizeof *m->score),
-                          .best = arena_alloc(arena, n, sizeof *m->best), .ranked = arena_alloc(arena, n, sizeof *m->ranked),
-                          .touched = arena_alloc(arena, n, 1), .arena = arena};
-    if (!m->row || !m->own || !m->norm || !m->size || !m->spare || !m->list || !m->next || !m->score || !m->best || !m->ranked ||
-        !m->touched || !groups_new(&m->groups, n, arena))
-        return false;
+    m->row = arena_alloc(arena, n, sizeof *m->row);
+    m->norm = arena_alloc(arena, n, sizeof *m->norm);
+    m->size = arena_alloc(arena, n, sizeof *m->size);
+    m->list = arena_alloc(arena, n, sizeof *m->list);
+    m->next = arena_alloc(arena, n, sizeof *m->next);
+    m->score = arena_alloc(arena, half, sizeof *m->score);
+    m->best = arena_alloc(arena, half, sizeof *m->best);
+    m->ranked = arena_alloc(arena, half, sizeof *m->ranked);
+    m->even = arena_alloc(arena, half, sizeof *m->even);
+    m->odd = arena_alloc(arena, half, sizeof *m->odd);
+    m->joined = arena_alloc(arena, n, sizeof *m->joined);
+    m->chain = arena_alloc(arena, n, sizeof *m->chain);
+    m->merged = arena_alloc(arena, half, sizeof *m->merged);
+    m->taps = arena_alloc(arena, 2 * half, sizeof *m->taps);
+    m->begin = arena_alloc(arena, half + 1, sizeof *m->begin);
+    m->dots = arena_alloc(arena, half > CHUNK_VALUES ? half : CHUNK_VALUES, sizeof *m->dots);
+    return m->row && m->norm && m->size && m->list && m->next && m->score && m->best && m->ranked && m->even && m->odd && m->joined && m->chain &&
+           m->merged && m->taps && m->begin && m->dots && groups_new(&m->groups, n, arena);
+}
+
+/* `unit`: most tokens that are merged among each other. */
+static int merging_new(struct merging *m, const struct sim_rows *rows, size_t unit, struct arena *arena, struct err *err)
+{
+    size_t n = rows->n, half = unit / 2 + 1;
+    *m = (struct merging){.rows = *rows, .half = half, .arena = arena};
+    if (!merging_reserve(m, n, half, arena))
+        return err_no_memory(err, "a token plan");
     for (size_t i = 0; i < n; i++) {
-        m->row[i] = rows + i * width;
+        m->row[i] = (uint32_t)i;
         m->size[i] = 1;
+        m->joined[i] = m->chain[i] = NOBODY;
     }
-    return true;
+    int rc = sim_lengths(&m->rows, (struct row_list){.n = n}, m->norm, arena, err);
+    return rc ? rc : sim_room(&m->rows, 2 * half, arena, err);
+}
+
+/* The best of the odd tokens for the a-th even one, by its dot products with them. */
+static void take_best(struct merging *m, const uint32_t *list, size_t a, size_t n_odd, const float *dots)
+{
+    m->score[a] = -2;
+    m->best[a] = 1;
+    for (size_t b = 0; b < n_odd; b++) {
+        float value = sim_cosine(dots[b], m->norm[list[2 * a]], m->norm[list[2 * b + 1]]);
+        if (value > m->score[a]) {
+            m->score[a] = value;
+            m->best[a] = (uint32_t)(2 * b + 1);
+        }
+    }
 }
 
 /* For each even place of the list, the odd one of largest cosine; equal ones: the first. */
-static void find_best(struct merging *m, const uint32_t *list, size_t n)
+static int find_best(struct merging *m, const uint32_t *list, size_t n, struct err *err)
 {
-    for (size_t a = 0; a < n; a += 2) {
-        float most = -2;
-        uint32_t best = 1, i = list[a];
-        for (size_t b = 1; b < n; b += 2) {
-            uint32_t k = list[b];
-            float value = sim_cosine(sim_dot(m->row[i], m->row[k], m->width), m->norm[i], m->norm[k]);
-            if (value > most) {
-                most = value;
-                best = (uint32_t)b;
-            }
-        }
-        m->score[a / 2] = most;
-        m->best[a / 2] = best;
+    size_t n_odd = n / 2, n_even = n - n_odd, chunk = n_odd < CHUNK_VALUES ? CHUNK_VALUES / n_odd : 1;
+    const struct row_list odd = {.of = m->odd, .n = n_odd};
+    int rc = 0;
+    for (size_t i = 0; i < n; i++)
+        (i % 2 ? m->odd : m->even)[i / 2] = m->row[list[i]];
+    for (size_t first = 0; first < n_even && !rc; first += chunk) {
+        const struct row_list even = {.of = m->even + first, .n = chunk < n_even - first ? chunk : n_even - first};
+        rc = sim_block(&m->rows, even, odd, SIM_PRODUCT, m->dots, err);
+        for (size_t i = 0; i < even.n && !rc; i++)
+            take_best(m, list, first + i, n_odd, m->dots + i * n_odd);
+    }
+    return rc;
+}
+
+/* The r even tokens ranked first go into the odd ones that they like best, in that order. */
+static void join_ranked(struct merging *m, const uint32_t *list, size_t r)
+{
+    for (size_t i = r; i-- > 0;) {
+        uint32_t source = list[2 * m->ranked[i]], token = list[m->best[m->ranked[i]]];
+        m->chain[source] = m->joined[token];
+        m->joined[token] = source;
+        groups_join(&m->groups, source, token);
     }
 }
 
-/* Gives a token a mean of its own that holds its sum, to be divided when its sources are in. */
-static bool open_sum(struct merging *m, uint32_t token)
+/* The taps of a token's sum: its rows times their sizes, or the mean that it has already. */
+static uint32_t push_taps(struct merging *m, uint32_t token, uint32_t taps)
 {
-    if (!m->own[token])
-        m->own[token] = m->n_spare ? m->spare[--m->n_spare] : arena_alloc(m->arena, m->width, sizeof(float));
-    if (!m->own[token])
-        return false;
-    for (size_t c = 0; c < m->width; c++)
-        m->own[token][c] = m->row[token][c] * (float)m->size[token];
-    m->row[token] = m->own[token];
-    m->touched[token] = 1;
-    return true;
+    bool joined = m->joined[token] != NOBODY;
+    m->taps[taps++] = (struct tap){m->row[token], joined ? (float)m->size[token] : 1};
+    for (uint32_t source = m->joined[token]; source != NOBODY; source = m->chain[source])
+        m->taps[taps++] = (struct tap){m->row[source], (float)m->size[source]};
+    return taps;
 }
 
-static bool merge_into(struct merging *m, uint32_t source, uint32_t token)
+/* Means of all tokens left that have one, in two steps, so that what they are made of can make place: sums, and these divided by the size
+ * of the tokens that others joined. */
+static int make_means(struct merging *m, const uint32_t *left, size_t n, struct err *err)
 {
-    if (!m->touched[token] && !open_sum(m, token))
-        return false;
-    for (size_t c = 0; c < m->width; c++)
-        m->own[token][c] += m->row[source][c] * (float)m->size[source];
-    m->size[token] += m->size[source];
-    groups_join(&m->groups, source, token);
-    if (m->own[source])
-        m->spare[m->n_spare++] = m->own[source];
-    return true;
-}
-
-static void close_sums(struct merging *m, const uint32_t *list, size_t n)
-{
+    struct sim_sums sums = {.first = m->rows.n + m->half, .begin = m->begin, .taps = m->taps};
+    uint32_t taps = 0;
     for (size_t i = 0; i < n; i++) {
-        uint32_t token = list[i];
-        if (!m->touched[token])
+        if (m->joined[left[i]] == NOBODY && m->row[left[i]] < m->rows.n)
             continue;
-        for (size_t c = 0; c < m->width; c++)
-            m->own[token][c] /= (float)m->size[token];
-        m->norm[token] = sqrtf(sim_dot(m->own[token], m->own[token], m->width));
-        m->touched[token] = 0;
+        taps = push_taps(m, left[i], taps);
+        m->merged[sums.n] = left[i];
+        m->begin[++sums.n] = taps;
     }
+    int rc = sim_sum(&m->rows, &sums, err);
+    for (size_t k = 0; k < sums.n; k++) {
+        uint32_t token = m->merged[k];
+        bool joined = m->joined[token] != NOBODY;
+        for (uint32_t source = m->joined[token]; source != NOBODY; source = m->chain[source])
+            m->size[token] += m->size[source];
+        m->joined[token] = NOBODY;
+        m->row[token] = (uint32_t)(m->rows.n + k);
+        m->taps[k] = (struct tap){(uint32_t)(sums.first + k), joined ? (float)m->size[token] : 1};
+        m->begin[k + 1] = (uint32_t)k + 1;
+    }
+    sums.first = m->rows.n;
+    sums.divide = true;
+    if (!rc)
+        rc = sim_sum(&m->rows, &sums, err);
+    if (!rc)
+        rc = sim_lengths(&m->rows, (struct row_list){.first = m->rows.n, .n = sums.n}, m->score, m->arena, err);
+    for (size_t k = 0; k < sums.n && !rc; k++)
+        m->norm[m->merged[k]] = m->score[k];
+    return rc;
 }
 
 /* One step: removes r <= n/2 of the n tokens of the list. What is left: unmerged even ones by falling similarity, then the odd ones. */
-static bool merge_step(struct merging *m, uint32_t *list, size_t n, size_t r)
+static int merge_step(struct merging *m, uint32_t *list, size_t n, size_t r, struct err *err)
 {
     size_t even = (n + 1) / 2, left = 0;
-    find_best(m, list, n);
+    int rc = find_best(m, list, n, err);
+    if (rc)
+        return rc;
     if (!topk_rank(m->score, even, even, m->ranked, m->arena))
-        return false;
-    for (size_t i = 0; i < r; i++)
-        if (!merge_into(m, list[2 * m->ranked[i]], list[m->best[m->ranked[i]]]))
-            return false;
+        return err_no_memory(err, "a token plan");
+    join_ranked(m, list, r);
     for (size_t i = r; i < even; i++)
         m->next[left++] = list[2 * m->ranked[i]];
     for (size_t b = 1; b < n; b += 2)
         m->next[left++] = list[b];
-    close_sums(m, m->next, left);
     memcpy(list, m->next, left * sizeof *list);
-    return true;
+    return make_means(m, list, left, err);
 }
 
 /* Merges the n tokens of the list until `wanted` are left; wanted >= 1. */
-static bool merge_down(struct merging *m, uint32_t *list, size_t n, size_t wanted, size_t steps)
+static int merge_down(struct merging *m, uint32_t *list, size_t n, size_t wanted, size_t steps, struct err *err)
 {
-    for (size_t step = 0; n > wanted; step++) {
+    int rc = 0;
+    for (size_t step = 0; n > wanted && !rc; step++) {
         size_t ahead = step < steps ? steps - step : 1, r = (n - wanted + ahead - 1) / ahead;
         r = r < n / 2 ? r : n / 2;
-        if (!merge_step(m, list, n, r))
-            return false;
+        rc = merge_step(m, list, n, r, err);
         n -= r;
     }
-    return true;
+    return rc;
 }
 
 /* ---- the plan ------------------------------------------------------------------------------------------------------------ */
@@ -194,24 +246,24 @@ static int tokens(const double *values, const struct vid_view *video, const stru
                   struct arena *arena, struct tok_plan *out, struct err *err)
 {
     const struct grid_view *grid = &video->pooled;
-    const float *rows[] = {grid->H, grid->X, grid->kv};
-    const int widths[] = {grid->d, grid->dx, grid->dk};
-    int metric = (int)values[METRIC];
-    size_t frame = (size_t)grid->h * (size_t)grid->w, n = (size_t)video->T * frame, unit = (int)values[PER] == PER_FRAME ? frame : n, left = 0;
+    size_t frame = (size_t)grid->h * (size_t)grid->w, n = (size_t)video->T * frame;
+    const struct sim_rows rows[] = {{.near = grid->H, .n = n, .width = (size_t)grid->d, .far = grid->far_H},
+                                    {.near = grid->X, .n = n, .width = (size_t)grid->dx, .far = grid->far_X},
+                                    {.near = grid->kv, .n = n, .width = (size_t)grid->dk, .far = grid->far_kv}};
+    size_t unit = (int)values[PER] == PER_FRAME ? frame : n, left = 0;
     struct merging m;
     (void)question;
-    if (!merging_new(&m, rows[metric], n, (size_t)widths[metric], arena))
-        return err_no_memory(err, "a token plan");
-    for (size_t first = 0; first < n; first += unit) {
+    int rc = merging_new(&m, &rows[(int)values[METRIC]], unit, arena, err);
+    for (size_t first = 0; first < n && !rc; first += unit) {
         uint32_t *list = m.list + left; /* what is left of earlier frames stands before it */
         size_t wanted = count_wanted(values, budget, (int)(first / frame), unit);
         for (size_t i = 0; i < unit; i++)
             list[i] = (uint32_t)(first + i);
-        if (!merge_down(&m, list, unit, wanted, isnan(values[STEPS]) ? 0 : (size_t)values[STEPS]))
-            return err_no_memory(err, "a token plan");
+        rc = merge_down(&m, list, unit, wanted, isnan(values[STEPS]) ? 0 : (size_t)values[STEPS], err);
         left += wanted;
     }
-    int rc = groups_plan(&m.groups, video->T, grid->h, grid->w, arena, out, err);
+    if (!rc)
+        rc = groups_plan(&m.groups, video->T, grid->h, grid->w, arena, out, err);
     if (rc)
         return rc;
     out->order = (int)values[ORDER] == ORDER_MADE ? ORDER_GIVEN : ORDER_RASTER;

@@ -55,7 +55,7 @@ static bool chosen(const double *values, int option, int choice)
 
 static unsigned needs(const double *values)
 {
-    return chosen(values, GRID, GRID_RAW) ? NEED_H_RAW : NEED_H_POOLED;
+    return NEED_SUMS | (chosen(values, GRID, GRID_RAW) ? NEED_H_RAW : NEED_H_POOLED);
 }
 
 static enum src_dom domain(const double *values)
@@ -76,26 +76,6 @@ static int check(const double *values, struct err *err)
 }
 
 /* ---- how many codes ------------------------------------------------------------------------------------------------------ */
-
-/* Mean over rows of (b - a) / max(a, b), a and b the cosine distances to the own centroid and to the nearest other. The silhouette of
- * all pairs is quadratic in tokens; this one is its usual form by centroids. */
-static double centroid_silhouette(const struct kmeans *kmeans)
-{
-    double sum = 0;
-    for (size_t i = 0; i < kmeans->n; i++) {
-        double own = 0, other = 2;
-        for (size_t k = 0; k < kmeans->k; k++) {
-            double distance = 1 - kmeans_cosine(kmeans, i, k);
-            if (k == kmeans->label[i])
-                own = distance;
-            else if (kmeans->count[k])
-                other = fmin(other, distance);
-        }
-        double most = fmax(own, other);
-        sum += most > 0 ? (other - own) / most : 0;
-    }
-    return sum / (double)kmeans->n;
-}
 
 /* Place of the largest second difference; the first of equal ones. n >= 3. */
 static size_t bend(const double *distortion, size_t n)
@@ -122,22 +102,28 @@ static size_t elbow_k(const double *values, const double *distortion, size_t n)
     return place + 4 < K_LEAST ? K_LEAST : place + 4;
 }
 
-static size_t adaptive_k(const double *values, struct kmeans *kmeans)
+static int adaptive_k(const double *values, struct kmeans *kmeans, size_t *out, struct err *err)
 {
     double distortion[256], best_score = -INFINITY;
-    size_t n = 0, best = K_LEAST, most = kmeans->most;
+    size_t n = 0, most = kmeans->most;
+    bool silhouette = chosen(values, ADAPTIVE, SILHOUETTE);
+    int rc = 0;
+    *out = most < K_LEAST ? most : K_LEAST;
     if (chosen(values, ADAPTIVE, SILHOUETTE_RELEASED) || most < K_LEAST + 2)
-        return most < K_LEAST ? most : K_LEAST;
-    for (size_t k = K_LEAST; k <= most; k++) {
-        kmeans_fit(kmeans, k, (int)values[ITERATIONS]);
-        distortion[n++] = kmeans_distortion(kmeans);
-        double score = chosen(values, ADAPTIVE, SILHOUETTE) ? centroid_silhouette(kmeans) : -INFINITY;
+        return 0;
+    for (size_t k = K_LEAST; k <= most && !rc; k++) {
+        double score = -INFINITY;
+        rc = kmeans_fit(kmeans, k, (int)values[ITERATIONS], err);
+        if (!rc)
+            rc = silhouette ? kmeans_silhouette(kmeans, &score, err) : kmeans_distortion(kmeans, &distortion[n++], err);
         if (score > best_score) {
             best_score = score;
-            best = k;
+            *out = k;
         }
     }
-    return chosen(values, ADAPTIVE, SILHOUETTE) ? best : elbow_k(values, distortion, n);
+    if (!rc && !silhouette)
+        *out = elbow_k(values, distortion, n);
+    return rc;
 }
 
 /* ---- codes --------------------------------------------------------------------------------------------------------------- */
@@ -151,14 +137,16 @@ static const struct grid_view *grid_of(const double *values, const struct vid_vi
 static int quantise(const double *values, const struct vid_view *video, struct arena *arena, struct kmeans *out, struct err *err)
 {
     const struct grid_view *grid = grid_of(values, video);
-    size_t n = (size_t)video->T * (size_t)grid->h * (size_t)grid->w;
+    const struct sim_rows rows = {.near = grid->H, .n = (size_t)video->T * (size_t)grid->h * (size_t)grid->w, .width = (size_t)grid->d, .far = grid->far_H};
     size_t most = (size_t)(chosen(values, ADAPTIVE, FIXED) ? values[K] : values[K_MOST]);
-    most = most < n ? most : n;
-    if (!kmeans_new(out, grid->H, n, (size_t)grid->d, most, arena) ||
-        !kmeans_seed(out, (uint64_t)values[SEED], rng_stream("k-means++") ^ video->video_hash, arena))
-        return err_no_memory(err, "the codes of a video");
-    kmeans_fit(out, chosen(values, ADAPTIVE, FIXED) ? most : adaptive_k(values, out), (int)values[ITERATIONS]);
-    return 0;
+    most = most < rows.n ? most : rows.n;
+    size_t k = most;
+    int rc = kmeans_new(out, &rows, most, arena, err);
+    if (!rc)
+        rc = kmeans_seed(out, (uint64_t)values[SEED], rng_stream("k-means++") ^ video->video_hash, err);
+    if (!rc && !chosen(values, ADAPTIVE, FIXED))
+        rc = adaptive_k(values, out, &k, err);
+    return rc ? rc : kmeans_fit(out, k, (int)values[ITERATIONS], err);
 }
 
 /* Weight of source i in its code: of the mean of its tokens, or of their unit vectors. */
@@ -223,15 +211,17 @@ static int plan_base(const double *values, const struct vid_view *video, const s
 /* ---- dense forms --------------------------------------------------------------------------------------------------------- */
 
 /* [k][width] codes, 0 where a code has no tokens. */
-static float *code_rows(const double *values, const struct kmeans *kmeans, struct arena *arena)
+static int code_rows(const double *values, const struct kmeans *kmeans, float **out, struct arena *arena, struct err *err)
 {
-    float *rows = arena_alloc(arena, kmeans->k * kmeans->width, sizeof *rows);
-    for (size_t i = 0; rows && i < kmeans->n; i++) {
-        float *code = rows + kmeans->label[i] * kmeans->width, w = code_weight(values, kmeans, i);
-        for (size_t c = 0; c < kmeans->width; c++)
-            code[c] += w * kmeans->rows[i * kmeans->width + c];
-    }
-    return rows;
+    struct tap *taps = arena_alloc(arena, kmeans->n, sizeof *taps);
+    const struct sim_sums sums = {.first = kmeans->n + kmeans->most, .n = kmeans->k, .begin = kmeans->begin, .taps = taps};
+    *out = arena_alloc(arena, kmeans->k * kmeans->width, sizeof **out);
+    if (!taps || !*out)
+        return err_no_memory(err, "the codes of a video");
+    for (size_t i = 0; i < kmeans->n; i++)
+        taps[i] = (struct tap){kmeans->members[i], code_weight(values, kmeans, kmeans->members[i])};
+    int rc = sim_sum(&kmeans->rows, &sums, err);
+    return rc ? rc : sim_get(&kmeans->rows, sums.first, kmeans->k, *out, err);
 }
 
 static void join_equal(const struct kmeans *kmeans, struct groups *groups, size_t i, size_t distance)
@@ -247,8 +237,11 @@ static int plan_runs(const double *values, const struct vid_view *video, const s
     const struct grid_view *grid = grid_of(values, video);
     size_t w = (size_t)grid->w, frame = (size_t)grid->h * w;
     struct groups groups;
-    float *rows = code_rows(values, kmeans, arena);
-    if (!rows || !groups_new(&groups, kmeans->n, arena))
+    float *rows;
+    int rc = code_rows(values, kmeans, &rows, arena, err);
+    if (rc)
+        return rc;
+    if (!groups_new(&groups, kmeans->n, arena))
         return err_no_memory(err, "a token plan");
     for (size_t i = 0; i < kmeans->n; i++) {
         if (i % w && !chosen(values, RUNS, RUNS_TIME))
@@ -256,7 +249,7 @@ static int plan_runs(const double *values, const struct vid_view *video, const s
         if (i >= frame && !chosen(values, RUNS, RUNS_ROWS))
             join_equal(kmeans, &groups, i, frame);
     }
-    int rc = groups_plan(&groups, video->T, grid->h, grid->w, arena, out, err);
+    rc = groups_plan(&groups, video->T, grid->h, grid->w, arena, out, err);
     if (rc)
         return rc;
     for (size_t i = 0; i < out->n_tok; i++) {
@@ -348,16 +341,18 @@ static int measure(const double *values, const struct vid_view *video, struct ar
     size_t used = 0, frame = (size_t)grid->h * (size_t)grid->w, T = (size_t)video->T;
     struct kmeans kmeans;
     struct tok_plan plan;
+    double cosines, distortion;
     int rc = quantise(values, video, arena, &kmeans, err);
-    if (rc || (rc = plan_codes(values, video, &kmeans, arena, &plan, err)))
+    if (rc || (rc = plan_codes(values, video, &kmeans, arena, &plan, err)) || (rc = kmeans_cosines(&kmeans, &cosines, err)) ||
+        (rc = kmeans_distortion(&kmeans, &distortion, err)))
         return rc;
     for (size_t k = 0; k < kmeans.k; k++)
         used += kmeans.count[k] > 0;
     const struct measure measures[] = {
         {"codes", (double)used},
         {"steps of k-means", kmeans.iterations},
-        {"mean cosine with the code", kmeans_cosines(&kmeans) / (double)kmeans.n},
-        {"squared distance to the code", kmeans_distortion(&kmeans) / (double)kmeans.n},
+        {"mean cosine with the code", cosines / (double)kmeans.n},
+        {"squared distance to the code", distortion / (double)kmeans.n},
         {"bits of the map per cell", map_entropy(&kmeans)},
         {"runs per frame along rows", (double)frame * changes(&kmeans, 1, (size_t)grid->w)},
         {"runs per frame over time", (double)frame * changes(&kmeans, frame, 0)},

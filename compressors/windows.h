@@ -3,6 +3,7 @@
 #define TOKSWEEP_COMPRESSORS_WINDOWS_H
 
 #include "core/arena.h"
+#include "core/similarity.h"
 #include "core/tokens.h"
 
 #include <stdbool.h>
@@ -13,11 +14,13 @@
 struct windows {
     const struct grid_view *grid;
     size_t T, N, d;
+    struct sim_rows rows;  /* the grid's H, and room for N rows made of it, or for T where that is more: the caller's between pushes */
     struct tok_plan *plan;
     struct arena *arena;
     uint32_t *cell;        /* [N] the cells in work; the caller fills it */
-    const float **row;     /* [N] their features */
-    float *mean;           /* [N][d] */
+    struct tap *taps;      /* [T*N], and begin[N + 1], with T where that is more: room to make rows */
+    uint32_t *begin;
+    uint32_t *row;         /* [N] of the cells */
     float *distance;       /* [N][N] */
 };
 
@@ -28,11 +31,11 @@ struct clustering {
     double beta;     /* weight of a centre beside the mean of the others; NaN: the mean of all */
 };
 
-/* Room for the work and for a plan in which every source is in one token at most. false when memory is out. */
-bool windows_new(struct windows *w, const struct grid_view *grid, int T, struct tok_plan *plan, struct arena *arena);
+/* Room for the work and for a plan in which every source is in one token at most. */
+int windows_new(struct windows *w, const struct grid_view *grid, int T, struct tok_plan *plan, struct arena *arena, struct err *err);
 
 /* Reduces cell[0..n) to `wanted` <= n tokens, each averaged over frames first..last and standing in the first of them, at its centre.
- * All of them, as they are, with wanted == n and no clustering. false when memory is out. */
-bool windows_push(struct windows *w, size_t n, size_t wanted, const struct clustering *clustering, size_t first, size_t last);
+ * All of them, as they are, with wanted == n and no clustering. */
+int windows_push(struct windows *w, size_t n, size_t wanted, const struct clustering *clustering, size_t first, size_t last, struct err *err);
 
 #endif

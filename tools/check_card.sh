@@ -46,7 +46,9 @@ else
     say '' 'compute-sanitizer is not installed: memory and races were not checked'
 fi
 build/cuda/tests/render_clips build/cuda/tests/clips
-check 'sweeps: the card against the processor' bash tests/emulated/test_run.sh "$root/$toksweep" "$root" "$root/build/cuda/tests/clips"
+for sweeps in run methods; do
+    check "sweeps: the card against the processor ($sweeps)" bash tests/emulated/test_$sweeps.sh "$root/$toksweep" "$root" "$root/build/cuda/tests/clips"
+done
 for model in lmms-lab/llava-onevision-qwen2-0.5b-ov lmms-lab/LLaVA-Video-7B-Qwen2; do
     measured=${record%.md}-${model##*/}.json
     check "speed, $model, bf16" "$toksweep" bench kernels stages sample --device cuda --dtype bf16 --model "$model" --rows 20160 --frames 96 \

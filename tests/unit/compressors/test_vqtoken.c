@@ -337,14 +337,15 @@ static void test_cosines_never_fall(void **state)
     for (uint64_t seed = 0; seed < 20; seed++) {
         struct arena arena = {0};
         size_t n = 60 + seed, k = 2 + seed % 9;
-        const float *rows = random_rows(seed, "rows", n, WIDTH, FEATURES_RANDOM, &arena);
+        const struct sim_rows rows = {.near = random_rows(seed, "rows", n, WIDTH, FEATURES_RANDOM, &arena), .n = n, .width = WIDTH};
         struct kmeans kmeans;
-        double last = -INFINITY;
-        assert_true(kmeans_new(&kmeans, rows, n, WIDTH, k, &arena));
-        assert_true(kmeans_seed(&kmeans, seed, 1, &arena));
+        struct err err;
+        double last = -INFINITY, now;
+        assert_int_equal(kmeans_new(&kmeans, &rows, k, &arena, &err), 0);
+        assert_int_equal(kmeans_seed(&kmeans, seed, 1, &err), 0);
         for (int iterations = 1; iterations < 12; iterations++) {
-            kmeans_fit(&kmeans, k, iterations);
-            double now = kmeans_cosines(&kmeans);
+            assert_int_equal(kmeans_fit(&kmeans, k, iterations, &err), 0);
+            assert_int_equal(kmeans_cosines(&kmeans, &now, &err), 0);
             assert_true(now >= last - 1e-4);
             last = now;
             size_t total = 0;
@@ -363,10 +364,13 @@ static void test_seeds_are_nested_and_far_apart(void **state)
     (void)state;
     struct arena arena = {0};
     struct vid_view video = blobs(7, 6, 1, 12, &arena);
+    const struct sim_rows rows = {.near = video.raw.H, .n = 144, .width = WIDTH};
     struct kmeans few, many;
-    assert_true(kmeans_new(&few, video.raw.H, 144, WIDTH, 3, &arena));
-    assert_true(kmeans_new(&many, video.raw.H, 144, WIDTH, 6, &arena));
-    assert_true(kmeans_seed(&few, 1, 2, &arena) && kmeans_seed(&many, 1, 2, &arena));
+    struct err err;
+    assert_int_equal(kmeans_new(&few, &rows, 3, &arena, &err), 0);
+    assert_int_equal(kmeans_new(&many, &rows, 6, &arena, &err), 0);
+    assert_int_equal(kmeans_seed(&few, 1, 2, &err), 0);
+    assert_int_equal(kmeans_seed(&many, 1, 2, &err), 0);
     assert_memory_equal(few.seed, many.seed, 3 * sizeof *few.seed);
     for (int i = 0; i < 6; i++)
         for (int k = 0; k < i; k++)
