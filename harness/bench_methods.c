@@ -3,6 +3,7 @@
 #include "compressors/compressor.h"
 #include "core/clock.h"
 #include "core/rng.h"
+#include "engine/features.h"
 
 #include <string.h>
 
@@ -58,50 +59,70 @@ static const float *made_up(struct arena *arena, int side, int width, bool posit
     return values;
 }
 
-static bool fill_grid(struct grid_view *grid, const struct model_shape *shape, int side, bool X, bool H, bool sal, int key_width,
-                      struct arena *arena)
+/* A video's features where the engine keeps them. */
+static int make_up_video(struct features **out, const struct model *model, const struct feature_grid *grid, struct err *err)
 {
-    *grid = (struct grid_view){.h = side, .w = side, .dx = shape->vision.width, .d = shape->language.width, .dk = key_width};
-    return (!X || (grid->X = made_up(arena, side, grid->dx, false))) && (!H || (grid->H = made_up(arena, side, grid->d, false))) &&
-           (!sal || (grid->sal = made_up(arena, side, 1, true))) && (!key_width || (grid->kv = made_up(arena, side, key_width, false)));
+    const struct vision_shape *v = &model->shape.vision;
+    int head = v->width / v->heads, raw = v->side, pooled = pool_side(grid->mode, raw, grid->stride), d = model->shape.language.width;
+    const struct { unsigned need; int side, width; } kinds[] = {
+        {NEED_X_POOLED, pooled, v->width}, {NEED_X_RAW, raw, v->width},  {NEED_H_POOLED, pooled, d},    {NEED_H_RAW, raw, d},
+        {NEED_SAL_POOLED, pooled, 1},      {NEED_SAL_RAW, raw, 1},       {NEED_PROBE_POOLED, pooled, 1}, {NEED_KV_POOLED, pooled, head},
+        {NEED_KV_RAW, raw, head},          {NEED_KEYS_RAW, raw, v->width}, {NEED_FRAME, 1, v->width},
+    };
+    int rc = features_new(out, model, BENCH_FRAMES, grid, 1, err);
+    for (size_t k = 0; k < sizeof kinds / sizeof *kinds && !rc; k++) {
+        struct arena arena = {0};
+        const float *values = grid->keep & kinds[k].need ? made_up(&arena, kinds[k].side, kinds[k].width, kinds[k].width == 1) : NULL;
+        if (values)
+            rc = features_put(*out, 0, kinds[k].need, values, err);
+        else if (grid->keep & kinds[k].need)
+            rc = err_no_memory(err, "made-up features");
+        arena_free(&arena);
+    }
+    return rc;
 }
 
-static int make_up_video(struct vid_view *video, const struct model_shape *shape, unsigned needs, struct arena *arena, struct err *err)
+/* As the runner does it: the features' way to the method is part of its time. */
+static int run_once(const struct compressor *compressor, const double *values, struct features *features, size_t *n, struct err *err)
 {
-    const struct vision_shape *v = &shape->vision;
-    int head = v->width / v->heads, pooled = pool_side(shape->pool_mode, v->side, shape->pool_stride);
-    *video = (struct vid_view){.T = BENCH_FRAMES, .mode = shape->pool_mode, .stride = shape->pool_stride, .video_hash = 1};
-    bool made = fill_grid(&video->raw, shape, v->side, needs & NEED_X_RAW, needs & NEED_H_RAW, needs & NEED_SAL_RAW,
-                          needs & NEED_KEYS_RAW ? v->width : needs & NEED_KV_RAW ? head : 0, arena) &&
-                fill_grid(&video->pooled, shape, pooled, needs & NEED_X_POOLED, needs & NEED_H_POOLED,
-                          needs & (NEED_SAL_POOLED | NEED_PROBE_POOLED), needs & NEED_KV_POOLED ? head : 0, arena);
-    if (made && needs & NEED_FRAME)
-        made = (video->pooled.frame = made_up(arena, 1, v->width, false)) != NULL;
-    return made ? 0 : err_no_memory(err, "made-up features");
+    struct arena arena = {0};
+    struct vid_view video;
+    struct tok_plan plan = {0};
+    size_t slots[BENCH_FRAMES];
+    for (size_t t = 0; t < BENCH_FRAMES; t++)
+        slots[t] = t;
+    int rc = features_view(features, 0, slots, BENCH_FRAMES, compressor->needs(values), &arena, &video, err);
+    video.video_hash = 1;
+    if (!rc)
+        rc = compressor->tokens(values, &video, NULL, NULL, &arena, &plan, err);
+    *n = plan.n_tok;
+    features_forget(features);
+    arena_free(&arena);
+    return rc;
 }
 
-int bench_method_run(const struct bench_method *method, const struct model_shape *shape, int repeats, double *seconds, size_t *n,
-                     const char **label, struct arena *arena, struct err *err)
+int bench_method_run(const struct bench_method *method, const struct model *model, int repeats, double *seconds, size_t *n, const char **label,
+                     struct arena *arena, struct err *err)
 {
     const struct compressor *compressor = compressor_find(method->name);
     double values[COMPRESSOR_MOST_OPTIONS];
-    struct vid_view video;
+    struct feature_grid grid = {.mode = model->shape.pool_mode, .stride = model->shape.pool_stride};
+    struct features *features = NULL;
     struct json *options;
     int rc = json_parse(&options, method->options, strlen(method->options), method->name, err);
     if (rc)
         return rc;
-    if (!(rc = compressor_resolve(compressor, options, NULL, values, err)))
-        rc = make_up_video(&video, shape, compressor->needs(values), arena, err);
+    if (!(rc = compressor_resolve(compressor, options, NULL, values, err))) {
+        grid.keep = compressor->needs(values);
+        rc = make_up_video(&features, model, &grid, err);
+    }
     *label = rc ? NULL : compressor_label(compressor, values, arena);
     for (int r = -1; r < repeats && !rc; r++) {
-        struct arena work = {0};
-        struct tok_plan plan = {0};
         double start = now_s();
-        rc = compressor->tokens(values, &video, NULL, NULL, &work, &plan, err);
+        rc = run_once(compressor, values, features, n, err);
         seconds[r < 0 ? 0 : r] = now_s() - start;
-        *n = plan.n_tok;
-        arena_free(&work);
     }
+    features_free(features);
     json_free(options);
     return rc;
 }

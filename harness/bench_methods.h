@@ -3,7 +3,7 @@
 #define TOKSWEEP_HARNESS_BENCH_METHODS_H
 
 #include "core/arena.h"
-#include "engine/shape.h"
+#include "engine/model.h"
 
 enum { BENCH_FRAMES = 64 }; /* of a made-up video */
 
@@ -11,9 +11,9 @@ enum { BENCH_FRAMES = 64 }; /* of a made-up video */
 struct bench_method { const char *name, *options; };
 const struct bench_method *bench_method_at(int i);
 
-/* Runs one `repeats` + 1 times and leaves seconds[repeats] of all but the first, which is a warm-up; label and arrays in `arena`. The
- * features look like a video's: patches of one thing are alike, and most things stay from frame to frame. *n: tokens it made of them. */
-int bench_method_run(const struct bench_method *method, const struct model_shape *shape, int repeats, double *seconds, size_t *n,
-                     const char **label, struct arena *arena, struct err *err);
+/* Runs one `repeats` + 1 times where the model's features are and leaves seconds[repeats] of all but the first, which is a warm-up; label in
+ * `arena`. The features look like a video's: patches of one thing are alike, and most things stay from frame to frame. *n: tokens it made of them. */
+int bench_method_run(const struct bench_method *method, const struct model *model, int repeats, double *seconds, size_t *n, const char **label,
+                     struct arena *arena, struct err *err);
 
 #endif

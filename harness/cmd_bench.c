@@ -95,7 +95,7 @@ static int measure_methods(struct bench *bench, struct table *table, struct err 
         struct arena arena = {0};
         const char *label;
         size_t n = 0;
-        if (!(rc = bench_method_run(method, &bench->model->shape, bench->repeats, seconds, &n, &label, &arena, err)))
+        if (!(rc = bench_method_run(method, bench->model, bench->repeats, seconds, &n, &label, &arena, err)))
             put_method(bench, table, label ? label : method->name, n, seconds, whole);
         arena_free(&arena);
     }
