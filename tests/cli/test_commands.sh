@@ -335,9 +335,9 @@ assert_error 2 "nothing to check by the name 'weather'" check weather
 assert_status 0 bench --model "$model" --rows 16 --repeats 3 --threads 1 --video "$clips/demo-1.mp4" --format json
 assert_contains err 'GFLOP/s measured'
 assert_json out
-assert_equal 'stages' 'vision tower and projector,prefill of 16 rows,generation,video: open, decode, resize' \
+assert_equal 'stages' 'vision tower and projector,prefill of 16 rows,generation,video: open, decode, resize,video: of that, resize on one thread' \
     "$(json out "group_concat(json_extract(value, '$.figure'))")"
-assert_equal 'rates' 4 "$(json out "sum(json_extract(value, '$.rate') > 0 AND json_extract(value, '$.least') <= json_extract(value, '$.seconds')
+assert_equal 'rates' 5 "$(json out "sum(json_extract(value, '$.rate') > 0 AND json_extract(value, '$.least') <= json_extract(value, '$.seconds')
     AND json_extract(value, '$.seconds') <= json_extract(value, '$.most'))")"
 assert_status 0 bench kernels sample --frames 2 --clock processor --model "$model" --rows 8 --repeats 5 --threads 1 --json before.json
 assert_status 0 bench kernels harness --model "$model" --rows 8 --repeats 1 --threads 1 --answers 60 --json after.json
