@@ -74,7 +74,7 @@ static struct offsets state_offsets(const struct model_shape *shape, const struc
     at.q = take(&at.total, CHUNK * q * act);
     at.o = take(&at.total, CHUNK * q * act);
     at.wide = take(&at.total, CHUNK * wide_width(l) * act);
-    at.scratch = take(&at.total, attention_scratch_bytes(l->head_dim, threads));
+    at.scratch = take(&at.total, attention_scratch_bytes(kernels, &kv, threads));
     at.narrow = take(&at.total, dtype == DTYPE_I8 ? narrow_bytes(CHUNK, wide > (size_t)l->width ? wide : (size_t)l->width) : 0);
     at.products = take(&at.total, gemm_scratch_bytes(kernels, CHUNK, 2 * wide_width(l)));
     at.bias = take(&at.total, apart * kv.capacity * sizeof(float));

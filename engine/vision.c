@@ -66,7 +66,7 @@ static struct offsets space_offsets(const struct model_shape *shape, const struc
     at.wide = take(&at.total, n * widest * act);
     at.keys = take(&at.total, kv_key_bytes(&kv));
     at.values = take(&at.total, kv_value_bytes(&kv));
-    at.scratch = take(&at.total, attention_scratch_bytes(kv.head_dim, threads));
+    at.scratch = take(&at.total, attention_scratch_bytes(kernels, &kv, threads));
     at.narrow = take(&at.total, dtype == DTYPE_I8 ? narrow_bytes(n, ff > dx ? ff : dx) : 0);
     at.weights = take(&at.total, WEIGHT_ROWS * (size_t)v->heads * patches(v) * sizeof(float));
     at.products = take(&at.total, gemm_scratch_bytes(kernels, n, widest > 2 * dx ? widest : 2 * dx));

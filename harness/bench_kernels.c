@@ -1,5 +1,5 @@
-/* Kernels at the shapes of a model: the products of one layer of tower and language model with the epilogues they have, and both kinds of
- * attention. */
+/* Kernels at the shapes of a model: the products of one layer of tower and language model with the epilogues they have, and attention
+ * of the tower, of a prompt and of a row that is generated. */
 #include "harness/bench.h"
 
 #include <stdio.h>
@@ -55,18 +55,21 @@ static int make_kv(struct bench *bench, struct kv *kv, size_t n, struct err *err
     return rc;
 }
 
-static int time_attention(struct bench *bench, const char *name, struct kv *kv, int heads, size_t n, bool causal, struct err *err)
+/* The last n queries of n_keys, of each sequence. */
+static int time_attention(struct bench *bench, const char *name, struct kv *kv, int heads, size_t n, size_t n_keys, bool causal, struct err *err)
 {
     const struct kernels *kernels = bench->model->kernels;
     size_t width = (size_t)(heads * kv->head_dim), all = kv_sequences(kv) * n;
     double seconds[BENCH_MOST_REPEATS];
     float *values = bench_take(bench, all * width * sizeof *values);
     void *q = bench_take(bench, all * width * dtype_size(act_of(bench))), *out = bench_take(bench, all * width * dtype_size(act_of(bench)));
-    void *scratch = bench_take(bench, attention_scratch_bytes(kv->head_dim, bench->threads));
-    int rc = values && q && out && scratch ? make_kv(bench, kv, n, err) : err_no_memory(err, "a benchmark");
+    int rc = values && q && out ? make_kv(bench, kv, n_keys, err) : err_no_memory(err, "a benchmark");
+    void *scratch = rc ? NULL : bench_take(bench, attention_scratch_bytes(kernels, kv, bench->threads) + 1);
+    if (!rc && !scratch)
+        rc = err_no_memory(err, "a benchmark");
     if (!rc && !(rc = bench_fill(bench, values, all * width, err)))
         kernels->convert(all, width, values, width, q, width, act_of(bench), bench->threads);
-    const struct attention attention = {.n = n, .n_keys = n, .causal = causal, .heads = heads, .scale = 0.125f, .kv = kv, .q = q, .ldq = width,
+    const struct attention attention = {.n = n, .first = n_keys - n, .n_keys = n_keys, .causal = causal, .heads = heads, .scale = 0.125f, .kv = kv, .q = q, .ldq = width,
                                         .out = out, .ldo = width, .scratch = scratch};
     for (int r = -1; r < bench->repeats && !rc && !(rc = kernels->memory->settle(err)); r++) {
         double start = bench_now(bench);
@@ -75,9 +78,10 @@ static int time_attention(struct bench *bench, const char *name, struct kv *kv, 
         seconds[r < 0 ? 0 : r] = bench_now(bench) - start;
     }
     char full[96];
-    snprintf(full, sizeof full, "%s: %zu rows, %d heads of %d", name, all, heads, kv->head_dim);
+    double pairs = (double)all * ((double)n_keys - (causal ? 0.5 * (double)n : 0));
+    snprintf(full, sizeof full, "%s: %zu %s, %d heads of %d", name, n < n_keys ? n_keys : all, n < n_keys ? "keys" : "rows", heads, kv->head_dim);
     bench_release(bench);
-    return rc ? rc : bench_add(bench, part, full, "calls/s", 1, (causal ? 2.0 : 4.0) * (double)all * (double)n * (double)width, seconds, err);
+    return rc ? rc : bench_add(bench, part, full, "calls/s", 1, 4 * pairs * (double)width, seconds, err);
 }
 
 static int time_tower(struct bench *bench, struct err *err)
@@ -91,7 +95,7 @@ static int time_tower(struct bench *bench, struct err *err)
         rc = time_gemm(bench, "tower fc2", &layer->fc2, rows, EPILOGUE_ADD, err);
     if (!rc)
         rc = time_gemm(bench, "tower keys and values", &layer->kv, rows, EPILOGUE_NONE, err);
-    return rc ? rc : time_attention(bench, "tower attention", &kv, v->heads, n, false, err);
+    return rc ? rc : time_attention(bench, "tower attention", &kv, v->heads, n, n, false, err);
 }
 
 int bench_kernels(struct bench *bench, struct err *err)
@@ -106,5 +110,7 @@ int bench_kernels(struct bench *bench, struct err *err)
         rc = time_gemm(bench, "language gate and up", &layer->gate_up, bench->rows, EPILOGUE_SWIGLU, err);
     if (!rc)
         rc = time_gemm(bench, "language down", &layer->down, bench->rows, EPILOGUE_ADD, err);
-    return rc ? rc : time_attention(bench, "language attention", &kv, l->heads, bench->rows, true, err);
+    if (!rc)
+        rc = time_attention(bench, "language attention", &kv, l->heads, bench->rows, bench->rows, true, err);
+    return rc ? rc : time_attention(bench, "attention of one row", &kv, l->heads, 1, bench->rows, true, err);
 }

@@ -167,11 +167,9 @@ struct attention {
     size_t ldq;
     void *out;
     size_t ldo;
-    void *scratch;       /* attention_scratch_bytes(threads) */
+    void *scratch;       /* attention_scratch_bytes() */
     const float *bias;   /* [n_keys], finite, or -INFINITY to hide a key (every query sees one that is not); NULL: zeros, the same bits */
 };
-
-size_t attention_scratch_bytes(int head_dim, int threads);
 
 /* Rows [n][D] of any dtype but int8, which slots read as f32, and behind them, numbered n, n + 1, ..., rows of f32 that were made of others;
  * `made` NULL: none, and n is not read. */
@@ -302,6 +300,9 @@ struct kernels {
 /* Whether a table has this compute dtype: F32 and BF16 all, F16 ref and cuda, I8 those that quantise. */
 bool kernels_computes(const struct kernels *k, enum dtype dtype);
 int kernels_check(const struct kernels *k, enum dtype dtype, struct err *err); /* ERR_CONFIG where it does not */
+
+/* Bytes of struct attention's scratch for any call on a cache. */
+size_t attention_scratch_bytes(const struct kernels *k, const struct kv *kv, int threads);
 
 /* Bytes of struct gemm's scratch for n rows and n_out outputs. */
 size_t gemm_scratch_bytes(const struct kernels *k, size_t n, size_t n_out);

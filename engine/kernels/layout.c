@@ -151,9 +151,16 @@ static size_t scratch_bytes(int head_dim)
     return 2 * scratch_rows_bytes(ATTENTION_ROWS, head_dim) + SCORES_BYTES + 2 * scratch_rows_bytes(ATTENTION_KEYS, head_dim);
 }
 
-size_t attention_scratch_bytes(int head_dim, int threads)
+/* What the spans of a split call come to: maximum, sum and values of each row. */
+static size_t span_bytes(const struct kv *kv)
 {
-    return (size_t)threads * scratch_bytes(head_dim);
+    size_t spans = (kv->capacity + ATTENTION_SPAN - 1) / ATTENTION_SPAN;
+    return spans < 2 ? 0 : spans * ATTENTION_SPLIT * (kv_padded(kv) + 2) * sizeof(float);
+}
+
+size_t attention_scratch_bytes(const struct kernels *k, const struct kv *kv, int threads)
+{
+    return k->memory->host ? (size_t)threads * scratch_bytes(kv->head_dim) : span_bytes(kv);
 }
 
 struct attention_scratch attention_scratch_at(void *base, int head_dim, int worker)

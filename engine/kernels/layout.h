@@ -13,6 +13,8 @@ enum {
     ATTENTION_ROWS = 192,  /* most query rows of one unit of attention */
     ATTENTION_KEYS = 256,  /* keys per step of the online softmax, aligned at position 0 */
     ATTENTION_WIDTH = 256, /* largest head_dim */
+    ATTENTION_SPAN = 512,  /* on cards: positions that one softmax runs over */
+    ATTENTION_SPLIT = 4096, /* and rows, of heads and queries, that are few enough to take their spans side by side */
 };
 
 static inline size_t size_min(size_t a, size_t b)

@@ -346,7 +346,7 @@ assert_contains err 'most memory of a run'
 assert_equal 'record' 'text text array' "$(sqlite3 :memory: "SELECT json_type(r, '$.machine.cpu') || ' ' || json_type(r, '$.commit') || ' ' ||
     json_type(r, '$.figures[0].seconds') FROM (SELECT CAST(readfile('before.json') AS TEXT) AS r)")"
 assert_status 0 bench compare before.json before.json --format json
-assert_equal 'same figures' 12 "$(json out "count(*)")"
+assert_equal 'same figures' 13 "$(json out "count(*)")"
 assert_status 0 bench compare before.json after.json
 assert_contains out 'too few repeats' 'B/A is the ratio of rates'
 assert_contains err 'only in A: sample, a question on 2 frames' "A and B differ in clock: 'processor' and 'wall'" 'only in B: harness, start: --version'

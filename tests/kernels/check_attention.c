@@ -80,7 +80,7 @@ static void attend(const struct kernels *k, const struct fixture *f, const struc
                    float scale, char *out, int threads)
 {
     size_t row = f->q_ld * dtype_size(f->dtype);
-    void *scratch = check_alloc(attention_scratch_bytes(f->layer.head_dim, threads));
+    void *scratch = check_alloc(attention_scratch_bytes(k, kv, threads));
     struct attention a = {
         .n = n,
         .first = first,
@@ -324,7 +324,7 @@ static float *weigh(const struct kernels *k, const struct fixture *f, size_t fir
 {
     size_t count = n * (size_t)f->layer.heads * f->layer.n_keys;
     float *weights = check_alloc((count + 16) * sizeof *weights);
-    void *scratch = check_alloc(attention_scratch_bytes(f->layer.head_dim, threads));
+    void *scratch = check_alloc(attention_scratch_bytes(k, &f->kv, threads));
     struct attention a = {.n = n, .first = first, .n_keys = f->layer.n_keys, .causal = causal, .heads = f->layer.heads, .scale = scale,
                           .kv = &f->kv, .q = (const char *)f->q + first * f->q_ld * dtype_size(f->dtype), .ldq = f->q_ld, .scratch = scratch,
                           .bias = f->bias};
@@ -458,7 +458,7 @@ static void bench_layer(const struct check_bench *bench, enum dtype dtype, struc
     struct kv kv = kv_make(layer, dtype, 0);
     bench->k->kv_write(&kv, 0, layer.n_keys, rows, rows, kv_width, bench->threads);
     void *q = check_act(rows, n * width, dtype), *out = check_alloc(n * width * dtype_size(dtype));
-    void *scratch = check_alloc(attention_scratch_bytes(layer.head_dim, bench->threads));
+    void *scratch = check_alloc(attention_scratch_bytes(bench->k, &kv, bench->threads));
     struct timed timed = {bench,
                           {n, layer.n_keys - n, layer.n_keys, causal, layer.heads, 1 / sqrtf((float)layer.head_dim), &kv, q, width, out,
                            width, scratch, NULL}};

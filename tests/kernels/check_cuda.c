@@ -646,13 +646,14 @@ struct cached {
     void *q, *q_there;
     size_t ldq;
     float *bias, *bias_there; /* NULL: none */
+    void *scratch;
 };
 
 static void make_bias(struct cached *c, uint64_t seed)
 {
     c->bias = check_alloc(c->layer.n_keys * sizeof *c->bias);
     for (size_t j = 0; j < c->layer.n_keys; j++)
-        c->bias[j] = (j * 7 + seed) % 3 == 0 || (j >= 1 && j < 90 && seed % 2) ? -INFINITY : logf(1 + (float)(j % 4));
+        c->bias[j] = (j * 7 + seed) % 3 == 0 || (j >= 1 && j < 90 && seed % 2) || (j >= 512 && j < 1024) ? -INFINITY : logf(1 + (float)(j % 4));
     c->bias[0] = 0.5f; /* what every query sees */
     c->bias_there = up(c->bias, c->layer.n_keys * sizeof *c->bias);
 }
@@ -680,6 +681,8 @@ static struct cached cached_make(struct layer layer, enum dtype dtype, bool bias
     c.q_there = up(c.q, n * c.ldq * dtype_size(dtype));
     if (bias)
         make_bias(&c, seed);
+    c.scratch = card->memory->take(attention_scratch_bytes(card, &c.there, 1));
+    assert_non_null(c.scratch);
     drop(k), drop(v);
     free(old), free(keys), free(values), free(queries);
     return c;
@@ -687,7 +690,7 @@ static struct cached cached_make(struct layer layer, enum dtype dtype, bool bias
 
 static void cached_free(struct cached *c)
 {
-    drop(c->there.keys), drop(c->there.values), drop(c->q_there), drop(c->bias_there);
+    drop(c->there.keys), drop(c->there.values), drop(c->q_there), drop(c->bias_there), drop(c->scratch);
     free(c->host.keys), free(c->host.values), free(c->q), free(c->bias);
 }
 
@@ -709,26 +712,27 @@ static struct attention call_on(const struct cached *c, bool there, size_t first
     return (struct attention){.n = n, .first = first, .n_keys = c->layer.n_keys, .causal = causal, .heads = c->layer.heads,
                               .scale = 1 / sqrtf((float)c->layer.hd), .kv = there ? &c->there : &c->host,
                               .q = (const char *)(there ? c->q_there : c->q) + first * row, .ldq = c->ldq, .ldo = c->ldq,
-                              .bias = there ? c->bias_there : c->bias};
+                              .scratch = there ? c->scratch : NULL, .bias = there ? c->bias_there : c->bias};
 }
 
-/* All queries in one call, then in pieces, against ref. Weights err by some 2^-22 of a logit (at most 16 * sqrt(hd) here), and in 16 bit by
+/* Queries from `from` on in one call, then in pieces, against ref. Weights err by some 2^-22 of a logit (at most 16 * sqrt(hd) here), and in 16 bit by
  * their rounding; values are below 4. */
-static void check_attention(const struct cached *c, bool causal)
+static void check_attention(const struct cached *c, size_t from, bool causal)
 {
     size_t n = c->layer.n_keys, bytes = n * c->ldq * dtype_size(c->dtype);
     char *want = check_alloc(bytes), *whole = check_alloc(bytes), *split = check_alloc(bytes), what[120];
     char *to = up(whole, bytes), *pieces = up(split, bytes);
-    struct attention a = call_on(c, false, 0, n, causal);
-    a.out = want;
+    size_t row = c->ldq * dtype_size(c->dtype);
+    struct attention a = call_on(c, false, from, n - from, causal);
+    a.out = want + from * row;
     ref->attention(&a, 1);
-    a = call_on(c, true, 0, n, causal);
-    a.out = to;
+    a = call_on(c, true, from, n - from, causal);
+    a.out = to + from * row;
     card->attention(&a, 1);
-    for (size_t first = 0, m; first < n; first += m) {
-        m = 2 * first + 1 < n - first ? 2 * first + 1 : n - first;
+    for (size_t first = from, m; first < n; first += m) {
+        m = 2 * (first - from) + 1 < n - first ? 2 * (first - from) + 1 : n - first;
         a = call_on(c, true, first, m, causal);
-        a.out = pieces + first * c->ldq * dtype_size(c->dtype);
+        a.out = pieces + first * row;
         card->attention(&a, 1);
     }
     down(whole, to, bytes);
@@ -767,11 +771,26 @@ static void test_attention(void **state)
             for (int bias = 0; bias < 2; bias++) {
                 struct cached c = cached_make(layers[s], dtypes[d], bias, s);
                 check_cache(&c);
-                check_attention(&c, false);
-                check_attention(&c, true);
+                check_attention(&c, 0, false);
+                check_attention(&c, 0, true);
                 check_weights(&c, bias);
                 cached_free(&c);
             }
+}
+
+/* Several spans of keys, one of them hidden where there is a bias: so many rows at once go through them in one block, few in a block for
+ * each, to the same bits. */
+static void test_spans(void **state)
+{
+    (void)state;
+    static const struct layer many = {8, 2, 16, 520}, few = {3, 1, 72, 1100};
+    for (int d = 0; d < DTYPES; d++) {
+        struct cached c = cached_make(many, dtypes[d], d != 1, 0), e = cached_make(few, dtypes[d], d == 1, 1);
+        check_attention(&c, 0, true);
+        check_attention(&e, few.n_keys - 6, true);
+        check_attention(&e, few.n_keys - 6, false);
+        cached_free(&c), cached_free(&e);
+    }
 }
 
 /* Two sequences in one call: each as alone. Queries, keys and values are the rows of `c`, n of either. */
@@ -801,7 +820,7 @@ static void check_sequences(const struct cached *c)
 static void test_sequences(void **state)
 {
     (void)state;
-    static const struct layer layers[] = {{2, 2, 16, 34}, {3, 1, 30, 66}, {4, 2, 72, 150}};
+    static const struct layer layers[] = {{2, 2, 16, 34}, {3, 1, 30, 66}, {4, 2, 72, 150}, {2, 1, 16, 1400}};
     for (size_t s = 0; s < sizeof layers / sizeof *layers; s++)
         for (int d = 0; d < DTYPES; d++) {
             struct cached c = cached_make(layers[s], dtypes[d], false, s);
@@ -833,7 +852,7 @@ int main(void)
         cmocka_unit_test(test_patches), cmocka_unit_test(test_pool), cmocka_unit_test(test_merge), cmocka_unit_test(test_wide_sums),
         cmocka_unit_test(test_dots), cmocka_unit_test(test_block), cmocka_unit_test(test_block_in_pieces), cmocka_unit_test(test_choose),
         cmocka_unit_test(test_sum_rows), cmocka_unit_test(test_embed), cmocka_unit_test(test_gemm), cmocka_unit_test(test_gemm_library),
-        cmocka_unit_test(test_attention), cmocka_unit_test(test_sequences),
+        cmocka_unit_test(test_attention), cmocka_unit_test(test_spans), cmocka_unit_test(test_sequences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
