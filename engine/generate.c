@@ -48,10 +48,22 @@ static float *take_rows(const struct model *model, size_t n)
     return model->kernels->memory->take((n + 1) * (size_t)model->shape.language.width * sizeof(float));
 }
 
-/* From the hidden state of the prompt's last row to the end. `rows` is room for one. */
-static void say(struct reply *out, const struct model *model, struct language_state *state, uint32_t position, const struct generate_options *options,
-                float *rows, float *hidden, float *logits)
+/* One text id more; returns its hidden state, in `last` or where the language model has it. `row` is room for it. */
+static const float *step(const struct model *model, struct language_state *state, struct hooks *hooks, int32_t id, uint32_t position, float *row,
+                         float *last)
 {
+    if (!hooks)
+        return language_step(model, state, id, position);
+    language_embed(model, &id, 1, row);
+    hooks_step(hooks, row, last);
+    return last;
+}
+
+/* From the hidden state `last` of the prompt's last row to the end. `row` is room for one. */
+static void say(struct reply *out, const struct model *model, struct language_state *state, uint32_t position, const struct generate_options *options,
+                float *row, float *last, float *logits)
+{
+    const float *hidden = last;
     for (;;) {
         double margin;
         language_logits(model, state, hidden, logits);
@@ -64,11 +76,7 @@ static void say(struct reply *out, const struct model *model, struct language_st
         out->ids[out->n_ids++] = id;
         if (out->n_ids == (size_t)options->max_new_tokens)
             break;
-        language_embed(model, &id, 1, rows);
-        if (options->hooks)
-            hooks_step(options->hooks, rows, hidden);
-        else
-            language_prefill(model, state, rows, 1, NULL, position++, hidden, NULL, NULL);
+        hidden = step(model, state, options->hooks, id, position++, row, last);
     }
 }
 

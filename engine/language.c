@@ -6,7 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHUNK = 768 };
+enum {
+    CHUNK = 768,
+    PLAIN_STEPS = 3, /* of generation, before one is recorded: that costs as much as some, and most replies are a letter */
+};
 
 struct language_state {
     const struct memory *owner;
@@ -26,10 +29,15 @@ struct language_state {
     float *bias;         /* [capacity] a pass's bias, where tensors are elsewhere */
     float *logits;       /* [vocab], likewise: what the host reads comes from there */
     float *weights;      /* [heads][capacity], likewise */
+    float *row, *last;   /* [d] of a step, and what comes of it */
+    size_t n_steps;
+    struct recording *step; /* NULL: not recorded */
+    size_t step_length;  /* rows in the cache before the step that was recorded, and its position */
+    uint32_t step_position;
     void *memory;
 };
 
-struct offsets { size_t cosines, sines, h, qkv, q, o, wide, scratch, narrow, products, bias, logits, weights, kv, kv_keys, kv_layer, total; };
+struct offsets { size_t cosines, sines, h, qkv, q, o, wide, scratch, narrow, products, bias, logits, weights, row, last, kv, kv_keys, kv_layer, total; };
 
 static size_t take(size_t *used, size_t bytes)
 {
@@ -80,6 +88,8 @@ static struct offsets state_offsets(const struct model_shape *shape, const struc
     at.bias = take(&at.total, apart * kv.capacity * sizeof(float));
     at.logits = take(&at.total, apart * (size_t)l->vocab * sizeof(float));
     at.weights = take(&at.total, apart * (size_t)l->heads * kv.capacity * sizeof(float));
+    at.row = take(&at.total, (size_t)l->width * sizeof(float));
+    at.last = take(&at.total, (size_t)l->width * sizeof(float));
     at.kv_keys = (kv_key_bytes(&kv) + 63) / 64 * 64;
     at.kv_layer = at.kv_keys + (kv_value_bytes(&kv) + 63) / 64 * 64;
     at.kv = take(&at.total, at.kv_layer * (size_t)l->layers);
@@ -141,6 +151,8 @@ static void place_parts(struct language_state *state, const struct model *model,
     state->bias = (float *)(void *)(memory + at->bias);
     state->logits = (float *)(void *)(memory + at->logits);
     state->weights = (float *)(void *)(memory + at->weights);
+    state->row = (float *)(void *)(memory + at->row);
+    state->last = (float *)(void *)(memory + at->last);
     for (int i = 0; i < state->layers; i++) {
         state->kv[i] = layer_kv(&model->shape.language, model->kernels, model->act, state->capacity);
         state->kv[i].keys = memory + at->kv + (size_t)i * at->kv_layer;
@@ -177,6 +189,8 @@ void language_state_free(struct language_state *state)
 {
     if (!state)
         return;
+    if (state->step)
+        state->owner->forget(state->step);
     free(state->kv);
     free(state->length);
     free(state->angles);
@@ -345,6 +359,47 @@ void language_finish(const struct model *model, const float *row, float *last)
     const struct language_shape *l = &model->shape.language;
     size_t d = (size_t)l->width;
     model->kernels->rmsnorm(1, d, row, d, model->final_norm, l->eps, last, d, DTYPE_F32, 1);
+}
+
+/* ---- steps --------------------------------------------------------------------------------------------------------------- */
+
+static void run_step(const struct model *model, struct language_state *state, uint32_t position)
+{
+    language_prefill(model, state, state->row, 1, NULL, position, state->last, NULL, NULL);
+}
+
+/* Leaves the cache as it was; the step is still to be run. */
+static void record_step(const struct model *model, struct language_state *state, uint32_t position)
+{
+    size_t length = language_length(state);
+    if (!state->owner->record || !state->owner->record())
+        return;
+    run_step(model, state, position);
+    language_cut(state, length);
+    state->step = state->owner->recorded();
+    state->step_length = length;
+    state->step_position = position;
+}
+
+/* A recorded step moves its row and its position by the same. */
+static bool repeat_step(struct language_state *state, uint32_t position)
+{
+    ptrdiff_t by = (ptrdiff_t)language_length(state) - (ptrdiff_t)state->step_length;
+    if (!state->step || by != (ptrdiff_t)position - (ptrdiff_t)state->step_position)
+        return false;
+    state->owner->repeat(state->step, by);
+    language_cut(state, language_length(state) + 1);
+    return true;
+}
+
+const float *language_step(const struct model *model, struct language_state *state, int32_t id, uint32_t position)
+{
+    language_embed(model, &id, 1, state->row);
+    if (state->n_steps++ == PLAIN_STEPS)
+        record_step(model, state, position);
+    if (!repeat_step(state, position))
+        run_step(model, state, position);
+    return state->last;
 }
 
 /* ---- layer by layer ------------------------------------------------------------------------------------------------------ */

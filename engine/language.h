@@ -29,7 +29,12 @@ typedef void language_probe(void *context, int layer, const float *rows);
 void language_prefill(const struct model *model, struct language_state *state, float *rows, size_t n, const uint32_t *position,
                       uint32_t first_position, float *last, language_probe *probe, void *context);
 
-/* logits[head.n_out] of a hidden state that language_prefill gave. */
+/* Runs one text id behind those in the cache, of which all layers hold as many, and returns the hidden state [d] as language_prefill gives it,
+ * which is the state's until the next step. On a device a state that goes on has its steps recorded once and repeated then (struct memory):
+ * the same bits, at less cost for the host. */
+const float *language_step(const struct model *model, struct language_state *state, int32_t id, uint32_t position);
+
+/* logits[head.n_out] of a hidden state that language_prefill or language_step gave. */
 void language_logits(const struct model *model, struct language_state *state, const float *hidden, float *logits);
 
 /* Embedding rows of n text ids, f32 [n][d]. */

@@ -31,6 +31,8 @@
 
 /* ---- memory -------------------------------------------------------------------------------------------------------------- */
 
+struct recording; /* what a device was asked for, to be repeated */
+
 /* Where the tensors of a table live. On a device, calls of one thread happen in their order, without waiting for each other; another
  * thread sees what they did after `settle`. */
 struct memory {
@@ -46,6 +48,15 @@ struct memory {
      * everything after that are worthless. */
     int (*settle)(struct err *err);
     size_t (*left)(void); /* bytes that can still be taken; 0 on the host, where the system is asked instead */
+
+    /* Recording: NULL on the host. Between record and recorded what the thread asks for is kept instead of done: products, attention (not its
+     * weights), norms, rotation, rounding, writing to caches, moves; nothing that takes memory or what is the host's. `repeat` does it, the same to the bit,
+     * with every position that was given (attention's first and n_keys, kv_write's and rope's first) higher by `by`, which may be
+     * negative, as long as caches have these positions. Tensors must live as long as the recording. */
+    bool (*record)(void); /* false: cannot */
+    struct recording *(*recorded)(void); /* NULL where something could not be kept: nothing has been done, and no harm */
+    void (*repeat)(const struct recording *recording, ptrdiff_t by);
+    void (*forget)(struct recording *recording); /* NULL is fine */
 };
 
 /* ---- weights ------------------------------------------------------------------------------------------------------------- */

@@ -3,10 +3,12 @@
  * memory is NaN when a block begins, and memory is when it is taken. */
 #include <cuda_runtime.h>
 
+#include <atomic>
 #include <csetjmp>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <sys/mman.h>
@@ -228,6 +230,75 @@ void emulated_multiply(float c[4], const uint32_t a[4], const uint32_t b[2], flo
         }
 }
 
+/* ---- graphs -------------------------------------------------------------------------------------------------------------- */
+
+/* What a thread asked for while it captured. What a graph cannot hold (allocations, copies of the host's memory, waiting) spoils it. */
+struct emulated_graph {
+    std::vector<std::function<void()>> nodes;
+    bool spoilt = false;
+};
+
+static thread_local emulated_graph *captured; /* NULL: what is asked for is done */
+static std::atomic<long> launches, graphs, repeated_launches;
+static thread_local bool repeating;
+
+static bool spoils_capture()
+{
+    if (captured)
+        captured->spoilt = true;
+    return captured != NULL;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t, enum cudaStreamCaptureMode)
+{
+    if (captured)
+        die("a capture in a capture");
+    captured = new emulated_graph();
+    return cudaSuccess;
+}
+
+cudaError_t cudaStreamEndCapture(cudaStream_t, cudaGraph_t *out)
+{
+    *out = captured->spoilt ? NULL : captured;
+    if (!*out)
+        delete captured;
+    captured = NULL;
+    return *out ? cudaSuccess : cudaErrorStreamCaptureInvalidated;
+}
+
+cudaError_t cudaGraphInstantiateWithFlags(cudaGraphExec_t *out, cudaGraph_t graph, unsigned long long)
+{
+    *out = new emulated_graph(*graph);
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphLaunch(cudaGraphExec_t graph, cudaStream_t)
+{
+    graphs++;
+    repeating = true;
+    for (const std::function<void()> &node : graph->nodes)
+        node();
+    repeating = false;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t graph)
+{
+    delete graph;
+    return cudaSuccess;
+}
+
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+    delete graph;
+    return cudaSuccess;
+}
+
+struct emulated_counts emulated_counts(void)
+{
+    return {launches, graphs, repeated_launches};
+}
+
 /* ---- memory -------------------------------------------------------------------------------------------------------------- */
 
 static std::mutex lock;
@@ -354,6 +425,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t event)
 cudaError_t cudaMallocAsync(void **out, size_t bytes, cudaStream_t)
 {
     size_t whole = (bytes + 255) / 256 * 256, at = 0;
+    if (spoils_capture())
+        return cudaErrorStreamCaptureUnsupported;
     {
         std::lock_guard<std::mutex> guard(lock);
         memory_init();
@@ -377,6 +450,8 @@ cudaError_t cudaMallocAsync(void **out, size_t bytes, cudaStream_t)
 
 cudaError_t cudaFreeAsync(void *at, cudaStream_t)
 {
+    if (spoils_capture())
+        return cudaErrorStreamCaptureUnsupported;
     catch_up(asked);
     std::lock_guard<std::mutex> guard(lock);
     return taken.erase((size_t)((char *)at - memory)) ? cudaSuccess : cudaErrorInvalidValue;
@@ -394,16 +469,26 @@ cudaError_t cudaMemGetInfo(size_t *left, size_t *all)
     return cudaSuccess;
 }
 
-cudaError_t cudaMemsetAsync(void *at, int value, size_t bytes, cudaStream_t)
+cudaError_t cudaMemsetAsync(void *at, int value, size_t bytes, cudaStream_t stream)
 {
+    if (captured) {
+        captured->nodes.push_back([=] { cudaMemsetAsync(at, value, bytes, stream); });
+        return cudaSuccess;
+    }
     catch_up(asked);
     opened memory_is_open;
     memset(at, value, bytes);
     return cudaSuccess;
 }
 
-cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t)
+cudaError_t cudaMemcpyAsync(void *to, const void *from, size_t bytes, enum cudaMemcpyKind kind, cudaStream_t stream)
 {
+    if (captured && kind == cudaMemcpyDeviceToDevice) {
+        captured->nodes.push_back([=] { cudaMemcpyAsync(to, from, bytes, kind, stream); });
+        return cudaSuccess;
+    }
+    if (spoils_capture())
+        return cudaErrorStreamCaptureUnsupported;
     opened memory_is_open;
     bool fits = on_card(to) == (kind != cudaMemcpyDeviceToHost) && on_card(from) == (kind != cudaMemcpyHostToDevice);
     if (apart && bytes && !fits)
@@ -445,18 +530,15 @@ static void refuse_host_pointers(const void *call, size_t bytes)
     }
 }
 
-cudaError_t emulated_launch(const cudaLaunchConfig_t *config, const void *kernel, void (*run)(const void *kernel, const void *call), const void *call,
-                            size_t call_bytes)
+typedef void run_kernel(const void *kernel, const void *call);
+
+static void launch_blocks(const cudaLaunchConfig_t *config, const void *kernel, run_kernel *run, const void *call)
 {
     static thread_local bool backwards;
     static thread_local std::vector<uint64_t> shared; /* aligned to 16 as the allocator does */
-    int n = (int)config->blockDim.x;
-    if (n < 1 || n > MOST_THREADS || config->dynamicSmemBytes > SHARED_BYTES || config->gridDim.y > 65535 || config->gridDim.x > INT32_MAX)
-        return cudaErrorInvalidConfiguration;
     catch_up(asked);
     opened memory_is_open;
-    if (apart)
-        refuse_host_pointers(call, call_bytes);
+    (repeating ? repeated_launches : launches)++;
     backwards = !backwards;
     shared.resize(SHARED_BYTES / sizeof shared[0]);
     now.run = run;
@@ -468,8 +550,25 @@ cudaError_t emulated_launch(const cudaLaunchConfig_t *config, const void *kernel
         for (unsigned x = 0; x < config->gridDim.x; x++) {
             memset(now.shared, 0xff, config->dynamicSmemBytes);
             blockIdx = dim3(x, y, 0);
-            run_block(n, backwards);
+            run_block((int)config->blockDim.x, backwards);
         }
+}
+
+cudaError_t emulated_launch(const cudaLaunchConfig_t *config, const void *kernel, run_kernel *run, const void *call, size_t call_bytes)
+{
+    unsigned n = config->blockDim.x;
+    if (n < 1 || n > MOST_THREADS || config->dynamicSmemBytes > SHARED_BYTES || config->gridDim.y > 65535 || config->gridDim.x > INT32_MAX)
+        return cudaErrorInvalidConfiguration;
+    if (apart)
+        refuse_host_pointers(call, call_bytes);
+    if (!captured) {
+        launch_blocks(config, kernel, run, call);
+        return cudaSuccess;
+    }
+    cudaLaunchConfig_t kept = *config;
+    const void *function = *(const void *const *)kernel;
+    std::vector<unsigned char> bytes((const unsigned char *)call, (const unsigned char *)call + call_bytes);
+    captured->nodes.push_back([=] { launch_blocks(&kept, &function, run, bytes.data()); });
     return cudaSuccess;
 }
 
@@ -524,6 +623,8 @@ cudaError_t cudaMemPoolSetAttribute(cudaMemPool_t, enum cudaMemPoolAttr, void *)
 
 cudaError_t cudaStreamSynchronize(cudaStream_t)
 {
+    if (spoils_capture())
+        return cudaErrorStreamCaptureUnsupported;
     catch_up(asked);
     return cudaSuccess;
 }

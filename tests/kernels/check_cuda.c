@@ -91,6 +91,88 @@ static void test_copies(void **state)
     free(host), free(got);
 }
 
+/* What is recorded is not done; then it is, as often as it is repeated, with what lies in its tensors by then. */
+static void test_recording(void **state)
+{
+    (void)state;
+    enum { N = 5 };
+    const struct memory *memory = card->memory;
+    const float first[N] = {1, 2, 3, 4, 5}, second[N] = {6, 7, 8, 9, 10}, zeros[N] = {0};
+    float got[N], *x = up(first, sizeof first), *y = memory->take(sizeof got), *z = memory->take(sizeof got);
+    assert_true(memory->record());
+    card->convert(1, N, x, N, y, N, DTYPE_F32, 1);
+    memory->move(z, y, sizeof got);
+    struct recording *recording = memory->recorded();
+    assert_non_null(recording);
+    memory->get(got, z, sizeof got);
+    assert_memory_equal(got, zeros, sizeof got);
+    memory->repeat(recording, 0);
+    memory->get(got, z, sizeof got);
+    assert_memory_equal(got, first, sizeof got);
+    memory->put(x, second, sizeof second);
+    memory->repeat(recording, 0);
+    memory->get(got, z, sizeof got);
+    assert_memory_equal(got, second, sizeof got);
+    memory->forget(recording);
+    memory->forget(NULL);
+    drop(x), drop(y), drop(z);
+    settle();
+}
+
+/* A row that is written to the cache at position 3 is written elsewhere when the recording is repeated there, and rotated as it stands there. */
+static void test_recorded_positions(void **state)
+{
+    (void)state;
+    enum { WIDTH = 16, N = 64, FROM = 3 };
+    const struct memory *memory = card->memory;
+    static const ptrdiff_t moves[] = {0, 40, -3};
+    struct kv kv = {DTYPE_F32, 1, WIDTH, N, memory->take(N * WIDTH * sizeof(float)), memory->take(N * WIDTH * sizeof(float)), LAYOUT_ROWS, 1};
+    float *row = check_floats(WIDTH, 1, "row"), *angles = check_floats(N * WIDTH / 2, 1, "angles"), *cache = check_alloc(N * WIDTH * sizeof *cache);
+    float *there = up(row, WIDTH * sizeof *row), *turned = memory->take(WIDTH * sizeof *row), *tables = up(angles, N * WIDTH / 2 * sizeof *angles);
+    assert_true(memory->record());
+    memory->move(turned, there, WIDTH * sizeof *row);
+    card->rope(1, 1, WIDTH, turned, WIDTH, tables, tables, FROM, 1);
+    card->kv_write(&kv, FROM, 1, turned, there, WIDTH, 1);
+    struct recording *recording = memory->recorded();
+    assert_non_null(recording);
+    for (size_t i = 0; i < sizeof moves / sizeof *moves; i++) {
+        size_t at = (size_t)(FROM + moves[i]);
+        float want[WIDTH];
+        memory->repeat(recording, moves[i]);
+        memory->get(cache, kv.values, N * WIDTH * sizeof *cache);
+        assert_memory_equal(cache + at * WIDTH, row, sizeof want);
+        memory->get(cache, kv.keys, N * WIDTH * sizeof *cache);
+        memcpy(want, row, sizeof want);
+        ref->rope(1, 1, WIDTH, want, WIDTH, angles, angles, at, 1);
+        for (size_t j = 0; j < WIDTH; j++)
+            check_near(cache[at * WIDTH + j], want[j], 3 * 8 * 0x1p-24, "a recorded rotation", at, j);
+    }
+    memory->forget(recording);
+    drop(kv.keys), drop(kv.values), drop(there), drop(turned), drop(tables);
+    free(row), free(angles), free(cache);
+    settle();
+}
+
+/* What a recording cannot keep spoils it and nothing else. */
+static void test_spoilt_recording(void **state)
+{
+    (void)state;
+    const struct memory *memory = card->memory;
+    const char bytes[8] = "toksweep";
+    char got[8] = {0}, *tensor = memory->take(sizeof got);
+    assert_true(memory->record());
+    memory->put(tensor, bytes, sizeof bytes);
+    assert_null(memory->recorded());
+    assert_true(memory->record());
+    assert_null(memory->take(100));
+    assert_null(memory->recorded());
+    memory->put(tensor, bytes, sizeof bytes);
+    memory->get(got, tensor, sizeof got);
+    assert_memory_equal(got, bytes, sizeof got);
+    drop(tensor);
+    settle();
+}
+
 /* ---- row-wise slots ------------------------------------------------------------------------------------------------------ */
 
 struct rows { size_t n, D, ldx, ldy; float *x, *w, *b; };
@@ -847,8 +929,9 @@ int main(void)
     emulated = !strcmp(facts.name, "emulated card");
     printf("on cuda:%d, %s\n", number, facts.name);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_memory), cmocka_unit_test(test_copies), cmocka_unit_test(test_row_slots), cmocka_unit_test(test_rounding),
-        cmocka_unit_test(test_rope), cmocka_unit_test(test_rmsnorm_by_hand),
+        cmocka_unit_test(test_memory), cmocka_unit_test(test_copies), cmocka_unit_test(test_recording),
+        cmocka_unit_test(test_recorded_positions), cmocka_unit_test(test_spoilt_recording), cmocka_unit_test(test_row_slots),
+        cmocka_unit_test(test_rounding), cmocka_unit_test(test_rope), cmocka_unit_test(test_rmsnorm_by_hand),
         cmocka_unit_test(test_patches), cmocka_unit_test(test_pool), cmocka_unit_test(test_merge), cmocka_unit_test(test_wide_sums),
         cmocka_unit_test(test_dots), cmocka_unit_test(test_block), cmocka_unit_test(test_block_in_pieces), cmocka_unit_test(test_choose),
         cmocka_unit_test(test_sum_rows), cmocka_unit_test(test_embed), cmocka_unit_test(test_gemm), cmocka_unit_test(test_gemm_library),

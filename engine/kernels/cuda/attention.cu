@@ -28,9 +28,18 @@ struct attention_call {
     size_t sequences;
     size_t row_blocks, spans; /* blocks of the grid: row_blocks for each of spans; spans is 1 where a block takes all */
     float *parts;             /* [kv heads of all sequences][spans][rows][padded + PART_HEAD] of spans that are joined later; NULL: none are */
+    const ptrdiff_t *shift;   /* device_shift */
 };
 
 enum { PART_MOST, PART_SUM, PART_HEAD }; /* a part begins with its maximum and its sum of weights */
+
+/* The call as it is repeated now. */
+static __device__ attention_call at_this_time(attention_call c)
+{
+    c.first = shifted(c.first, c.shift);
+    c.n_keys = shifted(c.n_keys, c.shift);
+    return c;
+}
 
 static __device__ size_t visible_keys(const attention_call &c, size_t query)
 {
@@ -111,8 +120,9 @@ enum { JOIN_THREADS = 128 };
 
 /* A row in a block, a column in a thread. */
 template <class T>
-static __global__ void join_spans(attention_call c)
+static __global__ void join_spans(attention_call call)
 {
+    const attention_call c = at_this_time(call);
     size_t row = blockIdx.x, visible = visible_keys(c, row / (size_t)c.group);
     typename T::bits *to = row_at(c, (typename T::bits *)c.out, c.ldo, row);
     for (int d = (int)threadIdx.x; d < c.head_dim; d += JOIN_THREADS) {
@@ -349,8 +359,9 @@ static __device__ void store_parts(const attention_call &c, const half_sums<WIDT
 /* Warp w has rows 16 w.. of the block. ALL: through all spans. Three blocks to a multiprocessor: what was summed in spans before may lie in
  * local memory meanwhile, it is touched once in a span. */
 template <class T, int WIDTH, bool ALL>
-static __global__ void __launch_bounds__(HALF_THREADS, WIDTH > 128 ? 1 : 3) attend_half(attention_call c)
+static __global__ void __launch_bounds__(HALF_THREADS, WIDTH > 128 ? 1 : 3) attend_half(attention_call call)
 {
+    const attention_call c = at_this_time(call);
     uint16_t *queries = (uint16_t *)shared_memory(), *keys = queries + HALF_ROWS * (WIDTH + 8);
     half_tiles tiles = {queries, keys, keys + HALF_KEYS * (WIDTH + 8)};
     size_t block = blockIdx.x % c.row_blocks * HALF_ROWS, span = blockIdx.x / c.row_blocks, end = block_keys(c, block, HALF_ROWS);
@@ -504,8 +515,9 @@ static __device__ void store_part(const attention_call &c, const f32_sums<WIDTH>
 
 /* Warp w has rows 8 w.. of the block; its lanes are keys while it scores, and columns of the output while it sums. ALL: through all spans. */
 template <int WIDTH, bool ALL>
-static __global__ void attend_f32(attention_call c)
+static __global__ void attend_f32(attention_call call)
 {
+    const attention_call c = at_this_time(call);
     float *queries = (float *)shared_memory(), *keys = queries + F32_ROWS * (WIDTH + 1), *values = keys + F32_KEYS * (WIDTH + 1);
     f32_tiles tiles = {queries, keys, values, values + F32_KEYS * (WIDTH + 1)};
     size_t block = blockIdx.x % c.row_blocks * F32_ROWS, span = blockIdx.x / c.row_blocks, end = block_keys(c, block, F32_ROWS);
@@ -578,13 +590,15 @@ static attention_call call_of(const struct attention *a)
     c.capacity = kv->capacity, c.scale = a->scale, c.sequences = kv_sequences(kv);
     c.q = a->q, c.ldq = a->ldq, c.keys = kv->keys, c.values = kv->values, c.bias = a->bias, c.out = a->out, c.ldo = a->ldo;
     c.spans = 1;
+    c.shift = device_shift();
     return c;
 }
 
-/* Whether each span gets a block: where there is one alone, and for few rows, whose spans are joined then. */
+/* Whether each span gets a block: where there is one alone, and for few rows, whose spans are joined then. A recording is laid out for all
+ * keys that the cache can hold. */
 static bool split_spans(attention_call *c, const struct attention *a)
 {
-    size_t spans = blocks_for(c->n_keys, ATTENTION_SPAN);
+    size_t spans = blocks_for(c->shift ? c->capacity : c->n_keys, ATTENTION_SPAN);
     if (spans > 1 && a->n * (size_t)a->heads * c->sequences > ATTENTION_SPLIT)
         return false;
     c->spans = spans;

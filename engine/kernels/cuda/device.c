@@ -14,9 +14,28 @@ static _Atomic(const char *) fault_of; /* and what it happened to */
 static _Thread_local int current = -1; /* the runtime's current device is per thread */
 static _Thread_local bool starved;     /* a small allocation of this thread failed since it last settled */
 
+/* A CUDA graph. Its kernels add *shift to the positions that they were given. */
+struct recording {
+    cudaGraphExec_t graph;
+    ptrdiff_t *shift; /* on the card */
+    bool spoilt;      /* something cannot be kept */
+};
+
+static _Thread_local struct recording *recording; /* of what this thread asks for; NULL: it is done */
+
+/* Whether what cannot be kept was asked for in a recording, which is of no use then. */
+static bool spoils(void)
+{
+    if (recording)
+        recording->spoilt = true;
+    return recording != NULL;
+}
+
 void device_note(cudaError_t error, const char *what)
 {
     int none = cudaSuccess;
+    if (error != cudaSuccess && spoils())
+        return;
     if (error != cudaSuccess && atomic_compare_exchange_strong(&fault, &none, (int)error))
         atomic_store(&fault_of, what);
 }
@@ -63,6 +82,8 @@ cudaStream_t device_stream(void)
 static void *take_bytes(size_t bytes)
 {
     void *memory = NULL;
+    if (spoils())
+        return NULL;
     cudaError_t error = cudaMallocAsync(&memory, bytes ? bytes : 1, device_stream());
     if (error == cudaSuccess)
         return memory;
@@ -146,6 +167,8 @@ static size_t staging_room(struct staging *staging, cudaStream_t stream)
 static void put(void *tensor, const void *host, size_t bytes)
 {
     cudaStream_t stream = device_stream();
+    if (spoils())
+        return;
     pthread_once(&staging_once, staging_start);
     struct staging *staging = pthread_getspecific(staging_key);
     if (!staging && !(staging = staging_new())) {
@@ -200,6 +223,60 @@ static size_t left(void)
     return free_bytes;
 }
 
+/* ---- recordings ---------------------------------------------------------------------------------------------------------- */
+
+static void forget(struct recording *kept)
+{
+    if (!kept)
+        return;
+    if (kept->graph)
+        device_note(cudaGraphExecDestroy(kept->graph), "a recording");
+    release(kept->shift);
+    free(kept);
+}
+
+/* Other threads go on as ever, and kernels may be loaded meanwhile: the mode forbids nothing. */
+static bool record(void)
+{
+    struct recording *begun = calloc(1, sizeof *begun);
+    if (begun)
+        begun->shift = take(sizeof *begun->shift);
+    if (begun && begun->shift && cudaStreamBeginCapture(device_stream(), cudaStreamCaptureModeRelaxed) == cudaSuccess) {
+        recording = begun;
+        return true;
+    }
+    cudaGetLastError(); /* being unable to is an answer, no fault */
+    forget(begun);
+    return false;
+}
+
+static struct recording *recorded(void)
+{
+    struct recording *kept = recording;
+    cudaGraph_t graph = NULL;
+    recording = NULL;
+    bool whole = cudaStreamEndCapture(device_stream(), &graph) == cudaSuccess && !kept->spoilt &&
+                 cudaGraphInstantiateWithFlags(&kept->graph, graph, 0) == cudaSuccess;
+    if (graph)
+        cudaGraphDestroy(graph);
+    if (whole)
+        return kept;
+    cudaGetLastError();
+    forget(kept);
+    return NULL;
+}
+
+static void repeat(const struct recording *kept, ptrdiff_t by)
+{
+    put(kept->shift, &by, sizeof by);
+    device_note(cudaGraphLaunch(kept->graph, device_stream()), "a recording");
+}
+
+const ptrdiff_t *device_shift(void)
+{
+    return recording ? recording->shift : NULL;
+}
+
 const struct memory memory_cuda = {
     .host = false,
     .take = take,
@@ -210,6 +287,10 @@ const struct memory memory_cuda = {
     .get_rows = get_rows,
     .settle = settle,
     .left = left,
+    .record = record,
+    .recorded = recorded,
+    .repeat = repeat,
+    .forget = forget,
 };
 
 void *device_bring(const void *host, size_t bytes)

@@ -21,8 +21,12 @@ int device_chosen(void); /* -1: none yet */
 /* The calling thread's stream, on the card. */
 cudaStream_t device_stream(void);
 
-/* Keeps the first thing that went wrong for memory_cuda's settle; cudaSuccess is fine. */
+/* Keeps the first thing that went wrong for memory_cuda's settle; cudaSuccess is fine. What goes wrong in a recording spoils that alone. */
 void device_note(cudaError_t error, const char *what);
+
+/* What positions are higher by when a recording is repeated, on the card, for the kernels that the thread launches now; NULL: they are run
+ * at once. */
+const ptrdiff_t *device_shift(void);
 
 /* A copy of the host's bytes that is gone after what has been asked for so far, and device_drop. NULL, and noted, when memory is out. */
 void *device_bring(const void *host, size_t bytes);

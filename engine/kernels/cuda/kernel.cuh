@@ -89,6 +89,12 @@ static __device__ inline set_row<T> row_of(const struct row_set &set, size_t row
     return at;
 }
 
+/* What a recording is repeated at, beyond the positions that it was made at (device_shift). */
+static __device__ inline size_t shifted(size_t position, const ptrdiff_t *shift)
+{
+    return shift ? position + (size_t)*shift : position;
+}
+
 /* ---- threads of a block -------------------------------------------------------------------------------------------------- */
 
 enum { WARP = 32 };

@@ -72,7 +72,9 @@ struct rope_call {
     size_t n, heads, half;
     float *x;
     size_t ld;
-    const float *cosines, *sines; /* of row 0 */
+    const float *cosines, *sines;
+    size_t first;
+    const ptrdiff_t *shift;
 };
 
 static __global__ void rope_values(rope_call c)
@@ -81,7 +83,8 @@ static __global__ void rope_values(rope_call c)
     if (row >= c.n)
         return;
     float *low = c.x + row * c.ld + head * 2 * c.half + d, *high = low + c.half;
-    float cosine = c.cosines[row * c.half + d], sine = c.sines[row * c.half + d], a = *low, b = *high;
+    size_t at = (shifted(c.first, c.shift) + row) * c.half + d;
+    float cosine = c.cosines[at], sine = c.sines[at], a = *low, b = *high;
     *low = __fadd_rn(__fmul_rn(a, cosine), -__fmul_rn(b, sine));
     *high = __fadd_rn(__fmul_rn(b, cosine), __fmul_rn(a, sine));
 }
@@ -90,7 +93,7 @@ void cuda_rope(size_t n, int heads, int head_dim, float *x, size_t ld, const flo
 {
     (void)threads;
     size_t half = (size_t)head_dim / 2;
-    rope_call c = {n, (size_t)heads, half, x, ld, cos + first * half, sin + first * half};
+    rope_call c = {n, (size_t)heads, half, x, ld, cos, sin, first, device_shift()};
     launch(rope_values, "rope", blocks_for(n * (size_t)heads * half, EACH_THREADS), 1, EACH_THREADS, 0, c);
 }
 
@@ -127,6 +130,7 @@ struct kv_call {
     size_t ld;
     void *to_keys, *to_values;
     size_t sequences;
+    const ptrdiff_t *shift;
 };
 
 template <class T>
@@ -136,7 +140,7 @@ static __global__ void kv_values(kv_call c)
     if (row >= c.n * c.sequences)
         return;
     size_t from = row * c.ld + head * c.width + d;
-    size_t to = ((row / c.n * c.heads + head) * c.capacity + c.first + row % c.n) * c.padded + d;
+    size_t to = ((row / c.n * c.heads + head) * c.capacity + shifted(c.first, c.shift) + row % c.n) * c.padded + d;
     ((typename T::bits *)c.to_keys)[to] = T::store(c.keys[from]);
     ((typename T::bits *)c.to_values)[to] = T::store(c.values[from]);
 }
@@ -146,6 +150,6 @@ void cuda_kv_write(const struct kv *kv, size_t first, size_t n, const float *key
     (void)threads;
     size_t heads = (size_t)kv->kv_heads, width = (size_t)kv->head_dim;
     kv_call c = {n, first, heads, width, (width + 15) / 16 * 16, kv->capacity, keys, values, ld, kv->keys, kv->values,
-                 kv_sequences(kv)};
+                 kv_sequences(kv), device_shift()};
     WITH_DTYPE(kv->dtype, launch(kv_values<T>, "kv_write", blocks_for(c.sequences * n * heads * width, EACH_THREADS), 1, EACH_THREADS, 0, c));
 }
