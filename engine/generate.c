@@ -3,43 +3,12 @@
 
 #include "core/clock.h"
 
-#include <math.h>
-
 static bool is_stop(const struct model *model, int32_t id)
 {
     for (int i = 0; i < model->shape.n_eos; i++)
         if (model->shape.eos[i] == id)
             return true;
     return false;
-}
-
-/* Each id is penalised once, however often it was generated. */
-static void penalise(float *logits, const int32_t *ids, size_t n, float penalty)
-{
-    for (size_t i = 0; i < n; i++) {
-        bool seen = false;
-        for (size_t j = 0; j < i && !seen; j++)
-            seen = ids[j] == ids[i];
-        if (!seen)
-            logits[ids[i]] = logits[ids[i]] < 0 ? logits[ids[i]] * penalty : logits[ids[i]] / penalty;
-    }
-}
-
-/* The lowest id of the largest logit, and how far the second is behind. */
-static int32_t best(const float *logits, size_t n, double *margin)
-{
-    size_t top = 0;
-    float second = -INFINITY;
-    for (size_t i = 1; i < n; i++) {
-        if (logits[i] > logits[top]) {
-            second = logits[top];
-            top = i;
-        } else if (logits[i] > second) {
-            second = logits[i];
-        }
-    }
-    *margin = (double)logits[top] - (double)second;
-    return (int32_t)top;
 }
 
 /* A prompt's rows, and behind them one hidden state. */
@@ -61,22 +30,19 @@ static const float *step(const struct model *model, struct language_state *state
 
 /* From the hidden state `last` of the prompt's last row to the end. `row` is room for one. */
 static void say(struct reply *out, const struct model *model, struct language_state *state, uint32_t position, const struct generate_options *options,
-                float *row, float *last, float *logits)
+                float *row, float *last)
 {
     const float *hidden = last;
     for (;;) {
-        double margin;
-        language_logits(model, state, hidden, logits);
-        penalise(logits, out->ids, out->n_ids, (float)options->repetition_penalty);
-        int32_t id = best(logits, model->head.n_out, &margin);
+        struct next_id next = language_next(model, state, hidden, out->ids, out->n_ids, (float)options->repetition_penalty);
         if (out->n_steps++ == 0)
-            out->margin = margin;
-        if (is_stop(model, id))
+            out->margin = (double)next.most - (double)next.second;
+        if (is_stop(model, next.id))
             break;
-        out->ids[out->n_ids++] = id;
+        out->ids[out->n_ids++] = next.id;
         if (out->n_ids == (size_t)options->max_new_tokens)
             break;
-        hidden = step(model, state, options->hooks, id, position++, row, last);
+        hidden = step(model, state, options->hooks, next.id, position++, row, last);
     }
 }
 
@@ -84,10 +50,9 @@ int generate(struct reply *out, const struct model *model, struct language_state
              uint32_t first_position, const struct generate_options *options, struct arena *arena, struct err *err)
 {
     const struct memory *memory = model->kernels->memory;
-    float *logits = arena_alloc(arena, model->head.n_out, sizeof *logits);
     int32_t *ids = arena_alloc(arena, (size_t)options->max_new_tokens, sizeof *ids);
     float *rows = take_rows(model, n), *hidden = rows ? rows + n * (size_t)model->shape.language.width : NULL;
-    int rc = rows && logits && ids ? 0 : err_no_memory(err, "a reply");
+    int rc = rows && ids ? 0 : err_no_memory(err, "a reply");
     if (rc)
         goto done;
     *out = (struct reply){.ids = ids};
@@ -101,7 +66,7 @@ int generate(struct reply *out, const struct model *model, struct language_state
         goto done;
     out->prefill_ms = now_ms() - start;
     start = now_ms();
-    say(out, model, state, first_position + (uint32_t)n, options, rows, hidden, logits);
+    say(out, model, state, first_position + (uint32_t)n, options, rows, hidden);
     out->generate_ms = now_ms() - start;
     rc = memory->settle(err);
     if (!rc && model->tokenizer) { /* a random model for benchmarks has no text */

@@ -26,8 +26,8 @@ struct language_state {
     void *scratch;
     void *narrow;        /* rows of h, o or wide in int8; of no size where weights are not */
     void *products;      /* gemm's scratch */
+    float *logits;       /* [vocab] */
     float *bias;         /* [capacity] a pass's bias, where tensors are elsewhere */
-    float *logits;       /* [vocab], likewise: what the host reads comes from there */
     float *weights;      /* [heads][capacity], likewise */
     float *row, *last;   /* [d] of a step, and what comes of it */
     size_t n_steps;
@@ -86,7 +86,7 @@ static struct offsets state_offsets(const struct model_shape *shape, const struc
     at.narrow = take(&at.total, dtype == DTYPE_I8 ? narrow_bytes(CHUNK, wide > (size_t)l->width ? wide : (size_t)l->width) : 0);
     at.products = take(&at.total, gemm_scratch_bytes(kernels, CHUNK, 2 * wide_width(l)));
     at.bias = take(&at.total, apart * kv.capacity * sizeof(float));
-    at.logits = take(&at.total, apart * (size_t)l->vocab * sizeof(float));
+    at.logits = take(&at.total, (size_t)l->vocab * sizeof(float));
     at.weights = take(&at.total, apart * (size_t)l->heads * kv.capacity * sizeof(float));
     at.row = take(&at.total, (size_t)l->width * sizeof(float));
     at.last = take(&at.total, (size_t)l->width * sizeof(float));
@@ -489,12 +489,24 @@ void language_weigh(const struct model *model, struct language_state *state, int
         owner->get(weights, state->weights, (size_t)l->heads * n_keys * sizeof *weights);
 }
 
+/* Logits of a hidden state, in state->logits. */
+static void project_vocabulary(const struct model *model, struct language_state *state, const float *hidden)
+{
+    size_t d = (size_t)model->shape.language.width;
+    model->kernels->convert(1, d, hidden, d, state->h, d, model->act, 1);
+    linear(model, state, 1, state->h, d, &model->head, EPILOGUE_NONE, state->logits, model->head.n_out, DTYPE_F32);
+}
+
 void language_logits(const struct model *model, struct language_state *state, const float *hidden, float *logits)
 {
-    const struct memory *owner = state->owner;
-    size_t d = (size_t)model->shape.language.width, n = model->head.n_out;
-    model->kernels->convert(1, d, hidden, d, state->h, d, model->act, 1);
-    linear(model, state, 1, state->h, d, &model->head, EPILOGUE_NONE, owner->host ? logits : state->logits, n, DTYPE_F32);
-    if (!owner->host)
-        owner->get(logits, state->logits, n * sizeof *logits);
+    project_vocabulary(model, state, hidden);
+    state->owner->get(logits, state->logits, model->head.n_out * sizeof *logits);
+}
+
+struct next_id language_next(const struct model *model, struct language_state *state, const float *hidden, const int32_t *ids, size_t n_ids,
+                              float penalty)
+{
+    const struct candidates candidates = {.n = model->head.n_out, .n_ids = n_ids, .logits = state->logits, .ids = ids, .penalty = penalty};
+    project_vocabulary(model, state, hidden);
+    return model->kernels->next(&candidates);
 }

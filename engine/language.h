@@ -34,7 +34,11 @@ void language_prefill(const struct model *model, struct language_state *state, f
  * the same bits, at less cost for the host. */
 const float *language_step(const struct model *model, struct language_state *state, int32_t id, uint32_t position);
 
-/* logits[head.n_out] of a hidden state that language_prefill or language_step gave. */
+/* The text id that a hidden state of language_prefill or language_step leads to, ids[n_ids] being penalised (kernels.h). */
+struct next_id language_next(const struct model *model, struct language_state *state, const float *hidden, const int32_t *ids, size_t n_ids,
+                              float penalty);
+
+/* logits[head.n_out] of such a hidden state. */
 void language_logits(const struct model *model, struct language_state *state, const float *hidden, float *logits);
 
 /* Embedding rows of n text ids, f32 [n][d]. */

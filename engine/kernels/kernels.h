@@ -242,6 +242,20 @@ struct picks {
     uint32_t *out;                /* [k], the host's */
 };
 
+/* The next text id by n logits, which are finite: each of ids, however often it stands there, is made less likely first, divided by the
+ * penalty, or multiplied where it is below zero. */
+struct candidates {
+    size_t n, n_ids;
+    float *logits;        /* [n]; penalised by the call */
+    const int32_t *ids;   /* [n_ids], the host's */
+    float penalty;        /* 1: none */
+};
+
+struct next_id {
+    int32_t id;           /* the lowest of the largest logit */
+    float most, second;   /* that one and the largest of the others; -INFINITY without one */
+};
+
 /* The table. Every call takes the number of threads it may use (>= 1); the row-wise slots split rows. */
 struct kernels {
     const char *name; /* "ref", "avx2", "avx512", "avx512-bf16", "cuda" */
@@ -306,6 +320,9 @@ struct kernels {
 
     /* out[i][n_in] = row ids[i] of a matrix as f32; ids are the host's. How a text id is embedded. */
     void (*embed)(const struct matrix *matrix, size_t n, const int32_t *ids, float *out);
+
+    /* Waits for its result; {0} and a fault in settle when a card is out of memory. */
+    struct next_id (*next)(const struct candidates *candidates);
 };
 
 /* Whether a table has this compute dtype: F32 and BF16 all, F16 ref and cuda, I8 those that quantise. */

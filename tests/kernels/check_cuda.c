@@ -603,6 +603,35 @@ static void test_embed(void **state)
     free(rows);
 }
 
+/* Ties, several among the penalised, one id alone; more ids than a block has threads. */
+static void test_next(void **state)
+{
+    (void)state;
+    enum { MOST = 3000, IDS = 300 };
+    static const size_t sizes[] = {1, 2, 5, 1024, 1025, MOST};
+    int32_t ids[IDS];
+    float *logits = check_floats(MOST, 3, "logits"), *want = check_alloc(MOST * sizeof *want), *got = check_alloc(MOST * sizeof *got);
+    for (size_t i = 0; i < MOST; i++)
+        logits[i] = roundf(64 * logits[i]) / 64; /* so that many are the same */
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++)
+        for (size_t n_ids = 0; n_ids <= IDS; n_ids += IDS / 2) {
+            size_t n = sizes[s];
+            memcpy(want, logits, n * sizeof *want);
+            for (size_t i = 0; i < n_ids; i++)
+                ids[i] = (int32_t)((i / 2) * 37 % n);
+            float *there = up(logits, n * sizeof *logits);
+            struct candidates candidates = {n, n_ids, want, ids, n_ids == IDS ? 1.25f : 1.0f};
+            struct next_id here = ref->next(&candidates);
+            candidates.logits = there;
+            struct next_id next = card->next(&candidates);
+            down(got, there, n * sizeof *got);
+            check_equal(got, want, n * sizeof *got, "penalised logits");
+            assert_int_equal(next.id, here.id);
+            assert_true(next.most == here.most && next.second == here.second);
+        }
+    free(logits), free(want), free(got);
+}
+
 struct product {
     size_t n, n_out, n_in, ldx, ldy;
     enum dtype dtype;
@@ -934,7 +963,8 @@ int main(void)
         cmocka_unit_test(test_rounding), cmocka_unit_test(test_rope), cmocka_unit_test(test_rmsnorm_by_hand),
         cmocka_unit_test(test_patches), cmocka_unit_test(test_pool), cmocka_unit_test(test_merge), cmocka_unit_test(test_wide_sums),
         cmocka_unit_test(test_dots), cmocka_unit_test(test_block), cmocka_unit_test(test_block_in_pieces), cmocka_unit_test(test_choose),
-        cmocka_unit_test(test_sum_rows), cmocka_unit_test(test_embed), cmocka_unit_test(test_gemm), cmocka_unit_test(test_gemm_library),
+        cmocka_unit_test(test_sum_rows), cmocka_unit_test(test_embed), cmocka_unit_test(test_next), cmocka_unit_test(test_gemm),
+        cmocka_unit_test(test_gemm_library),
         cmocka_unit_test(test_attention), cmocka_unit_test(test_spans), cmocka_unit_test(test_sequences),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -319,6 +319,24 @@ static int bench_all(const struct check_bench *bench)
     return 0;
 }
 
+/* 6 is penalised once to 4 though it stands there twice, -1 to -1.5; then 5 is first, and 5 again second. */
+static void test_next_by_hand(void **state)
+{
+    (void)state;
+    float logits[] = {-1, 6, 5, 3, 5}, one[] = {2};
+    const int32_t ids[] = {1, 0, 1};
+    const struct kernels *k = check_table("ref");
+    struct next_id next = k->next(&(struct candidates){5, 3, logits, ids, 1.5f});
+    assert_int_equal(next.id, 2);
+    check_near(next.most, 5, 0, "the largest", 0, 0);
+    check_near(next.second, 5, 0, "the second", 0, 0);
+    check_near(logits[1], 4, 0, "a penalised logit", 1, 0);
+    check_near(logits[0], -1.5, 0, "a penalised logit", 0, 0);
+    next = k->next(&(struct candidates){1, 0, one, NULL, 1});
+    assert_int_equal(next.id, 0);
+    assert_true(next.most == 2 && next.second == -INFINITY);
+}
+
 int main(int argc, char **argv)
 {
     struct check_bench bench;
@@ -327,6 +345,7 @@ int main(int argc, char **argv)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_against_ref),     cmocka_unit_test(test_rounding),     cmocka_unit_test(test_long_convert),
         cmocka_unit_test(test_rmsnorm_by_hand), cmocka_unit_test(test_rope_by_hand),    cmocka_unit_test(test_quantise),
+        cmocka_unit_test(test_next_by_hand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

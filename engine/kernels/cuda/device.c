@@ -347,4 +347,5 @@ const struct kernels kernels_cuda = {
     .choose = cuda_choose,
     .sum_rows = cuda_sum_rows,
     .embed = cuda_embed,
+    .next = cuda_next,
 };

@@ -56,6 +56,7 @@ bool cuda_block(const struct block *block);
 bool cuda_choose(const struct picks *picks);
 void cuda_sum_rows(size_t groups, size_t n, size_t D, const float *x, size_t group, size_t ldx, float *y, bool add, float divisor);
 void cuda_embed(const struct matrix *matrix, size_t n, const int32_t *ids, float *out);
+struct next_id cuda_next(const struct candidates *candidates);
 
 #ifdef __cplusplus
 }

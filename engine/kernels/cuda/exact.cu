@@ -198,3 +198,73 @@ void cuda_embed(const struct matrix *matrix, size_t n, const int32_t *ids, float
         WITH_DTYPE(matrix->dtype, launch(embed_rows<T>, "embed", n, 1, THREADS, 0, c));
     device_drop(brought);
 }
+
+/* ---- the next text id ------------------------------------------------------------------------------------------------------- */
+
+enum { NEXT_THREADS = 1024 };
+
+struct next_call {
+    size_t n, n_ids;
+    float *logits;
+    const int32_t *ids;
+    float penalty;
+    struct next_id *out;
+};
+
+/* An id in a thread: the first of those that are the same. */
+static __global__ void penalise_logits(next_call c)
+{
+    size_t i = (size_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= c.n_ids)
+        return;
+    for (size_t j = 0; j < i; j++)
+        if (c.ids[j] == c.ids[i])
+            return;
+    float *logit = c.logits + c.ids[i];
+    *logit = *logit < 0 ? __fmul_rn(*logit, c.penalty) : __fdiv_rn(*logit, c.penalty);
+}
+
+/* Of two sets of logits, the best of both. */
+static __device__ struct next_id better(const struct next_id &a, const struct next_id &b)
+{
+    bool first = a.most > b.most || (a.most == b.most && a.id < b.id);
+    struct next_id best = first ? a : b;
+    best.second = first ? fmaxf(a.second, b.most) : fmaxf(b.second, a.most);
+    return best;
+}
+
+/* One block goes through all logits: they are read faster than another kernel starts. */
+static __global__ void find_next(next_call c)
+{
+    struct next_id *best = (struct next_id *)shared_memory();
+    struct next_id own = {INT32_MAX, -INFINITY, -INFINITY};
+    for (size_t i = threadIdx.x; i < c.n; i += NEXT_THREADS) {
+        struct next_id one = {(int32_t)i, c.logits[i], -INFINITY};
+        own = better(own, one);
+    }
+    best[threadIdx.x] = own;
+    for (unsigned half = NEXT_THREADS / 2; half; half /= 2) {
+        __syncthreads();
+        if (threadIdx.x < half)
+            best[threadIdx.x] = better(best[threadIdx.x], best[threadIdx.x + half]);
+    }
+    if (threadIdx.x == 0)
+        *c.out = best[0];
+}
+
+struct next_id cuda_next(const struct candidates *candidates)
+{
+    bool penalised = candidates->n_ids && candidates->penalty != 1;
+    struct next_id next = {0, 0, 0}, *out = (struct next_id *)device_bring(&next, sizeof next);
+    int32_t *ids = penalised ? (int32_t *)device_bring(candidates->ids, candidates->n_ids * sizeof *ids) : NULL;
+    next_call c = {candidates->n, candidates->n_ids, candidates->logits, ids, candidates->penalty, out};
+    if (ids)
+        launch(penalise_logits, "the penalty", blocks_for(c.n_ids, THREADS), 1, THREADS, 0, c);
+    if (out && (ids || !penalised)) {
+        launch(find_next, "the next text id", 1, 1, NEXT_THREADS, NEXT_THREADS * sizeof(struct next_id), c);
+        memory_cuda.get(&next, out, sizeof next);
+    }
+    device_drop(ids);
+    device_drop(out);
+    return next;
+}

@@ -1,8 +1,9 @@
-/* Slots that are defined to the bit, each operation in f32 in a fixed order: pixels, pooling, sums and products of rows. */
+/* Slots that are defined to the bit, each operation in f32 in a fixed order: pixels, pooling, sums and products of rows, the choice of a text id. */
 #include "engine/kernels/layout.h"
 #include "engine/kernels/ref/ref.h"
 
 #include <float.h>
+#include <math.h>
 #include <stdlib.h>
 
 /* ---- pixels -------------------------------------------------------------------------------------------------------------- */
@@ -215,4 +216,30 @@ void ref_embed(const struct matrix *matrix, size_t n, const int32_t *ids, float 
 {
     for (size_t i = 0; i < n; i++)
         matrix_row(matrix, (size_t)ids[i], out + i * matrix->n_in);
+}
+
+static void penalise(const struct candidates *candidates)
+{
+    for (size_t i = 0; i < candidates->n_ids; i++) {
+        float *logit = candidates->logits + candidates->ids[i];
+        bool seen = false;
+        for (size_t j = 0; j < i && !seen; j++)
+            seen = candidates->ids[j] == candidates->ids[i];
+        if (!seen)
+            *logit = *logit < 0 ? *logit * candidates->penalty : *logit / candidates->penalty;
+    }
+}
+
+struct next_id ref_next(const struct candidates *candidates)
+{
+    const float *logits = candidates->logits;
+    penalise(candidates);
+    struct next_id next = {0, logits[0], -INFINITY};
+    for (size_t i = 1; i < candidates->n; i++) {
+        if (logits[i] > next.most)
+            next = (struct next_id){(int32_t)i, logits[i], next.most};
+        else if (logits[i] > next.second)
+            next.second = logits[i];
+    }
+    return next;
 }

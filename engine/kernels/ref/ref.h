@@ -25,10 +25,12 @@ bool ref_block(const struct block *block);
 bool ref_choose(const struct picks *picks);
 void ref_sum_rows(size_t groups, size_t n, size_t D, const float *x, size_t group, size_t ldx, float *y, bool add, float divisor);
 void ref_embed(const struct matrix *matrix, size_t n, const int32_t *ids, float *out);
+struct next_id ref_next(const struct candidates *candidates);
 
 /* What those tables of the host fill these slots with. */
 #define HOST_SLOTS \
     .memory = &memory_host, .layout = LAYOUT_PANELS, .pack = host_pack, .patches = ref_patches, .pool = ref_pool, .merge = ref_merge, \
-    .wide_sums = ref_wide_sums, .dots = ref_dots, .block = ref_block, .choose = ref_choose, .sum_rows = ref_sum_rows, .embed = ref_embed
+    .wide_sums = ref_wide_sums, .dots = ref_dots, .block = ref_block, .choose = ref_choose, .sum_rows = ref_sum_rows, .embed = ref_embed, \
+    .next = ref_next
 
 #endif
