@@ -1,4 +1,4 @@
-/* Generation: everything is allocated before the first text id, nothing between the first and the last. */
+/* Generation: on the host everything is allocated before the first text id, nothing between the first and the last. */
 #include "engine/generate.h"
 
 #include "core/clock.h"

@@ -15,7 +15,7 @@ assert_query whole 2 "SELECT count(*) FROM answer WHERE NOT failed"
 count=$(cat count)
 
 # Counted from the end, where the second video is in work: in generation, before its prefix, and among its features.
-for back in 2 6 10; do
+for back in 2 8 12; do
     EMULATED_FAIL=$(($(cat count) - back)) assert_status 0 run sweep.yaml --store store$back --jobs 1 --threads 1 --device cuda
     assert_intact store$back
     assert_query store$back 1,1 "SELECT sum(NOT failed) || ',' || sum(status = 'out_of_memory') FROM answer"
