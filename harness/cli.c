@@ -7,6 +7,7 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -242,6 +243,13 @@ static int help(int argc, char **argv, struct err *err)
     return command ? EXIT_DONE : ERR_CONFIG;
 }
 
+/* Whoever read what is printed, such as `head`, has read enough, which is no error to be told. */
+static bool reader_left(void)
+{
+    struct pollfd output = {.fd = STDOUT_FILENO};
+    return poll(&output, 1, 0) == 1 && output.revents & POLLERR;
+}
+
 int cli_main(int argc, char **argv)
 {
     struct err err = {0};
@@ -270,7 +278,8 @@ int cli_main(int argc, char **argv)
         return err.code == ERR_CONFIG ? EXIT_USAGE : EXIT_RUN_FAILED;
     }
     if (fflush(stdout) || ferror(stdout)) {
-        print_line("error: ", "cannot write to standard output");
+        if (!reader_left())
+            print_line("error: ", "cannot write to standard output");
         return EXIT_RUN_FAILED;
     }
     return rc;

@@ -60,6 +60,14 @@ assert_error 2 "nothing to list by the name 'colours'; there are compressors" li
 "$toksweep" list compressors >/dev/full 2>err
 assert_equal 'status on a full standard output' 3 $?
 assert_contains err 'error: cannot write to standard output'
+mkfifo pipe
+: <pipe & # reads nothing
+exec 3>pipe
+wait $!
+"$toksweep" list compressors >&3 2>err
+assert_equal 'status when the reader has left' 3 $?
+assert_equal 'words when the reader has left' '' "$(cat err)"
+exec 3>&-
 
 # ---- plan -------------------------------------------------------------------------------------------------------------------
 
