@@ -318,7 +318,7 @@ static void *run_tasks(void *context)
 
 /* Writes are committed when there is nothing else to do, and after BATCH_S at the latest: a model's answers at once, those of a fast runner
  * in batches. What a killed run had not committed is asked again. */
-#define BATCH_S 0.05
+#define BATCH_S 0.2
 
 static int batch_begin(struct schedule *schedule, struct err *err)
 {

@@ -77,38 +77,54 @@ int store_fail(struct store *store, int sqlite_code, const char *what, struct er
 
 /* ---- statements ------------------------------------------------------------------------------------------------------------ */
 
+static int prepare(struct store *store, struct kept *kept, const char *sql)
+{
+    *kept = (struct kept){.sql = sql};
+    int code = sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &kept->stmt, NULL);
+    if (code != SQLITE_OK)
+        return code;
+    int n = sqlite3_bind_parameter_count(kept->stmt);
+    kept->names = calloc((size_t)n + 2, sizeof *kept->names);
+    if (!kept->names)
+        sqlite3_finalize(kept->stmt);
+    return kept->names ? SQLITE_OK : SQLITE_NOMEM;
+}
+
 struct query query_on(struct store *store, const char *sql)
 {
-    struct query query = {.store = store};
-    for (int i = 0; i < store->n_kept && !query.stmt; i++)
-        if (store->kept[i].sql == sql)
-            query.stmt = store->kept[i].stmt;
-    if (query.stmt)
-        return query;
-    query.failed = sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, &query.stmt, NULL);
-    if (query.failed == SQLITE_OK) {
-        assert(store->n_kept < STORE_STATEMENTS);
-        store->kept[store->n_kept].sql = sql;
-        store->kept[store->n_kept++].stmt = query.stmt;
+    int i = 0;
+    while (i < store->n_kept && store->kept[i].sql != sql)
+        i++;
+    if (i == store->n_kept) {
+        assert(i < STORE_STATEMENTS);
+        int code = prepare(store, &store->kept[i], sql);
+        if (code != SQLITE_OK)
+            return (struct query){.store = store, .failed = code};
+        store->n_kept++;
     }
-    return query;
+    return (struct query){.store = store, .stmt = store->kept[i].stmt, .names = store->kept[i].names};
 }
 
 void store_forget_statements(struct store *store)
 {
-    for (int i = 0; i < store->n_kept; i++)
+    for (int i = 0; i < store->n_kept; i++) {
         sqlite3_finalize(store->kept[i].stmt);
+        free(store->kept[i].names);
+    }
     store->n_kept = 0;
 }
 
-/* Position of a named parameter, 0 when the query has failed before. Most are bound in the order in which the statement has them. */
+/* Position of a named parameter, 0 when the query has failed before. Most are bound in the order in which the statement has them, and by the
+ * same line of code as last time. */
 static int parameter(struct query *query, const char *name)
 {
     if (query->failed != SQLITE_OK)
         return 0;
-    const char *next = sqlite3_bind_parameter_name(query->stmt, query->bound + 1);
-    query->bound = next && !strcmp(next, name) ? query->bound + 1 : sqlite3_bind_parameter_index(query->stmt, name);
+    if (query->names[query->bound + 1] == name)
+        return ++query->bound;
+    query->bound = sqlite3_bind_parameter_index(query->stmt, name);
     assert(query->bound > 0);
+    query->names[query->bound] = name;
     return query->bound;
 }
 

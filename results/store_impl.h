@@ -11,7 +11,11 @@ enum { STORE_STATEMENTS = 96 };
 struct store {
     sqlite3 *db;
     char *path;
-    struct { const char *sql; sqlite3_stmt *stmt; } kept[STORE_STATEMENTS]; /* prepared once, found by the address of their text */
+    struct kept {
+        const char *sql;
+        sqlite3_stmt *stmt;
+        const char **names; /* by which its parameters were bound last, the first at 1; NULL behind the last */
+    } kept[STORE_STATEMENTS]; /* prepared once, found by the address of their text */
     int n_kept;
     int depth;    /* of transactions begun within each other; the outermost is SQLite's */
     bool is_copy; /* of an older file, brought to this version; not what is at `path` */
@@ -25,11 +29,12 @@ extern const char store_schema_sql[], store_schema_2_sql[], store_schema_3_sql[]
 /* Sets err from SQLite's last failure: "cannot <what> in store '<path>': <SQLite's words>[; the way out]". */
 int store_fail(struct store *store, int sqlite_code, const char *what, struct err *err);
 
-/* One execution of a statement. Members are bound by name; the first thing that fails is kept and reported by query_step, so that
+/* One execution of a statement. Members are bound by name, a literal; the first thing that fails is kept and reported by query_step, so that
  * callers bind without looking. `sql` must be a constant with static storage: it is the key under which the statement is kept. */
 struct query {
     struct store *store;
     sqlite3_stmt *stmt;
+    const char **names; /* of struct kept */
     int failed; /* an SQLite code, SQLITE_OK while nothing failed */
     int bound;  /* position of the parameter that was bound last */
 };

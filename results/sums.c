@@ -51,13 +51,13 @@ static int add_counts(struct store *store, const struct range *range, struct err
     return query_run(&query, what, err);
 }
 
-/* Columns of reply_sum and what they add up of a row of cost. */
-static const struct { const char *name, *value; } summed[] = {
-#define COUNT_OF(column) {#column, #column}
-#define UNITS_OF(column) {#column, "CAST(round(" #column " * 1048576) AS INTEGER)"}
-#define TIMES_OF(stage)                                                                \
-    {#stage "_alone_ns", "CAST(round(" #stage "_alone_ms * 1e6) AS INTEGER)"},          \
-    {#stage "_paid_ns", "CAST(round(" #stage "_paid_ms * 1e6) AS INTEGER)"}
+/* Columns of reply_sum, what they add up of a row of cost, and the column that is NULL where that is. */
+static const struct { const char *name, *value, *known; } summed[] = {
+#define COUNT_OF(column) {#column, #column, #column}
+#define UNITS_OF(column) {#column, "CAST(round(" #column " * 1048576) AS INTEGER)", #column}
+#define TIMES_OF(stage)                                                                                   \
+    {#stage "_alone_ns", "CAST(round(" #stage "_alone_ms * 1e6) AS INTEGER)", #stage "_alone_ms"},          \
+    {#stage "_paid_ns", "CAST(round(" #stage "_paid_ms * 1e6) AS INTEGER)", #stage "_paid_ms"}
     COUNT_OF(tokens_before),
     COUNT_OF(tokens_marker_before),
     COUNT_OF(tokens_visual),
@@ -67,8 +67,8 @@ static const struct { const char *name, *value; } summed[] = {
     COUNT_OF(tokens_guide),
     COUNT_OF(shared_layers),
     COUNT_OF(tokens_match),
-    {"match_distance", "abs(tokens_visual + tokens_marker - tokens_match)"},
-    {"layers_before", "CASE WHEN tokens_mean IS NOT NULL THEN tokens_before END"},
+    {"match_distance", "abs(tokens_visual + tokens_marker - tokens_match)", "tokens_match"},
+    {"layers_before", "CASE WHEN tokens_mean IS NOT NULL THEN tokens_before END", "tokens_mean"},
     UNITS_OF(tokens_mean),
     UNITS_OF(tokens_cached),
     TIMES_OF(open),
@@ -95,7 +95,7 @@ static char *add_replies_text(const char *answers)
         "FROM sample JOIN option ON option.sample_id = sample.id WHERE sample.id = answer.sample_id AND sample.answer IS NOT NULL), 0) "
         "ELSE correct * 26771144400 END)");
     for (int i = 0; i < SUMMED; i++)
-        sqlite3_str_appendf(text, ", coalesce(sum(%s), 0), count(%s)", summed[i].value, summed[i].value);
+        sqlite3_str_appendf(text, ", coalesce(sum(%s), 0), count(%s)", summed[i].value, summed[i].known);
     sqlite3_str_appendf(text, " FROM answer CROSS JOIN cell ON cell.id = answer.cell_id LEFT JOIN cost ON cost.answer_id = answer.id "
                               "WHERE " REPLIED " AND %s GROUP BY cell_id "
                               "ON CONFLICT DO UPDATE SET n = n + excluded.n, n_correct = n_correct + excluded.n_correct, "

@@ -89,10 +89,23 @@ static int put_video(struct store *store, int64_t benchmark, const struct video_
     return run_for_id(&query, id, "write a video", err);
 }
 
+/* Most questions have four options, which take a third of the time in one statement. */
+static int put_four_options(struct store *store, int64_t id, const char *const *options, struct err *err)
+{
+    struct query query = query_on(store, "INSERT OR IGNORE INTO option (sample_id, position, text) "
+                                         "VALUES (:sample, 0, :a), (:sample, 1, :b), (:sample, 2, :c), (:sample, 3, :d)");
+    query_integer(&query, ":sample", id);
+    query_text(&query, ":a", options[0]);
+    query_text(&query, ":b", options[1]);
+    query_text(&query, ":c", options[2]);
+    query_text(&query, ":d", options[3]);
+    return query_run(&query, "write options", err);
+}
+
 static int put_options(struct store *store, int64_t id, const struct sample *sample, struct err *err)
 {
-    int rc = 0;
-    for (int i = 0; i < sample->n_options && rc == 0; i++) {
+    int rc = sample->n_options >= 4 ? put_four_options(store, id, sample->options, err) : 0;
+    for (int i = sample->n_options >= 4 ? 4 : 0; i < sample->n_options && rc == 0; i++) {
         struct query query = query_on(store, "INSERT OR IGNORE INTO option (sample_id, position, text) VALUES (:sample, :position, :text)");
         query_integer(&query, ":sample", id);
         query_integer(&query, ":position", i);
