@@ -17,7 +17,7 @@
 
 enum { TEXT_ROWS = 128, NOMINAL_FRAMES = 10007 };
 
-#define PEAK_S 0.005 /* of measuring, for an estimate that nothing is held against */
+#define PEAK_S 0.03 /* of measuring, for an estimate that nothing is held against */
 
 static const struct cli_option options[] = {
     {"set", "KEY=VALUE", NULL, "changes the sweep file, as for run", true},
