@@ -73,7 +73,7 @@ static void *array_reserve(void *array, size_t n, size_t *capacity, size_t size)
 int build_add_video(struct build *build, const struct video_ref *video, size_t *index, struct err *err)
 {
     struct manifest *manifest = build->manifest;
-    const char *place = arena_printf(&manifest->arena, "%.17g %.17g %s", video->start_s, video->end_s, video->path);
+    const char *place = arena_printf(&manifest->arena, "%a %a %s", video->start_s, video->end_s, video->path);
     struct video_ref *videos = array_reserve(build->videos, manifest->n_videos, &build->videos_capacity, sizeof *videos);
     if (videos)
         build->videos = videos;
