@@ -17,6 +17,7 @@ count; llama-bench's own warm-up is left to it for prompts that are short.
 import argparse
 import ctypes
 import json
+import os
 import pathlib
 import subprocess
 import tempfile
@@ -25,6 +26,7 @@ import time
 import gguf
 import numpy as np
 
+PROCESSORS = os.sched_getaffinity(0)
 NARROW = {"hidden_size": 896, "intermediate_size": 4864, "num_attention_heads": 14, "num_key_value_heads": 2, "vocab_size": 151936,
           "num_hidden_layers": 24, "tie_word_embeddings": True}
 WIDE = {"hidden_size": 3584, "intermediate_size": 18944, "num_attention_heads": 28, "num_key_value_heads": 4, "vocab_size": 152064,
@@ -98,7 +100,8 @@ def ours(options, folder, rows, name):
     """A figure of `toksweep bench stages`, by name, on a folder that holds only a shape."""
     record = f"{folder}/ours.json"
     subprocess.run([options.toksweep, "bench", "stages", "--model", folder, "--rows", str(rows), "--repeats", "1",
-                    "--threads", str(options.threads), "--json", record], check=True, capture_output=True)
+                    "--threads", str(options.threads), "--json", record], check=True, capture_output=True,
+                   preexec_fn=lambda: os.sched_setaffinity(0, PROCESSORS))  # OpenMP there may have bound this process to one
     figures = {figure["name"]: figure for figure in json.loads(pathlib.Path(record).read_text())["figures"]}
     return figures[name]["amount"] / min(figures[name]["seconds"])
 
